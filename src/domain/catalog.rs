@@ -1,0 +1,95 @@
+//! Everything a request can resolve to: providers, models, their endpoints, and aliases.
+//!
+//! A `Catalog` is built whole by [`crate::config::check`]: every index in it is in bounds
+//! and every name unique, so nobody checks again.
+
+use std::collections::HashMap;
+
+use super::alias::Alias;
+use super::feature::{Feature, FeatureSet};
+use super::ids::{AliasIdx, EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderIdx};
+use super::money::Prices;
+use super::names::NameIndex;
+use super::provider::Provider;
+
+/// What is known of a model, wherever it is served. Unknown counts as able.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// Its id.
+    pub id: ModelId,
+    /// Prompt and output together, in tokens.
+    pub context_window: Option<u64>,
+    /// The longest answer, in tokens.
+    pub max_output_tokens: Option<u64>,
+    /// Features it is known to lack.
+    pub lacks: FeatureSet,
+    /// Where it is served; never empty for a model that an alias names.
+    pub endpoints: Vec<EndpointIdx>,
+}
+
+impl Model {
+    /// Whether it is not known to lack the feature.
+    pub fn can(&self, feature: Feature) -> bool {
+        !self.lacks.contains(feature)
+    }
+}
+
+/// A model at a provider.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `model@provider`.
+    pub id: EndpointId,
+    /// The model.
+    pub model: ModelIdx,
+    /// The provider.
+    pub provider: ProviderIdx,
+    /// What the provider calls the model.
+    pub upstream_model: String,
+    /// What it costs; `None` is not known, which is not free.
+    pub prices: Option<Prices>,
+}
+
+/// The whole configuration of routing, checked.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// By [`ProviderIdx`].
+    pub providers: Vec<Provider>,
+    /// By [`ModelIdx`].
+    pub models: Vec<Model>,
+    /// By [`EndpointIdx`].
+    pub endpoints: Vec<Endpoint>,
+    /// By [`AliasIdx`].
+    pub aliases: Vec<Alias>,
+    /// Aliases by exact name. A model that may be called directly has an alias of its own
+    /// under its id, with [`Alias::direct`] set; a configured alias of that name wins.
+    pub alias_by_name: HashMap<Box<str>, AliasIdx>,
+    /// Ids of the models that may be called directly, in every spelling people use.
+    pub direct_models: NameIndex,
+}
+
+impl Catalog {
+    /// The provider of an endpoint.
+    pub fn provider_of(&self, endpoint: EndpointIdx) -> &Provider {
+        self.provider(self.endpoint(endpoint).provider)
+    }
+
+    /// By index.
+    pub fn provider(&self, idx: ProviderIdx) -> &Provider {
+        &self.providers[idx.get()]
+    }
+
+    /// By index.
+    pub fn endpoint(&self, idx: EndpointIdx) -> &Endpoint {
+        &self.endpoints[idx.get()]
+    }
+
+    /// By index.
+    pub fn model(&self, idx: ModelIdx) -> &Model {
+        &self.models[idx.get()]
+    }
+
+    /// By index.
+    pub fn alias(&self, idx: AliasIdx) -> &Alias {
+        &self.aliases[idx.get()]
+    }
+}

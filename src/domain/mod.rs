@@ -1,0 +1,16 @@
+//! The words of the house: plain values that every other room speaks in.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number. A value that exists is
+//! valid: the doors that build these types ([`crate::config`], [`crate::wire`]) have
+//! already refused everything else.
+
+pub mod alias;
+pub mod catalog;
+pub mod failure;
+pub mod feature;
+pub mod ids;
+pub mod money;
+pub mod names;
+pub mod provider;
+pub mod time;
+pub mod usage;

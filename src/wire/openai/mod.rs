@@ -1,0 +1,1 @@
+//! Chat Completions, and the other OpenAI paths that pass through.

@@ -1,0 +1,195 @@
+//! What must be known of a request before anything is decided, read without building a tree.
+//!
+//! Every request is peeked at, also those that pass through, so this reads top-level
+//! fields as raw slices of the body and looks inside one only where a feature depends
+//! on it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::error::BadRequest;
+use crate::domain::feature::FeatureSet;
+
+/// The facts of a request.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Peek {
+    /// What the client put in `model`.
+    pub model: String,
+    /// Where its JSON value stands in the body, quotes included.
+    pub model_span: Range<usize>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Chat and text completions: the client asked for usage at the end of the stream.
+    pub stream_usage: bool,
+    /// What not every endpoint can do.
+    pub needs: FeatureSet,
+    /// Names of fields that this dialect is not known to have; at most [`MAX_UNKNOWN`].
+    /// [`Feature::UnknownField`](crate::domain::feature::Feature::UnknownField) is in
+    /// `needs` where there are any.
+    pub unknown_fields: Vec<String>,
+    /// Estimated prompt length, in tokens; see [`estimate_tokens`].
+    pub prompt_tokens: u64,
+    /// The output limit the client set.
+    pub max_output_tokens: Option<u64>,
+    /// The end user, as the application names them.
+    pub user: Option<String>,
+}
+
+/// How many unknown field names are kept.
+pub const MAX_UNKNOWN: usize = 8;
+
+/// Top-level fields of a JSON object, in order, each value a slice of the body.
+#[derive(Debug)]
+pub struct TopLevel<'a> {
+    /// Name and raw value.
+    pub fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> TopLevel<'a> {
+    /// Reads a body; the whole of it is checked to be JSON.
+    ///
+    /// # Errors
+    /// If it is not JSON, not an object, or names a field twice (which two readers could
+    /// understand differently).
+    pub fn parse(body: &'a [u8]) -> Result<Self, BadRequest> {
+        let top: Self = serde_json::from_slice(body)
+            .map_err(|error| BadRequest::at("body", format!("not a JSON object that can be read: {error}")))?;
+        for (i, (name, _)) in top.fields.iter().enumerate() {
+            if top.fields[..i].iter().any(|(earlier, _)| earlier == name) {
+                return Err(BadRequest::at(name.as_ref(), "the field is there twice; send it once"));
+            }
+        }
+        Ok(top)
+    }
+
+    /// The raw value of a field; `None` also where it is `null`.
+    pub fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields.iter().find(|(n, _)| n == name).map(|(_, raw)| *raw).filter(|raw| raw.get() != "null")
+    }
+
+    /// A field as a typed value; `None` where it is missing or `null`.
+    ///
+    /// # Errors
+    /// If it is there and of another type.
+    pub fn read<T: serde::Deserialize<'a>>(&self, name: &str, expected: &str) -> Result<Option<T>, BadRequest> {
+        let Some(raw) = self.get(name) else { return Ok(None) };
+        serde_json::from_str(raw.get())
+            .map(Some)
+            .map_err(|_| BadRequest::at(name, format!("expected {expected}, got {}", clip(raw.get(), 60))))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for TopLevel<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = TopLevel<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::with_capacity(12);
+                while let Some((name, raw)) = map.next_entry::<FieldName<'de>, &'de RawValue>()? {
+                    fields.push((name.0, raw));
+                }
+                Ok(TopLevel { fields })
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// A key, borrowed unless it has escapes in it.
+struct FieldName<'a>(Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for FieldName<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl<'de> Visitor<'de> for Name {
+            type Value = FieldName<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field name")
+            }
+            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Self::Value, E> {
+                Ok(FieldName(Cow::Borrowed(v)))
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Self::Value, E> {
+                Ok(FieldName(Cow::Owned(v.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Name)
+    }
+}
+
+/// Where a slice that was borrowed from `body` stands in it; `None` if it was not.
+pub fn span_in(body: &[u8], slice: &str) -> Option<Range<usize>> {
+    let start = (slice.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    let end = start + slice.len();
+    (end <= body.len()).then_some(start..end)
+}
+
+/// Whether the JSON text has this exact string token (`"image_url"`) as a key or a value.
+/// Text that merely talks about it has its quotes escaped and does not count.
+pub fn has_token(body: &[u8], word: &str) -> bool {
+    let mut from = 0;
+    while let Some(offset) = memchr::memmem::find(&body[from..], word.as_bytes()) {
+        let at = from + offset;
+        let end = at + word.len();
+        let quoted = at > 0 && body[at - 1] == b'"' && body.get(end) == Some(&b'"');
+        let escaped = at > 1 && body[at - 2] == b'\\';
+        if quoted && !escaped {
+            return true;
+        }
+        from = end;
+    }
+    false
+}
+
+/// Prompt tokens guessed from the bytes of JSON text: one for every four. A guess for
+/// reservations and context windows, not for bills; text in scripts that take three bytes
+/// a letter has about a token for each, so it comes out near as well.
+pub fn estimate_tokens(text_bytes: usize) -> u64 {
+    (text_bytes as u64).div_ceil(4)
+}
+
+/// The beginning of a text, for error messages.
+pub fn clip(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_slices_of_the_body() {
+        let body = br#" {"mo\u0064el": "a\"b", "n": 1, "x": {"model": 2}}"#;
+        let top = TopLevel::parse(body).unwrap();
+        let raw = top.get("model").unwrap().get();
+        let span = span_in(body, raw).unwrap();
+        assert_eq!(&body[span], br#""a\"b""#);
+        assert_eq!(top.read::<u32>("n", "a number").unwrap(), Some(1));
+        assert!(top.read::<String>("n", "a string").is_err());
+    }
+
+    #[test]
+    fn a_field_given_twice_is_refused() {
+        assert_eq!(TopLevel::parse(br#"{"model":"a","model":"b"}"#).unwrap_err().path, "model");
+        assert_eq!(TopLevel::parse(b"[1]").unwrap_err().path, "body");
+        assert_eq!(TopLevel::parse(b"{\"a\":1").unwrap_err().path, "body");
+    }
+
+    #[test]
+    fn tokens_in_quoted_text_do_not_count() {
+        assert!(has_token(br#"{"type":"image_url"}"#, "image_url"));
+        assert!(!has_token(br#"{"content":"say \"image_url\" twice"}"#, "image_url"));
+        assert!(!has_token(br#"{"content":"the image_url field"}"#, "image_url"));
+    }
+}

@@ -1,0 +1,126 @@
+//! Changing a few top-level fields of a JSON body without rebuilding the rest.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::{Map, Value};
+
+use super::error::BadRequest;
+use super::peek::{TopLevel, span_in};
+
+/// Puts another model's name where `model_span` stands. One copy of the body.
+pub fn replace_model(body: &Bytes, model_span: &std::ops::Range<usize>, model: &str) -> Bytes {
+    let quoted = Value::String(model.to_owned()).to_string();
+    if body.get(model_span.clone()) == Some(quoted.as_bytes()) {
+        return body.clone();
+    }
+    let mut out = BytesMut::with_capacity(body.len() + quoted.len());
+    out.put_slice(&body[..model_span.start]);
+    out.put_slice(quoted.as_bytes());
+    out.put_slice(&body[model_span.end..]);
+    out.freeze()
+}
+
+/// Merges `patch` into the top level of a JSON object by RFC 7396: objects merge, `null`
+/// removes, anything else replaces. Fields that the patch does not name keep their bytes.
+///
+/// # Errors
+/// If the body is not a JSON object.
+pub fn merge(body: &[u8], patch: &Map<String, Value>) -> Result<Bytes, BadRequest> {
+    let top = TopLevel::parse(body)?;
+    let mut out = BytesMut::with_capacity(body.len() + 64);
+    out.put_u8(b'{');
+    let mut first = true;
+    let mut put = |name: &str, value: &[u8]| {
+        if !std::mem::take(&mut first) {
+            out.put_u8(b',');
+        }
+        out.put_slice(Value::String(name.to_owned()).to_string().as_bytes());
+        out.put_u8(b':');
+        out.put_slice(value);
+    };
+    for (name, raw) in &top.fields {
+        match patch.get(name.as_ref()) {
+            None => put(name, span_in(body, raw.get()).map_or(raw.get().as_bytes(), |span| &body[span])),
+            Some(Value::Null) => {}
+            Some(change) => {
+                let mut value = serde_json::from_str(raw.get()).unwrap_or(Value::Null);
+                merge_value(&mut value, change);
+                put(name, value.to_string().as_bytes());
+            }
+        }
+    }
+    for (name, change) in patch {
+        if !change.is_null() && !top.fields.iter().any(|(n, _)| n == name) {
+            let mut value = Value::Null;
+            merge_value(&mut value, change);
+            put(name, value.to_string().as_bytes());
+        }
+    }
+    out.put_u8(b'}');
+    Ok(out.freeze())
+}
+
+/// RFC 7396, section 2.
+fn merge_value(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(fields) = target else { return };
+    for (name, change) in patch {
+        if change.is_null() {
+            fields.remove(name);
+        } else {
+            merge_value(fields.entry(name.clone()).or_insert(Value::Null), change);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn merged(body: &str, patch: Value) -> String {
+        let Value::Object(patch) = patch else { panic!("a patch is an object") };
+        String::from_utf8(merge(body.as_bytes(), &patch).unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn only_the_name_of_the_model_changes() {
+        let body = Bytes::from_static(br#"{ "x" : [1, 2],"model":"chat" , "y":1.50 }"#);
+        let out = replace_model(&body, &(23..29), "a\"b");
+        assert_eq!(out, br#"{ "x" : [1, 2],"model":"a\"b" , "y":1.50 }"#.as_slice());
+        assert_eq!(replace_model(&body, &(23..29), "chat").as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn untouched_fields_keep_their_bytes() {
+        assert_eq!(
+            merged(
+                r#"{"a": 1.50, "b": {"c":1,"d":2}, "e": 1}"#,
+                json!({"b": {"c": null, "x": 3}, "e": null, "f": {"g": null, "h": 1}})
+            ),
+            r#"{"a":1.50,"b":{"d":2,"x":3},"f":{"h":1}}"#
+        );
+        assert_eq!(merged("{}", json!({"a": 1})), r#"{"a":1}"#);
+    }
+
+    proptest! {
+        #[test]
+        fn merging_equals_the_same_merge_on_a_tree(
+            body in prop::collection::btree_map("[a-e]", 0i32..9, 0..5),
+            patch in prop::collection::btree_map("[a-e]", prop::option::of(0i32..9), 0..5),
+        ) {
+            let Value::Object(patch) = json!(patch) else { unreachable!() };
+            let body = json!(body);
+            let mut expected = body.clone();
+            merge_value(&mut expected, &Value::Object(patch.clone()));
+            let got: Value = serde_json::from_slice(&merge(body.to_string().as_bytes(), &patch).unwrap()).unwrap();
+            prop_assert_eq!(got, expected);
+        }
+    }
+}
