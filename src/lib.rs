@@ -1,5 +1,42 @@
 //! Pointsman: a routing engine and proxy for language models.
+//!
+//! A caller asks for a virtual model, an *alias*; Pointsman chooses a real one, carries
+//! the answer back and learns from it: **attempt → outcome → health → plan → attempt**.
+//!
+//! | room | what it is | may use |
+//! |---|---|---|
+//! | [`domain`] | the words: providers, models, endpoints, aliases, failures, money | nothing |
+//! | [`wire`] | the protocols as pure functions: three dialects in, three protocols out | `domain` |
+//! | [`health`] | breakers, blocks and budgets as state machines | `domain` |
+//! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health` |
+//! | [`catalogue`] | the models and providers that are built in | `domain` |
+//! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
+//! | [`clock`] | the only place that asks what time it is | `domain` |
+//! | [`live`] | the state that requests share, swapped whole | the above, `upstream::client` |
+//! | [`upstream`] | one call to a provider | the above |
+//! | [`proxy`] | the data plane | the above |
+//! | [`admin`] | the admin listener | the above |
+//! | [`simulate`] | simulated providers | `domain` |
+//! | [`telemetry`] | logs | nothing |
+//! | [`demo`], [`app`], [`cli`] | put it all together | everything |
+//!
+//! `domain`, `wire`, `health` and `routing` do no I/O, read no clock and draw no random
+//! number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod app;
+pub mod catalogue;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
 pub mod domain;
+pub mod health;
+pub mod live;
+pub mod proxy;
+pub mod routing;
+pub mod simulate;
+pub mod telemetry;
+pub mod upstream;
 pub mod wire;

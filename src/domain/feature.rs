@@ -109,6 +109,9 @@ impl FeatureSet {
     /// Nothing.
     pub const EMPTY: Self = Self(0);
 
+    /// Everything.
+    pub const ALL: Self = Self::of(&Feature::ALL);
+
     /// The set of exactly these.
     pub const fn of(features: &[Feature]) -> Self {
         let mut bits = 0;

@@ -108,4 +108,8 @@ pub struct Provider {
     pub connect_timeout: Duration,
     /// A switched-off provider serves nothing.
     pub enabled: bool,
+    /// Why it cannot be used as it is configured, for people: its key variable is not set.
+    pub unusable: Option<String>,
+    /// Names of client headers that are passed on to it, beside those of its protocol.
+    pub forward_headers: Vec<HeaderName>,
 }

@@ -23,4 +23,17 @@ impl TokenUsage {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Field by field the larger of two readings of the same answer: providers report
+    /// usage in pieces, and cumulatively.
+    #[must_use]
+    pub fn max_of(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.max(other.input),
+            cached_input: self.cached_input.max(other.cached_input),
+            cache_write: self.cache_write.max(other.cache_write),
+            output: self.output.max(other.output),
+            reasoning: self.reasoning.max(other.reasoning),
+        }
+    }
 }

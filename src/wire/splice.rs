@@ -8,15 +8,46 @@ use super::peek::{TopLevel, span_in};
 
 /// Puts another model's name where `model_span` stands. One copy of the body.
 pub fn replace_model(body: &Bytes, model_span: &std::ops::Range<usize>, model: &str) -> Bytes {
-    let quoted = Value::String(model.to_owned()).to_string();
-    if body.get(model_span.clone()) == Some(quoted.as_bytes()) {
+    replace_span(body, model_span, Value::String(model.to_owned()).to_string().as_bytes())
+}
+
+/// Puts other bytes where `span` stands; the body itself where they are the same.
+pub fn replace_span(body: &Bytes, span: &std::ops::Range<usize>, with: &[u8]) -> Bytes {
+    if body.get(span.clone()) == Some(with) {
         return body.clone();
     }
-    let mut out = BytesMut::with_capacity(body.len() + quoted.len());
-    out.put_slice(&body[..model_span.start]);
+    let mut out = BytesMut::with_capacity(body.len() + with.len());
+    out.put_slice(&body[..span.start]);
+    out.put_slice(with);
+    out.put_slice(&body[span.end..]);
+    out.freeze()
+}
+
+/// As [`replace_model`], and puts one more field (`"name":value`, which the body must not
+/// have yet) at the head of the object.
+pub fn replace_model_and_add(body: &Bytes, model_span: &std::ops::Range<usize>, model: &str, field: &[u8]) -> Bytes {
+    // Unwrap-free: a body whose model was found is an object, so its brace comes first.
+    let Some(brace) = memchr::memchr(b'{', body) else { return body.clone() };
+    let quoted = Value::String(model.to_owned()).to_string();
+    let mut out = BytesMut::with_capacity(body.len() + quoted.len() + field.len() + 1);
+    out.put_slice(&body[..=brace]);
+    out.put_slice(field);
+    out.put_u8(b',');
+    out.put_slice(&body[brace + 1..model_span.start]);
     out.put_slice(quoted.as_bytes());
     out.put_slice(&body[model_span.end..]);
     out.freeze()
+}
+
+/// Where the value of `model` stands in a body.
+///
+/// # Errors
+/// If the body is not a JSON object with a `model`.
+pub fn model_span(body: &[u8]) -> Result<std::ops::Range<usize>, BadRequest> {
+    TopLevel::parse(body)?
+        .get("model")
+        .and_then(|raw| span_in(body, raw.get()))
+        .ok_or_else(|| BadRequest::at("model", "the field is missing"))
 }
 
 /// Merges `patch` into the top level of a JSON object by RFC 7396: objects merge, `null`
@@ -95,6 +126,14 @@ mod tests {
         let out = replace_model(&body, &(23..29), "a\"b");
         assert_eq!(out, br#"{ "x" : [1, 2],"model":"a\"b" , "y":1.50 }"#.as_slice());
         assert_eq!(replace_model(&body, &(23..29), "chat").as_ptr(), body.as_ptr());
+    }
+
+    #[test]
+    fn a_field_is_added_without_touching_the_others() {
+        let body = Bytes::from_static(br#" {"x":1, "model":"chat"}"#);
+        let span = model_span(&body).unwrap();
+        let out = replace_model_and_add(&body, &span, "m", br#""y":2"#);
+        assert_eq!(out, br#" {"y":2,"x":1, "model":"m"}"#.as_slice());
     }
 
     #[test]

@@ -1,0 +1,128 @@
+//! Is the gateway up, can it serve, and how are its targets?
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::domain::alias::Alias;
+use crate::domain::failure::FailureKind;
+use crate::domain::ids::EndpointIdx;
+use crate::domain::time::UnixMillis;
+use crate::health::Standing;
+use crate::live::View;
+use crate::proxy::Gateway;
+
+/// The process answers.
+pub async fn live() -> &'static str {
+    "ok"
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    revision: u64,
+    /// Aliases that nobody could serve now, and why that is said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<String>,
+}
+
+/// Whether traffic should come here: 503 only when no alias can be served at all.
+pub async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+    let view = gateway.live.view();
+    let now = gateway.live.clock.now();
+    let configured = || view.catalog.aliases.iter().filter(|alias| !alias.direct);
+    let degraded: Vec<String> = configured()
+        .filter(|alias| !servable(&view, alias, now))
+        .map(|alias| format!("no target of `{}` can be used now", alias.name))
+        .collect();
+    let ready = degraded.is_empty() || degraded.len() < configured().count();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, revision: view.revision.0, degraded })).into_response()
+}
+
+fn servable(view: &View, alias: &Alias, now: UnixMillis) -> bool {
+    alias.targets.iter().filter(|target| target.enabled).flat_map(|target| &target.endpoints).any(|endpoint| {
+        let provider = view.catalog.provider_of(*endpoint);
+        let up = !matches!(view.endpoint(*endpoint).standing(now), Standing::Open { .. } | Standing::Blocked { .. });
+        up && provider.enabled && provider.unusable.is_none()
+    })
+}
+
+#[derive(Serialize)]
+struct TargetReport<'a> {
+    target: &'a str,
+    state: &'static str,
+    /// Milliseconds until it may be used again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    back_in_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    in_flight: u32,
+    successes: u64,
+    failures: serde_json::Map<String, serde_json::Value>,
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    output_tokens: u64,
+    /// Attempts whose tokens are estimated, since their provider reported none.
+    estimated_attempts: u64,
+    cost_usd: f64,
+}
+
+/// Every endpoint that an alias names or that has been used: its health, and what it has
+/// done since the start.
+pub async fn targets(State(gateway): State<Arc<Gateway>>) -> Response {
+    let view = gateway.live.view();
+    let now = gateway.live.clock.now();
+    let named: std::collections::HashSet<EndpointIdx> = view
+        .catalog
+        .aliases
+        .iter()
+        .filter(|alias| !alias.direct)
+        .flat_map(|alias| alias.targets.iter().flat_map(|target| target.endpoints.iter().copied()))
+        .collect();
+    let reports: Vec<TargetReport<'_>> = (0u32..)
+        .map(EndpointIdx)
+        .take(view.catalog.endpoints.len())
+        .map(|idx| (idx, report(&view, idx, now)))
+        .filter(|(idx, report)| named.contains(idx) || report.successes > 0 || !report.failures.is_empty())
+        .map(|(_, report)| report)
+        .collect();
+    Json(reports).into_response()
+}
+
+fn report(view: &View, idx: EndpointIdx, now: UnixMillis) -> TargetReport<'_> {
+    let live = view.endpoint(idx);
+    let (state, until, cause) = match live.standing(now) {
+        Standing::Ready { share } if share < 1.0 => ("slow_start", None, None),
+        Standing::Ready { .. } => ("ready", None, None),
+        Standing::Probe => ("probe_due", None, None),
+        Standing::Probing => ("probing", None, None),
+        Standing::Open { until, cause } => ("open", Some(until), Some(cause.as_str())),
+        Standing::Blocked { until } => ("rate_limited", Some(until), None),
+    };
+    let reading = live.counters.read();
+    let failures = FailureKind::ALL
+        .iter()
+        .zip(reading.failures)
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| (kind.to_string(), count.into()))
+        .collect();
+    TargetReport {
+        target: view.catalog.endpoint(idx).id.as_str(),
+        state,
+        back_in_ms: until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
+        cause,
+        in_flight: live.in_flight(),
+        successes: reading.successes,
+        failures,
+        input_tokens: reading.usage.input,
+        cached_input_tokens: reading.usage.cached_input,
+        output_tokens: reading.usage.output,
+        estimated_attempts: reading.estimated,
+        cost_usd: reading.cost.as_usd(),
+    }
+}

@@ -1,0 +1,38 @@
+//! What time is it? The only place that asks the operating system.
+//!
+//! The wall clock is read once, at the start; afterwards time is that reading plus what
+//! tokio's clock has counted. So a step of the wall clock moves no deadline, and a test
+//! that pauses tokio's time moves the whole house.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use crate::domain::time::UnixMillis;
+
+/// A clock anchored to the wall clock at its making.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    anchor: Instant,
+    anchor_unix: UnixMillis,
+}
+
+impl Clock {
+    /// Reads the wall clock.
+    #[expect(clippy::disallowed_methods, reason = "this is the place where the clock belongs")]
+    pub fn new() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { anchor: Instant::now(), anchor_unix: UnixMillis(u64::try_from(unix.as_millis()).unwrap_or(0)) }
+    }
+
+    /// The time now.
+    pub fn now(&self) -> UnixMillis {
+        self.anchor_unix + self.anchor.elapsed()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,121 @@
+//! The demo's providers and the configuration that puts them behind aliases.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use crate::domain::provider::Protocol;
+use crate::simulate::{Behaviour, Simulator};
+
+/// One simulated provider.
+#[derive(Debug)]
+pub struct Member {
+    /// Its id.
+    pub name: &'static str,
+    /// The protocol it speaks.
+    pub protocol: Protocol,
+    /// Its model.
+    pub model: &'static str,
+    /// US dollars per million tokens, in and out.
+    pub price: (f64, f64),
+    /// In a few words.
+    pub character: &'static str,
+    /// How it behaves, as JSON.
+    behaviour: &'static str,
+}
+
+/// The four.
+pub const FLEET: [Member; 4] = [
+    Member {
+        name: "north",
+        protocol: Protocol::OpenAi,
+        model: "aurora",
+        price: (2.0, 8.0),
+        character: "fast and dear",
+        behaviour: r#"{"ttft_ms":{"median":120,"sigma":0.25},"token_ms":8,"output_tokens":{"median":60,"sigma":0.4}}"#,
+    },
+    Member {
+        name: "east",
+        protocol: Protocol::Anthropic,
+        model: "meridian",
+        price: (3.0, 15.0),
+        character: "steady",
+        behaviour: r#"{"ttft_ms":{"median":250,"sigma":0.2},"token_ms":12,"output_tokens":{"median":80,"sigma":0.4}}"#,
+    },
+    Member {
+        name: "south",
+        protocol: Protocol::Gemini,
+        model: "zephyr",
+        price: (0.3, 1.2),
+        character: "cheap, with bad moments: every minute it is slow for ten seconds",
+        behaviour: r#"{"ttft_ms":{"median":180,"sigma":0.3},"token_ms":10,"output_tokens":{"median":60,"sigma":0.4},
+            "schedule":[{"at_s":40,"for_s":10,"repeat_s":60,"set":{"ttft_ms":{"median":1500,"sigma":0.3}}}]}"#,
+    },
+    Member {
+        name: "west",
+        protocol: Protocol::OpenAi,
+        model: "sonder",
+        price: (0.1, 0.4),
+        character: "slow and nearly free, at most 120 requests a minute",
+        behaviour: r#"{"ttft_ms":{"median":500,"sigma":0.3},"token_ms":25,"output_tokens":{"median":50,"sigma":0.4},"requests_per_minute":120}"#,
+    },
+];
+
+impl Member {
+    /// How it behaves. The text above is held to be readable by a test.
+    pub fn behaviour(&self) -> Behaviour {
+        serde_json::from_str(self.behaviour).unwrap_or_default()
+    }
+}
+
+/// The gateway's configuration over running simulators. The key is in `DEMO_KEY`.
+pub fn configuration(listen: SocketAddr, admin: SocketAddr, simulators: &[Simulator]) -> String {
+    let mut text = format!(
+        "[server]\nlisten = \"{listen}\"\nadmin_listen = \"{admin}\"\ndrain_timeout = \"3s\"\n\n[[keys]]\nname = \"demo\"\nkey_env = \"DEMO_KEY\"\n"
+    );
+    for (member, simulator) in FLEET.iter().zip(simulators) {
+        let (name, protocol, model) = (member.name, member.protocol.as_str(), member.model);
+        let (input, output) = member.price;
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
+            "\n[[providers]]\nid = \"{name}\"\nprotocol = \"{protocol}\"\nbase_url = \"{}\"\nauth = \"none\"\n\
+             \n[[models]]\nid = \"{name}/{model}\"\n[[models.endpoints]]\nprovider = \"{name}\"\nupstream_model = \"{model}\"\n\
+             usd_per_mtok = {{ input = {input:?}, output = {output:?} }}\n",
+            simulator.base_url(),
+        );
+    }
+    text.push_str(
+        r#"
+[[aliases]]
+name = "chat"
+strategy = "priority"
+first_token_timeout = "5s"
+targets = [{ model = "north/aurora" }, { model = "east/meridian" }, { model = "south/zephyr" }, { model = "west/sonder" }]
+
+[[aliases]]
+name = "ab-test"
+strategy = "random-shuffle"
+first_token_timeout = "5s"
+targets = [
+  { model = "north/aurora", weight = 50 },
+  { model = "east/meridian", weight = 30 },
+  { model = "south/zephyr", weight = 20 },
+]
+"#,
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_behaviour_is_readable() {
+        for member in FLEET {
+            if let Err(error) = serde_json::from_str::<Behaviour>(member.behaviour) {
+                panic!("{}: {error}", member.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Everything on one machine: four simulated providers, a gateway, gentle traffic, and
+//! three commands to paste. Leaves nothing behind.
+
+mod fleet;
+mod traffic;
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::app::{self, App};
+use crate::config;
+use crate::simulate::Simulator;
+use fleet::{FLEET, configuration};
+
+/// Options of the demo.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Port of the gateway; 0 for any that is free.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Port of the admin listener; 0 for any that is free.
+    #[arg(long, default_value_t = 8081)]
+    admin_port: u16,
+    /// Port of the first simulated provider, the others follow; 0 for any that are free.
+    #[arg(long, default_value_t = 9101)]
+    providers_port: u16,
+    /// Requests per second of background traffic; 0 for none.
+    #[arg(long, default_value_t = 4.0)]
+    rate: f64,
+    /// Seconds between two lines about the traffic.
+    #[arg(long, default_value_t = 2.0)]
+    every: f64,
+}
+
+/// Runs the demo until `ended` resolves.
+///
+/// # Errors
+/// If a port is taken.
+pub async fn run(args: DemoArgs, ended: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let mut simulators = Vec::with_capacity(FLEET.len());
+    for (i, member) in (0u16..).zip(FLEET) {
+        let port = if args.providers_port == 0 { 0 } else { args.providers_port.saturating_add(i) };
+        let addr = loopback(port);
+        let simulator = Simulator::start(addr, member.name, member.protocol, member.behaviour(), u64::from(i))
+            .await
+            .with_context(|| format!("cannot listen on {addr}; `--providers-port 0` takes any free ports"))?;
+        simulators.push(simulator);
+    }
+    let key = app::new_key();
+    let text = configuration(loopback(args.port), loopback(args.admin_port), &simulators);
+    let env = HashMap::from([("DEMO_KEY", key.clone())]);
+    let config = config::parse(&text, &|name| env.get(name).cloned(), &|path| std::fs::read_to_string(path))
+        .map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    let app = App::start(config, None)
+        .await
+        .context("the demo's ports are taken; `--port 0 --admin-port 0` takes any free ones")?;
+
+    introduce(&app, &key, &simulators);
+    let traffic = traffic::run(app.data_addr, key, args.rate, Duration::from_secs_f64(args.every.clamp(0.1, 3600.0)));
+    let until = async {
+        tokio::select! {
+            () = ended => {}
+            () = traffic => {}
+        }
+    };
+    app.run_until(until, std::future::pending).await?;
+    for simulator in simulators {
+        simulator.stop().await;
+    }
+    println!("\nthe demo has ended; nothing is left behind");
+    Ok(())
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+fn introduce(app: &App, key: &str, simulators: &[Simulator]) {
+    let gateway = format!("http://{}", app.data_addr);
+    println!("Pointsman demo: a gateway over four simulated providers, all on this machine.\n");
+    println!("  gateway   {gateway}/v1   key {key}");
+    println!("  targets   http://{}/health/targets", app.admin_addr);
+    for (member, simulator) in FLEET.iter().zip(simulators) {
+        println!("  provider  {:<6} {:<9} {}  {}", member.name, member.protocol.as_str(), simulator.addr(), member.character);
+    }
+    println!("\nA chat through the alias `chat` (priority), and who served it:\n");
+    println!(
+        "  curl -si {gateway}/v1/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\\n    -d '{{\"model\":\"chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
+    );
+    println!("\nThe same streamed, through `ab-test` (random shuffle):\n");
+    println!(
+        "  curl -sN {gateway}/v1/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\\n    -d '{{\"model\":\"ab-test\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
+    );
+    if let (Some(first), Some(member)) = (simulators.first(), FLEET.first()) {
+        let addr = first.addr();
+        println!("\nBreak `{}` for twenty seconds, and watch its traffic move away and come back:\n", member.name);
+        println!(
+            "  curl -s -X PATCH http://{addr}/_sim/behaviour -d '{{\"faults\":[{{\"share\":1,\"kind\":{{\"status\":{{\"code\":503}}}}}}]}}'; sleep 20; \\\n    curl -s -X PATCH http://{addr}/_sim/behaviour -d '{{\"faults\":[]}}'"
+        );
+    }
+    println!("\nTraffic, by who served it (Ctrl-C ends the demo):\n");
+}

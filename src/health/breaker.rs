@@ -1,0 +1,282 @@
+//! When is a failing endpoint left alone, and how does it come back?
+//!
+//! Closed → open after three failures in a row or more than half of the recent attempts;
+//! open → half-open when its time is over; half-open → closed by one successful probe,
+//! into a slow start. Each failed probe makes the next time out longer.
+
+use std::time::Duration;
+
+use super::Standing;
+use crate::domain::failure::FailureKind;
+use crate::domain::time::UnixMillis;
+
+/// Failures in a row that open the breaker.
+const IN_A_ROW: u32 = 3;
+/// Share of recent attempts that opens it.
+const FAILURE_RATE: f64 = 0.5;
+/// How many recent attempts the rate needs to mean anything.
+const ENOUGH_ATTEMPTS: f64 = 8.0;
+/// Recent attempts fade with this time constant.
+const DECAY: Duration = Duration::from_secs(10);
+/// A returned endpoint reaches its full share after this long.
+pub const SLOW_START: Duration = Duration::from_secs(10);
+/// The share a returned endpoint begins with.
+const SLOW_START_FROM: f64 = 0.1;
+/// Growth of the time out with each failed probe.
+const GROWTH: f64 = 1.6;
+
+/// First time out and its cap, in milliseconds, by what opened the breaker: most failures,
+/// silence (trying again costs a whole deadline), and what only a person can mend.
+pub const OPEN_STEPS: [(f64, f64); 3] = [(1_000.0, 6_000.0), (2_000.0, 12_000.0), (30_000.0, 300_000.0)];
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum State {
+    Closed {
+        /// When it came back, if it has been open.
+        since: Option<UnixMillis>,
+    },
+    Open {
+        until: UnixMillis,
+        round: u32,
+        cause: FailureKind,
+    },
+    HalfOpen {
+        round: u32,
+        cause: FailureKind,
+    },
+}
+
+/// The breaker of one endpoint.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    state: State,
+    in_a_row: u32,
+    /// Failures and attempts, fading.
+    failures: f64,
+    attempts: f64,
+    faded_at: UnixMillis,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            state: State::Closed { since: None },
+            in_a_row: 0,
+            failures: 0.0,
+            attempts: 0.0,
+            faded_at: UnixMillis(0),
+        }
+    }
+}
+
+impl Breaker {
+    /// What it allows at `now`.
+    pub fn standing(&self, now: UnixMillis) -> Standing {
+        match self.state {
+            State::Closed { since: None } => Standing::Ready { share: 1.0 },
+            State::Closed { since: Some(since) } => {
+                let grown = now.since(since).as_secs_f64() / SLOW_START.as_secs_f64();
+                Standing::Ready { share: grown.clamp(SLOW_START_FROM, 1.0) }
+            }
+            State::Open { until, cause, .. } if now < until => Standing::Open { until, cause },
+            State::Open { .. } => Standing::Probe,
+            State::HalfOpen { .. } => Standing::Probing,
+        }
+    }
+
+    /// An attempt starts. Claims the probe where one is due; `false` if it is taken. An
+    /// attempt while it is open is a last resort and claims nothing.
+    pub fn begin(&mut self, now: UnixMillis) -> bool {
+        match self.state {
+            State::Open { until, round, cause } if now >= until => {
+                self.state = State::HalfOpen { round, cause };
+                true
+            }
+            State::HalfOpen { .. } => false,
+            State::Open { .. } | State::Closed { .. } => true,
+        }
+    }
+
+    /// An attempt delivered content. An answer to a request from before the breaker opened
+    /// proves nothing of now, but a half-open breaker cannot tell it from its probe, and
+    /// either shows that the endpoint works.
+    pub fn success(&mut self, now: UnixMillis) {
+        self.in_a_row = 0;
+        self.fade(now);
+        self.attempts += 1.0;
+        match self.state {
+            State::HalfOpen { .. } => {
+                self.state = State::Closed { since: Some(now) };
+                (self.failures, self.attempts) = (0.0, 0.0);
+            }
+            State::Closed { since: Some(since) } if now.since(since) >= SLOW_START => {
+                self.state = State::Closed { since: None };
+            }
+            State::Closed { .. } | State::Open { .. } => {}
+        }
+    }
+
+    /// An attempt failed in a way that counts.
+    pub fn failure(&mut self, kind: FailureKind, now: UnixMillis, jitter: f64) {
+        self.fade(now);
+        self.attempts += 1.0;
+        self.failures += 1.0;
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        match self.state {
+            State::HalfOpen { round, .. } => self.open(kind, round + 1, now, jitter),
+            State::Closed { .. } if self.trips(kind) => self.open(kind, 0, now, jitter),
+            // Failures of attempts that began before it opened add nothing.
+            State::Closed { .. } | State::Open { .. } => {}
+        }
+    }
+
+    /// An attempt ended without a verdict: a probe it may have claimed is free again.
+    pub fn release(&mut self) {
+        if let State::HalfOpen { round, cause } = self.state {
+            self.state = State::Open { until: UnixMillis(0), round, cause };
+        }
+    }
+
+    fn trips(&self, kind: FailureKind) -> bool {
+        step_of(kind) == 2
+            || self.in_a_row >= IN_A_ROW
+            || (self.attempts >= ENOUGH_ATTEMPTS && self.failures / self.attempts > FAILURE_RATE)
+    }
+
+    fn open(&mut self, cause: FailureKind, round: u32, now: UnixMillis, jitter: f64) {
+        let (first, cap) = OPEN_STEPS[step_of(cause)];
+        // The exponent is capped where every step has reached its cap.
+        let millis = (first * GROWTH.powi(round.min(16) as i32)).min(cap) * (0.9 + 0.2 * jitter);
+        self.state = State::Open { until: now + Duration::from_millis(millis as u64), round, cause };
+        self.in_a_row = 0;
+    }
+
+    fn fade(&mut self, now: UnixMillis) {
+        let keep = (-now.since(self.faded_at).as_secs_f64() / DECAY.as_secs_f64()).exp();
+        self.failures *= keep;
+        self.attempts *= keep;
+        self.faded_at = self.faded_at.max(now);
+    }
+}
+
+/// Row of [`OPEN_STEPS`].
+fn step_of(kind: FailureKind) -> usize {
+    match kind {
+        FailureKind::Credential | FailureKind::ModelGone => 2,
+        FailureKind::Timeout => 1,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: u64 = 1_000_000;
+
+    fn at(ms: u64) -> UnixMillis {
+        UnixMillis(T + ms)
+    }
+
+    fn opened() -> Breaker {
+        let mut breaker = Breaker::default();
+        for _ in 0..3 {
+            breaker.failure(FailureKind::ServerError, at(0), 0.5);
+        }
+        breaker
+    }
+
+    #[test]
+    fn three_failures_in_a_row_open_it_and_two_do_not() {
+        let mut breaker = Breaker::default();
+        breaker.failure(FailureKind::Connect, at(0), 0.5);
+        breaker.failure(FailureKind::Connect, at(0), 0.5);
+        breaker.success(at(0));
+        breaker.failure(FailureKind::Connect, at(0), 0.5);
+        breaker.failure(FailureKind::Connect, at(0), 0.5);
+        assert_eq!(breaker.standing(at(0)), Standing::Ready { share: 1.0 });
+        breaker.failure(FailureKind::Connect, at(0), 0.5);
+        assert_eq!(breaker.standing(at(999)), Standing::Open { until: at(1000), cause: FailureKind::Connect });
+    }
+
+    #[test]
+    fn more_than_half_of_recent_attempts_open_it() {
+        let mut breaker = Breaker::default();
+        for i in 0..30 {
+            // Two of three fail, never three in a row.
+            if i % 3 == 0 {
+                breaker.success(at(i));
+            } else {
+                breaker.failure(FailureKind::Malformed, at(i), 0.5);
+            }
+        }
+        assert!(matches!(breaker.standing(at(30)), Standing::Open { .. }));
+    }
+
+    #[test]
+    fn failures_long_ago_are_forgotten() {
+        let mut breaker = Breaker::default();
+        for i in 0..7 {
+            breaker.success(at(i));
+            breaker.failure(FailureKind::Malformed, at(i), 0.5);
+        }
+        breaker.success(at(8));
+        breaker.failure(FailureKind::Malformed, at(200_000), 0.5);
+        assert_eq!(breaker.standing(at(200_000)), Standing::Ready { share: 1.0 });
+    }
+
+    #[test]
+    fn one_probe_at_a_time_and_its_success_starts_slowly() {
+        let mut breaker = opened();
+        assert_eq!(breaker.standing(at(1000)), Standing::Probe);
+        assert!(breaker.begin(at(1000)));
+        assert!(!breaker.begin(at(1000)));
+        assert_eq!(breaker.standing(at(1000)), Standing::Probing);
+        breaker.success(at(1200));
+        assert_eq!(breaker.standing(at(1200)), Standing::Ready { share: 0.1 });
+        assert_eq!(breaker.standing(at(6200)), Standing::Ready { share: 0.5 });
+        assert_eq!(breaker.standing(at(60_000)), Standing::Ready { share: 1.0 });
+    }
+
+    #[test]
+    fn each_failed_probe_waits_longer_up_to_the_cap() {
+        let mut breaker = opened();
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            let Standing::Open { until, .. } = breaker.standing(at(now)) else { panic!() };
+            waits.push(until.0 - T - now);
+            now = until.0 - T;
+            assert!(breaker.begin(at(now)));
+            breaker.failure(FailureKind::ServerError, at(now), 0.5);
+        }
+        assert_eq!(waits, [1000, 1600, 2560, 4096, 6000, 6000, 6000]);
+    }
+
+    #[test]
+    fn a_probe_that_ends_without_a_verdict_frees_its_place() {
+        let mut breaker = opened();
+        assert!(breaker.begin(at(1000)));
+        breaker.release();
+        assert_eq!(breaker.standing(at(1000)), Standing::Probe);
+    }
+
+    #[test]
+    fn a_bad_credential_opens_at_once_and_for_long() {
+        let mut breaker = Breaker::default();
+        breaker.failure(FailureKind::Credential, at(0), 0.5);
+        assert_eq!(breaker.standing(at(29_999)), Standing::Open { until: at(30_000), cause: FailureKind::Credential });
+    }
+
+    #[test]
+    fn jitter_spreads_the_end_by_a_tenth() {
+        for (jitter, wait) in [(0.0, 900), (0.999_999, 1099)] {
+            let mut breaker = Breaker::default();
+            for _ in 0..3 {
+                breaker.failure(FailureKind::ServerError, at(0), jitter);
+            }
+            let Standing::Open { until, .. } = breaker.standing(at(0)) else { panic!() };
+            assert_eq!(until, at(wait));
+        }
+    }
+}

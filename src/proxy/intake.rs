@@ -1,0 +1,128 @@
+//! From an HTTP request to a [`Call`]: its path, its body within limits, its few fields.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt;
+
+use super::error::{ErrorShape, GatewayError};
+use super::multipart;
+use crate::domain::time::UnixMillis;
+use crate::upstream::attempt::Call;
+use crate::upstream::lane::Operation;
+use crate::wire::error::BadRequest;
+use crate::wire::meta::ReplyMeta;
+use crate::wire::peek::Peek;
+use crate::wire::{Dialect, anthropic, openai, responses};
+
+/// The operation of a path below `/v1`, and the shape of its errors.
+pub fn operation_of(path: &str) -> Option<(Operation, ErrorShape)> {
+    Some(match path {
+        "/chat/completions" => (Operation::Chat(Dialect::ChatCompletions), ErrorShape::OpenAi),
+        "/messages" => (Operation::Chat(Dialect::Messages), ErrorShape::Anthropic),
+        "/responses" => (Operation::Chat(Dialect::Responses), ErrorShape::Responses),
+        "/completions" => (Operation::Completions, ErrorShape::OpenAi),
+        "/embeddings" => (Operation::Embeddings, ErrorShape::OpenAi),
+        "/messages/count_tokens" => (Operation::CountTokens, ErrorShape::Anthropic),
+        other if PASSED_ON.contains(&other) => (Operation::Other(other.to_owned()), ErrorShape::OpenAi),
+        _ => return None,
+    })
+}
+
+/// OpenAI paths that carry a `model` and are passed on without being understood.
+const PASSED_ON: [&str; 10] = [
+    "/audio/speech",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/images/edits",
+    "/images/generations",
+    "/images/variations",
+    "/moderations",
+    "/rerank",
+    "/score",
+    "/videos",
+];
+
+/// What a body may be like.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Bytes.
+    pub max: usize,
+    /// From its first to its last byte.
+    pub time: Duration,
+}
+
+/// Reads a body within its limits.
+///
+/// # Errors
+/// If it is too large, too slow, or breaks off.
+pub async fn read_body(headers: &HeaderMap, body: Body, limits: BodyLimits) -> Result<Bytes, GatewayError> {
+    let too_large = GatewayError::TooLarge { limit: limits.max };
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limits.max) {
+        return Err(too_large);
+    }
+    let reading = async {
+        let mut body = body;
+        let mut whole = BytesMut::new();
+        let mut only: Option<Bytes> = None;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| GatewayError::Bad(BadRequest::at("body", "it broke off")))?;
+            let Ok(chunk) = frame.into_data() else { continue };
+            if whole.len() + only.as_ref().map_or(0, Bytes::len) + chunk.len() > limits.max {
+                return Err(too_large);
+            }
+            // Most bodies come in one piece, which need not be copied.
+            match (only.take(), whole.is_empty()) {
+                (None, true) => only = Some(chunk),
+                (first, _) => {
+                    whole.reserve(announced.unwrap_or(0).saturating_sub(whole.len()));
+                    whole.extend_from_slice(&first.unwrap_or_default());
+                    whole.extend_from_slice(&chunk);
+                }
+            }
+        }
+        Ok(only.unwrap_or_else(|| whole.freeze()))
+    };
+    tokio::time::timeout(limits.time, reading).await.unwrap_or(Err(GatewayError::SlowBody))
+}
+
+/// Reads the few fields that routing needs.
+///
+/// # Errors
+/// If the body is not of its dialect.
+pub fn call(
+    operation: Operation,
+    headers: HeaderMap,
+    body: Bytes,
+    request_id: &str,
+    now: UnixMillis,
+) -> Result<Call, GatewayError> {
+    let content_type = headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/json"));
+    let peek = peek(&operation, &content_type, &body).map_err(GatewayError::Bad)?;
+    let meta = ReplyMeta {
+        id: request_id.to_owned(),
+        created: now.as_secs(),
+        model: peek.model.clone(),
+        stream_usage: peek.stream_usage,
+    };
+    Ok(Call::new(operation, headers, body, content_type, peek, meta))
+}
+
+fn peek(operation: &Operation, content_type: &HeaderValue, body: &Bytes) -> Result<Peek, BadRequest> {
+    match operation {
+        Operation::Chat(Dialect::ChatCompletions) => openai::request::peek(body),
+        Operation::Chat(Dialect::Messages) => anthropic::request::peek(body),
+        Operation::Chat(Dialect::Responses) => responses::request::peek(body),
+        Operation::Completions => openai::completions::peek(body),
+        Operation::Embeddings => openai::embeddings::peek(body),
+        Operation::CountTokens => anthropic::count_tokens::peek(body),
+        Operation::Other(_) => match multipart::boundary(content_type) {
+            Some(boundary) => multipart::peek(body, &boundary),
+            None => openai::passthrough::peek_model(body),
+        },
+    }
+}

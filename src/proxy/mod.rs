@@ -1,0 +1,50 @@
+//! The data plane: what a client's request goes through, from its head to the last byte.
+//!
+//! [`server`] accepts connections; [`routes`] knows the paths; [`auth`] says who calls;
+//! [`pipeline`] resolves the alias, asks [`crate::routing`] for a plan and walks it with
+//! [`crate::upstream`]; [`respond`] puts what happened into headers, and [`error`] turns
+//! what failed into the client's own error shape.
+
+pub mod auth;
+pub mod error;
+pub mod intake;
+pub mod models;
+pub mod multipart;
+pub mod narrowing;
+pub mod pipeline;
+pub mod respond;
+pub mod routes;
+pub mod server;
+pub mod tls;
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::time::UnixMillis;
+use crate::health::RetryBudget;
+use crate::live::Live;
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct Gateway {
+    /// The current view.
+    pub live: Live,
+    /// Held for a few instructions at a time, never across an await.
+    retries: Mutex<RetryBudget>,
+}
+
+impl Gateway {
+    /// A gateway over a first view.
+    pub fn new(live: Live) -> Self {
+        let retries = Mutex::new(RetryBudget::new(live.clock.now()));
+        Self { live, retries }
+    }
+
+    fn retries<T>(&self, f: impl FnOnce(&mut RetryBudget) -> T) -> T {
+        f(&mut self.retries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes a repeat out of the retry budget, if there is one.
+    fn may_repeat(&self, now: UnixMillis) -> bool {
+        self.retries(|budget| budget.withdraw(now))
+    }
+}

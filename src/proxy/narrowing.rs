@@ -1,0 +1,105 @@
+//! How a caller narrows the choice for one request, in headers that no SDK fights over.
+//!
+//! | header | meaning |
+//! |---|---|
+//! | `x-pointsman-only` | use only these providers or endpoints, comma-separated |
+//! | `x-pointsman-ignore` | use none of these |
+//! | `x-pointsman-order` | try these first, in this order |
+//! | `x-pointsman-max-attempts` | at most so many upstream calls; never more than the alias allows |
+//! | `x-pointsman-timeout-ms` | give up if no content has come by then; never later than the alias says |
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::error::GatewayError;
+use crate::domain::alias::RequestLimits;
+use crate::routing::Narrowing;
+
+/// More names than this in one header are refused.
+const MAX_NAMES: usize = 32;
+
+/// Reads the headers.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn narrowing(headers: &HeaderMap) -> Result<Narrowing, GatewayError> {
+    Ok(Narrowing {
+        only: names(headers, "x-pointsman-only")?,
+        ignore: names(headers, "x-pointsman-ignore")?,
+        order: names(headers, "x-pointsman-order")?,
+    })
+}
+
+/// The alias's limits, tightened by the caller.
+///
+/// # Errors
+/// If a header is no positive number.
+pub fn limits(headers: &HeaderMap, mut limits: RequestLimits) -> Result<RequestLimits, GatewayError> {
+    if let Some(attempts) = number(headers, "x-pointsman-max-attempts")? {
+        limits.max_attempts = limits.max_attempts.min(u32::try_from(attempts).unwrap_or(u32::MAX));
+    }
+    if let Some(ms) = number(headers, "x-pointsman-timeout-ms")? {
+        limits.deadline = limits.deadline.min(Duration::from_millis(ms));
+    }
+    Ok(limits)
+}
+
+fn names(headers: &HeaderMap, name: &'static str) -> Result<Vec<String>, GatewayError> {
+    let mut names = Vec::new();
+    for value in headers.get_all(name) {
+        let text = value.to_str().map_err(|_| GatewayError::header(name, "names, separated by commas"))?;
+        names.extend(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned));
+    }
+    if names.len() > MAX_NAMES {
+        return Err(GatewayError::header(name, "at most 32 names"));
+    }
+    Ok(names)
+}
+
+fn number(headers: &HeaderMap, name: &'static str) -> Result<Option<u64>, GatewayError> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0);
+    number.map(Some).ok_or_else(|| GatewayError::header(name, "a whole number above 0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn names_come_from_all_headers_of_the_name() {
+        let narrowing =
+            narrowing(&headers(&[("x-pointsman-only", "a, b"), ("x-pointsman-only", "m@c,"), ("x-pointsman-order", "b")]))
+                .unwrap();
+        assert_eq!(narrowing.only, ["a", "b", "m@c"]);
+        assert_eq!(narrowing.order, ["b"]);
+        assert!(narrowing.ignore.is_empty());
+    }
+
+    #[test]
+    fn callers_tighten_limits_and_never_loosen_them() {
+        let base = RequestLimits::default();
+        let tight =
+            limits(&headers(&[("x-pointsman-max-attempts", "1"), ("x-pointsman-timeout-ms", "1500")]), base).unwrap();
+        assert_eq!((tight.max_attempts, tight.deadline), (1, Duration::from_millis(1500)));
+        let loose =
+            limits(&headers(&[("x-pointsman-max-attempts", "99"), ("x-pointsman-timeout-ms", "999999999")]), base);
+        assert_eq!(loose.unwrap(), base);
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_by_name() {
+        for bad in ["0", "-1", "soon", ""] {
+            assert!(limits(&headers(&[("x-pointsman-max-attempts", bad)]), RequestLimits::default()).is_err(), "{bad:?}");
+        }
+    }
+}

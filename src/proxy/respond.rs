@@ -1,0 +1,156 @@
+//! What happened to a request, in the headers of its answer.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use rand::RngExt;
+
+use crate::domain::failure::FailureKind;
+use crate::domain::ids::Revision;
+use crate::upstream::attempt::Reply;
+
+/// More attempts than this are counted, not listed.
+const MAX_LISTED: usize = 8;
+
+/// What is told of a request, filled in as it is found out.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// The request's id.
+    pub id: String,
+    /// The revision of the configuration that it runs on.
+    pub revision: Option<Revision>,
+    /// The alias it resolved to.
+    pub alias: Option<String>,
+    /// The alias's strategy.
+    pub strategy: Option<&'static str>,
+    /// Who answered.
+    pub target: Option<String>,
+    /// Each attempt, in order.
+    pub attempts: Vec<AttemptNote>,
+}
+
+/// One attempt.
+#[derive(Clone, Debug)]
+pub struct AttemptNote {
+    /// Where.
+    pub endpoint: String,
+    /// How it failed; `None` if it did not.
+    pub failure: Option<FailureKind>,
+    /// The provider's status, if it failed with one.
+    pub status: Option<u16>,
+    /// Until it committed or failed.
+    pub took: Duration,
+    /// It was made although everything was out.
+    pub last_resort: bool,
+}
+
+impl Trace {
+    /// A new request, with an id of 128 random bits.
+    pub fn new() -> Self {
+        let id: u128 = rand::rng().random();
+        Self { id: format!("{id:032x}"), revision: None, alias: None, strategy: None, target: None, attempts: Vec::new() }
+    }
+
+    /// Writes all that is known into the answer's headers. The two plain id headers are
+    /// where the SDKs of OpenAI and Anthropic look for it.
+    pub fn put_into(&self, headers: &mut HeaderMap) {
+        let mut put = |name: &'static str, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        put("x-pointsman-request-id", &self.id);
+        put("x-request-id", &self.id);
+        put("request-id", &self.id);
+        if let Some(alias) = &self.alias {
+            put("x-pointsman-alias", alias);
+        }
+        if let Some(strategy) = self.strategy {
+            put("x-pointsman-strategy", strategy);
+        }
+        if let Some(target) = &self.target {
+            put("x-pointsman-target", target);
+        }
+        if !self.attempts.is_empty() {
+            put("x-pointsman-attempts", &self.listed());
+        }
+        if let Some(revision) = self.revision {
+            headers.insert(HeaderName::from_static("x-pointsman-revision"), HeaderValue::from(revision.0));
+        }
+    }
+
+    /// `m@a rate_limited 429 12ms, m@b ok 230ms`.
+    fn listed(&self) -> String {
+        let mut text = String::new();
+        for (i, note) in self.attempts.iter().take(MAX_LISTED).enumerate() {
+            let separator = if i > 0 { ", " } else { "" };
+            let outcome = note.failure.map_or("ok", FailureKind::as_str);
+            // Writing to a String does not fail.
+            let _ = write!(text, "{separator}{} {outcome}", note.endpoint);
+            if let Some(status) = note.status {
+                let _ = write!(text, " {status}");
+            }
+            let _ = write!(text, " {}ms", note.took.as_millis());
+            if note.last_resort {
+                text.push_str(" last-resort");
+            }
+        }
+        if self.attempts.len() > MAX_LISTED {
+            let _ = write!(text, ", +{}", self.attempts.len() - MAX_LISTED);
+        }
+        text
+    }
+
+    /// The answer to the client.
+    pub fn respond(&self, reply: Reply) -> Response {
+        let mut response = Response::new(reply.body);
+        let headers = response.headers_mut();
+        headers.reserve(12);
+        if reply.content_type.as_bytes().starts_with(b"text/event-stream") {
+            headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            // nginx in front of us would collect the stream otherwise.
+            headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+        }
+        headers.insert(http::header::CONTENT_TYPE, reply.content_type);
+        self.put_into(headers);
+        response
+    }
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_attempts_is_bounded() {
+        let mut trace = Trace::new();
+        for i in 0..12 {
+            trace.attempts.push(AttemptNote {
+                endpoint: format!("m@p{i}"),
+                failure: (i != 11).then_some(FailureKind::RateLimited),
+                status: (i != 11).then_some(429),
+                took: Duration::from_millis(i),
+                last_resort: i == 1,
+            });
+        }
+        let listed = trace.listed();
+        assert!(listed.starts_with("m@p0 rate_limited 429 0ms, m@p1 rate_limited 429 1ms last-resort, m@p2"), "{listed}");
+        assert!(listed.ends_with(", +4"), "{listed}");
+    }
+
+    #[test]
+    fn names_that_no_header_can_hold_are_left_out() {
+        let mut headers = HeaderMap::new();
+        Trace { alias: Some("a\nb".into()), ..Trace::new() }.put_into(&mut headers);
+        assert!(!headers.contains_key("x-pointsman-alias"));
+        assert_eq!(headers["x-pointsman-request-id"].len(), 32);
+    }
+}

@@ -1,0 +1,77 @@
+//! What a decision is made from: facts of the request, and what is observed of endpoints.
+
+use crate::domain::feature::FeatureSet;
+use crate::domain::ids::EndpointIdx;
+use crate::domain::provider::{Protocol, Provider};
+use crate::health::Standing;
+
+/// What is known of a request before it is sent anywhere.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct RequestFacts {
+    /// What it needs of the model.
+    pub needs: FeatureSet,
+    /// What each kind of API could not say of it.
+    pub fit: Fit,
+    /// Estimated prompt length in tokens.
+    pub prompt_tokens: u64,
+    /// The longest answer asked for, in tokens.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// For each kind of provider API: `None` where it has nothing like this request at all,
+/// otherwise the features of the request that it cannot express.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Fit {
+    /// OpenAI-compatible servers.
+    pub openai: Option<FeatureSet>,
+    /// OpenAI-compatible servers that serve the Responses API themselves.
+    pub openai_responses: Option<FeatureSet>,
+    /// Anthropic's.
+    pub anthropic: Option<FeatureSet>,
+    /// Gemini.
+    pub gemini: Option<FeatureSet>,
+}
+
+impl Fit {
+    /// What this provider could not express.
+    pub fn of(&self, provider: &Provider) -> Option<FeatureSet> {
+        match provider.protocol {
+            Protocol::OpenAi if provider.quirks.responses_api => self.openai_responses,
+            Protocol::OpenAi => self.openai,
+            Protocol::Anthropic => self.anthropic,
+            Protocol::Gemini => self.gemini,
+        }
+    }
+}
+
+/// How the caller itself narrows the choice, by provider ids or endpoint ids.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Narrowing {
+    /// If not empty: only these.
+    pub only: Vec<String>,
+    /// Never these.
+    pub ignore: Vec<String>,
+    /// These first, in this order.
+    pub order: Vec<String>,
+}
+
+/// What is observed of one endpoint at this moment.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EndpointState {
+    /// Its health.
+    pub standing: Standing,
+    /// The provider's own limit of concurrent requests is reached.
+    pub full: bool,
+}
+
+/// Where a decision reads what is observed of endpoints.
+pub trait Observations {
+    /// The state of one endpoint.
+    fn state(&self, endpoint: EndpointIdx) -> EndpointState;
+}
+
+impl<F: Fn(EndpointIdx) -> EndpointState> Observations for F {
+    fn state(&self, endpoint: EndpointIdx) -> EndpointState {
+        self(endpoint)
+    }
+}

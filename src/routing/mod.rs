@@ -1,0 +1,14 @@
+//! Which endpoints may serve this request, and in what order? Pure arithmetic.
+//!
+//! [`rank`] orders; it does not pick. Fallback walks the list with [`retry::next_step`].
+//! Both see only what they are handed: no I/O, no clock, no randomness of their own.
+
+pub mod eligibility;
+pub mod facts;
+pub mod rank;
+pub mod retry;
+#[cfg(test)]
+pub(crate) mod tests_support;
+
+pub use facts::{EndpointState, Narrowing, Observations, RequestFacts};
+pub use rank::{Candidate, Plan, Query, Skipped, Why, rank};

@@ -1,0 +1,115 @@
+//! A small fleet for the tests of this room.
+
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::facts::{EndpointState, Fit, Narrowing, RequestFacts};
+use super::rank::{Candidate, Plan, Query, Why, rank};
+use crate::domain::alias::{Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
+use crate::domain::catalog::{Catalog, Endpoint, Model};
+use crate::domain::feature::FeatureSet;
+use crate::domain::ids::{AliasName, EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderId, ProviderIdx};
+use crate::domain::provider::{Auth, Limits, OpenAiQuirks, OutputLimitField, Protocol, Provider, UrlStyle};
+use crate::domain::time::UnixMillis;
+use crate::health::Standing;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// A catalog of `p0`…, an alias over all of it in order, and the plan of that order.
+pub(crate) struct Case {
+    pub catalog: Catalog,
+    pub alias: Alias,
+    pub plan: Plan,
+    pub facts: RequestFacts,
+    pub narrowing: Narrowing,
+}
+
+/// One provider with one model for each context window.
+pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
+    let mut catalog = Catalog::default();
+    let mut targets = Vec::new();
+    let mut plan = Plan::default();
+    for (i, window) in (0u32..).zip(windows) {
+        catalog.providers.push(Provider {
+            id: ProviderId::new(format!("p{i}")),
+            protocol: Protocol::OpenAi,
+            base_url: "http://localhost".into(),
+            auth: Auth::None,
+            headers: Vec::new(),
+            url_style: UrlStyle::Plain,
+            quirks: OpenAiQuirks {
+                responses_api: false,
+                stream_usage: true,
+                output_limit: OutputLimitField::MaxTokens,
+            },
+            limits: Limits::default(),
+            connect_timeout: Duration::from_secs(1),
+            enabled: true,
+            unusable: None,
+            forward_headers: Vec::<HeaderName>::new(),
+        });
+        catalog.models.push(Model {
+            id: ModelId::new(format!("m{i}")),
+            context_window: *window,
+            max_output_tokens: None,
+            lacks: FeatureSet::EMPTY,
+            endpoints: vec![EndpointIdx(i)],
+        });
+        catalog.endpoints.push(Endpoint {
+            id: EndpointId::new(format!("m{i}@p{i}")),
+            model: ModelIdx(i),
+            provider: ProviderIdx(i),
+            upstream_model: format!("m{i}"),
+            prices: None,
+        });
+        targets.push(Target {
+            model: ModelIdx(i),
+            endpoints: vec![EndpointIdx(i)],
+            ordered: 0,
+            rank: i,
+            weight: 1.0,
+            last_resort: false,
+            enabled: true,
+            params: ParamOverrides::default(),
+            first_token_timeout: None,
+        });
+        plan.candidates.push(Candidate { endpoint: EndpointIdx(i), target: i as usize, why: Why::Rank(i) });
+    }
+    let alias = Alias {
+        name: AliasName::new("a"),
+        strategy: Strategy::Priority,
+        targets,
+        limits: RequestLimits::default(),
+        fallback: FallbackPolicy::default(),
+        direct: false,
+        drop_unsupported: false,
+    };
+    let all = Some(FeatureSet::EMPTY);
+    let fit = Fit { openai: all, openai_responses: all, anthropic: all, gemini: all };
+    Case { catalog, alias, plan, facts: RequestFacts { fit, ..Default::default() }, narrowing: Narrowing::default() }
+}
+
+impl Case {
+    pub(crate) const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    /// The plan with each endpoint in a given standing (all ready where none is given).
+    pub(crate) fn rank(&self, standings: &[Standing], seed: u64) -> Plan {
+        let observed = |endpoint: EndpointIdx| EndpointState {
+            standing: standings.get(endpoint.get()).copied().unwrap_or(Standing::Ready { share: 1.0 }),
+            full: false,
+        };
+        self.rank_with(&observed, seed)
+    }
+
+    pub(crate) fn rank_with(&self, observed: &impl Fn(EndpointIdx) -> EndpointState, seed: u64) -> Plan {
+        let Self { catalog, alias, facts, narrowing, .. } = self;
+        let query = Query { catalog, alias, facts, narrowing, now: Self::NOW };
+        rank(&query, observed, &mut StdRng::seed_from_u64(seed))
+    }
+}
+
+/// Positions of the endpoints of a plan.
+pub(crate) fn order(plan: &Plan) -> Vec<usize> {
+    plan.candidates.iter().map(|candidate| candidate.endpoint.get()).collect()
+}

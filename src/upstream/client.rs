@@ -1,0 +1,76 @@
+//! The HTTP client of a provider: its connections and their limits.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use reqwest::redirect::Policy;
+
+use crate::domain::failure::FailureKind;
+use crate::domain::provider::Provider;
+
+/// Connections to one provider. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client(reqwest::Client);
+
+/// The client of a provider could not be built.
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client of provider `{provider}` cannot be built: {source}")]
+pub struct ClientError {
+    provider: String,
+    source: reqwest::Error,
+}
+
+/// A call ended before the head of an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SendError {
+    /// How.
+    pub kind: FailureKind,
+    /// For logs; holds no credential.
+    pub message: String,
+}
+
+/// How long an idle connection is kept: shorter than the minute after which common load
+/// balancers close theirs, so that we rarely write to a connection that is being closed.
+const IDLE: Duration = Duration::from_secs(50);
+
+/// Builds the client of a provider.
+///
+/// # Errors
+/// If the TLS set-up of this machine is not usable.
+pub fn build(provider: &Provider) -> Result<Client, ClientError> {
+    reqwest::Client::builder()
+        // A redirect would carry the credential to wherever the answer points.
+        .redirect(Policy::none())
+        .tcp_nodelay(true)
+        .connect_timeout(provider.connect_timeout)
+        .pool_idle_timeout(IDLE)
+        .pool_max_idle_per_host(usize::MAX)
+        .referer(false)
+        .build()
+        .map(Client)
+        .map_err(|source| ClientError { provider: provider.id.to_string(), source })
+}
+
+impl Client {
+    /// Sends a request and waits for the head of the answer.
+    ///
+    /// # Errors
+    /// If no connection could be made or it broke before the head had come.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<reqwest::Body>, SendError> {
+        let request = reqwest::Request::try_from(request).map_err(|error| describe(&error))?;
+        self.0.execute(request).await.map(Response::from).map_err(|error| describe(&error))
+    }
+}
+
+/// Every way in which the transport fails is a failed connection: nothing of an answer has
+/// been seen.
+fn describe(error: &reqwest::Error) -> SendError {
+    use std::error::Error;
+    // The innermost cause says what happened; the outer ones repeat the address.
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    SendError { kind: FailureKind::Connect, message: cause.to_string() }
+}

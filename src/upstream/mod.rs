@@ -1,0 +1,10 @@
+//! One call to a provider: how the request is written, what comes of it, how the answer
+//! flows back.
+
+pub mod attempt;
+pub mod body;
+pub mod client;
+pub mod headers;
+pub mod lane;
+pub mod retry_after;
+pub mod target_url;

@@ -1,0 +1,366 @@
+//! A streamed answer on its way from a provider to a client, as a pure state machine:
+//! bytes in, bytes out, and what was learned on the way.
+//!
+//! Nothing comes out before the first real content has gone in (the *commit point*), so
+//! that a failure before it is invisible to the client. Only whole events come out, so
+//! that an error can follow at any time.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::chat::Finish;
+use super::error::{ErrorBody, Malformed, ProviderError};
+use super::event::Event;
+use super::meta::ReplyMeta;
+use super::native::{Seen, Signal};
+use super::sse::Framer;
+use super::{Dialect, anthropic, gemini, openai, responses};
+use crate::domain::provider::Protocol;
+
+/// Bytes that a provider may send before its first content.
+const MAX_BEFORE_CONTENT: usize = 1 << 20;
+
+/// Why a stream cannot go on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StreamFailure {
+    /// The provider said so.
+    Provider(ProviderError),
+    /// It is not of the protocol, or it ended too early.
+    Malformed(String),
+}
+
+impl From<Malformed> for StreamFailure {
+    fn from(Malformed(message): Malformed) -> Self {
+        Self::Malformed(message)
+    }
+}
+
+/// Which answers pass through.
+#[derive(Debug)]
+enum Inspector {
+    Chat(openai::native::Inspector),
+    Completions(openai::completions::Inspector),
+    Messages(anthropic::native::Inspector),
+    Responses(responses::native::Inspector),
+}
+
+#[derive(Debug)]
+enum Decoder {
+    OpenAi(openai::stream::StreamDecoder),
+    Anthropic(anthropic::stream::StreamDecoder),
+    Gemini(gemini::stream::StreamDecoder),
+}
+
+/// Writes a stream in the client's dialect.
+#[derive(Debug)]
+enum Encoder {
+    Chat(openai::stream::StreamEncoder),
+    Messages(anthropic::stream::StreamEncoder),
+    Responses(Box<responses::stream::StreamEncoder>),
+}
+
+#[derive(Debug)]
+enum Lane {
+    Native { inspector: Inspector, hide_usage: bool },
+    Translated { decoder: Decoder, encoder: Encoder, events: Vec<Event>, seen: Seen },
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Relay {
+    framer: Framer,
+    lane: Lane,
+    out: BytesMut,
+    committed: bool,
+    /// The protocol's own end has come.
+    ended: bool,
+}
+
+impl Relay {
+    /// For a stream that passes through. `hide_usage`: usage chunks were asked for by us
+    /// and are kept from the client.
+    pub fn native(dialect: Dialect, max_event: usize, hide_usage: bool) -> Self {
+        let inspector = match dialect {
+            Dialect::ChatCompletions => Inspector::Chat(openai::native::Inspector::new()),
+            Dialect::Messages => Inspector::Messages(anthropic::native::Inspector::new()),
+            Dialect::Responses => Inspector::Responses(responses::native::Inspector::new()),
+        };
+        Self::new(Lane::Native { inspector, hide_usage }, max_event)
+    }
+
+    /// For a stream of text completions that passes through.
+    pub fn completions(max_event: usize, hide_usage: bool) -> Self {
+        let inspector = Inspector::Completions(openai::completions::Inspector::new());
+        Self::new(Lane::Native { inspector, hide_usage }, max_event)
+    }
+
+    /// For a stream that is translated. `echo` is what a Responses client wants repeated.
+    pub fn translated(
+        protocol: Protocol,
+        dialect: Dialect,
+        meta: ReplyMeta,
+        echo: Option<responses::RequestEcho>,
+        max_event: usize,
+    ) -> Self {
+        let decoder = match protocol {
+            Protocol::OpenAi => Decoder::OpenAi(openai::stream::StreamDecoder::new()),
+            Protocol::Anthropic => Decoder::Anthropic(anthropic::stream::StreamDecoder::new()),
+            Protocol::Gemini => Decoder::Gemini(gemini::stream::StreamDecoder::new()),
+        };
+        let encoder = match dialect {
+            Dialect::ChatCompletions => Encoder::Chat(openai::stream::StreamEncoder::new(meta)),
+            Dialect::Messages => Encoder::Messages(anthropic::stream::StreamEncoder::new(meta)),
+            Dialect::Responses => {
+                Encoder::Responses(Box::new(responses::stream::StreamEncoder::new(meta, echo.unwrap_or_default())))
+            }
+        };
+        Self::new(Lane::Translated { decoder, encoder, events: Vec::new(), seen: Seen::default() }, max_event)
+    }
+
+    fn new(lane: Lane, max_event: usize) -> Self {
+        Self { framer: Framer::new(max_event), lane, out: BytesMut::new(), committed: false, ended: false }
+    }
+
+    /// Whether real content has come.
+    pub fn committed(&self) -> bool {
+        self.committed
+    }
+
+    /// Whether the answer is complete; further bytes mean nothing.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What is known of the answer so far.
+    pub fn seen(&self) -> &Seen {
+        match &self.lane {
+            Lane::Native { inspector, .. } => inspector.seen(),
+            Lane::Translated { seen, .. } => seen,
+        }
+    }
+
+    /// Bytes for the client, if there are any. Empty until the commit point.
+    pub fn take_out(&mut self) -> Option<Bytes> {
+        (self.committed && !self.out.is_empty()).then(|| self.out.split().freeze())
+    }
+
+    /// Bytes came from the provider.
+    ///
+    /// # Errors
+    /// If the stream cannot go on. What came before stays good.
+    pub fn push(&mut self, chunk: Bytes) -> Result<(), StreamFailure> {
+        if self.ended {
+            return Ok(());
+        }
+        self.framer.push(chunk);
+        while let Some(frame) = self.framer.next_frame().map_err(|e| StreamFailure::Malformed(e.to_string()))? {
+            self.frame(&frame)?;
+            if self.ended {
+                break;
+            }
+        }
+        if !self.committed && self.out.len() > MAX_BEFORE_CONTENT {
+            return Err(StreamFailure::Malformed("more than 1 MiB came before any content".into()));
+        }
+        Ok(())
+    }
+
+    /// The provider has closed the stream.
+    ///
+    /// # Errors
+    /// If the answer was not complete.
+    pub fn eof(&mut self) -> Result<(), StreamFailure> {
+        if self.ended {
+            return Ok(());
+        }
+        // Some servers leave out the blank line after their last event.
+        let mut rest = BytesMut::from(&self.framer.take_rest()[..]);
+        if !rest.is_empty() {
+            rest.put_slice(b"\n\n");
+            self.frame(&rest.freeze())?;
+        }
+        if self.ended {
+            return Ok(());
+        }
+        match &mut self.lane {
+            Lane::Native { inspector, .. } => {
+                if !inspector.ended() {
+                    return Err(StreamFailure::Malformed("the stream ended before the answer did".into()));
+                }
+                // The answer is whole, but the client waits for the dialect's own end.
+                if matches!(inspector, Inspector::Chat(_) | Inspector::Completions(_)) {
+                    self.out.put_slice(b"data: [DONE]\n\n");
+                }
+            }
+            Lane::Translated { decoder, events, .. } => decoder.end(events)?,
+        }
+        self.drain_events()?;
+        self.end()
+    }
+
+    /// The stream broke after content had come: tells the client in its own dialect.
+    pub fn fail(&mut self, error: &ErrorBody) {
+        let mut out = Vec::new();
+        match &mut self.lane {
+            Lane::Translated { encoder, .. } => encoder.error(error, &mut out),
+            Lane::Native { inspector, .. } => match inspector {
+                Inspector::Chat(_) | Inspector::Completions(_) => openai::stream::error_frame(error, &mut out),
+                Inspector::Messages(_) => anthropic::stream::error_frame(error, &mut out),
+                Inspector::Responses(_) => responses::stream::error_frame(error, &mut out),
+            },
+        }
+        self.ended = true;
+        self.out.put_slice(&out);
+    }
+
+    fn frame(&mut self, frame: &Bytes) -> Result<(), StreamFailure> {
+        match &mut self.lane {
+            Lane::Native { inspector, hide_usage } => {
+                let signal = inspector.inspect(frame)?;
+                if !(signal == Signal::UsageOnly && *hide_usage) && !matches!(signal, Signal::Error(_)) {
+                    self.out.put_slice(frame);
+                }
+                match signal {
+                    Signal::Noise | Signal::UsageOnly => Ok(()),
+                    Signal::Content => {
+                        self.committed = true;
+                        Ok(())
+                    }
+                    Signal::End => self.end(),
+                    Signal::Error(error) => Err(StreamFailure::Provider(error)),
+                }
+            }
+            Lane::Translated { decoder, events, .. } => {
+                decoder.decode(frame, events)?;
+                let done = decoder.done();
+                self.drain_events()?;
+                if done { self.end() } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Writes what was decoded.
+    fn drain_events(&mut self) -> Result<(), StreamFailure> {
+        let Lane::Translated { encoder, events, seen, .. } = &mut self.lane else { return Ok(()) };
+        let mut out = Vec::new();
+        let mut failure = None;
+        for event in events.drain(..) {
+            match &event {
+                Event::Error(error) => {
+                    failure = Some(StreamFailure::Provider(error.clone()));
+                    break;
+                }
+                Event::Usage(usage) => seen.usage = seen.usage.max_of(usage),
+                Event::Finish(finish) => seen.finish = Some(finish.clone()),
+                _ => {}
+            }
+            if event.commits() {
+                self.committed = true;
+                seen.pieces += 1;
+            }
+            encoder.encode(&event, &mut out);
+        }
+        self.out.put_slice(&out);
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// The answer is complete. One without any content is a failure, unless the model
+    /// really generated something that is not shown or was cut off.
+    fn end(&mut self) -> Result<(), StreamFailure> {
+        self.ended = true;
+        if !self.committed {
+            let seen = self.seen();
+            let cut = matches!(seen.finish, Some(Finish::Length | Finish::ContentFilter | Finish::Refusal));
+            if !cut && seen.usage.output == 0 {
+                return Err(StreamFailure::Malformed("the answer is empty".into()));
+            }
+            self.committed = true;
+        }
+        if let Lane::Translated { encoder, .. } = &mut self.lane {
+            let mut out = Vec::new();
+            encoder.end(&mut out);
+            self.out.put_slice(&out);
+        }
+        Ok(())
+    }
+}
+
+impl Inspector {
+    fn inspect(&mut self, frame: &[u8]) -> Result<Signal, Malformed> {
+        match self {
+            Self::Chat(inspector) => inspector.inspect(frame),
+            Self::Completions(inspector) => inspector.inspect(frame),
+            Self::Messages(inspector) => inspector.inspect(frame),
+            Self::Responses(inspector) => inspector.inspect(frame),
+        }
+    }
+
+    fn seen(&self) -> &Seen {
+        match self {
+            Self::Chat(inspector) => inspector.seen(),
+            Self::Completions(inspector) => inspector.seen(),
+            Self::Messages(inspector) => inspector.seen(),
+            Self::Responses(inspector) => inspector.seen(),
+        }
+    }
+
+    fn ended(&self) -> bool {
+        match self {
+            Self::Chat(inspector) => inspector.ended(),
+            Self::Completions(inspector) => inspector.ended(),
+            Self::Messages(inspector) => inspector.ended(),
+            Self::Responses(inspector) => inspector.ended(),
+        }
+    }
+}
+
+impl Decoder {
+    fn decode(&mut self, frame: &[u8], out: &mut Vec<Event>) -> Result<(), Malformed> {
+        match self {
+            Self::OpenAi(decoder) => decoder.decode(frame, out),
+            Self::Anthropic(decoder) => decoder.decode(frame, out),
+            Self::Gemini(decoder) => decoder.decode(frame, out),
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<Event>) -> Result<(), Malformed> {
+        match self {
+            Self::OpenAi(decoder) => decoder.end(out),
+            Self::Anthropic(decoder) => decoder.end(out),
+            Self::Gemini(decoder) => decoder.end(out),
+        }
+    }
+
+    fn done(&self) -> bool {
+        match self {
+            Self::OpenAi(decoder) => decoder.done(),
+            Self::Anthropic(decoder) => decoder.done(),
+            Self::Gemini(decoder) => decoder.done(),
+        }
+    }
+}
+
+impl Encoder {
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(encoder) => encoder.encode(event, out),
+            Self::Messages(encoder) => encoder.encode(event, out),
+            Self::Responses(encoder) => encoder.encode(event, out),
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(encoder) => encoder.end(out),
+            Self::Messages(encoder) => encoder.end(out),
+            Self::Responses(encoder) => encoder.end(out),
+        }
+    }
+
+    fn error(&mut self, error: &ErrorBody, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(encoder) => encoder.error(error, out),
+            Self::Messages(encoder) => encoder.error(error, out),
+            Self::Responses(encoder) => encoder.error(error, out),
+        }
+    }
+}
