@@ -15,6 +15,8 @@ mod error;
 mod model;
 mod parts;
 mod paths;
+#[cfg(test)]
+mod properties;
 mod request;
 mod response;
 mod stream;

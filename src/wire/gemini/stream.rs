@@ -124,6 +124,10 @@ impl StreamDecoder {
 
     fn part(&mut self, part: Part, id: &str, json: &[u8], out: &mut Vec<Event>) -> Result<(), Malformed> {
         let Part { text, thought, thought_signature, function_call } = part;
+        if text.is_none() && function_call.is_none() {
+            // A part that is skipped takes its signature along.
+            return Ok(());
+        }
         let seal = thought_signature
             .filter(|signature| !signature.is_empty())
             .map(|data| Seal { origin: SealOrigin::Gemini, data });
@@ -193,7 +197,11 @@ impl StreamDecoder {
         Ok(())
     }
 
+    /// An error after the end takes nothing from an answer that is whole.
     fn fail(&mut self, error: ProviderError, out: &mut Vec<Event>) {
+        if self.finished {
+            return;
+        }
         self.failed = true;
         out.push(Event::Error(error));
     }
@@ -402,6 +410,12 @@ mod tests {
             assert!(decoder.done());
             assert_eq!(decoder.end(&mut out), Ok(()));
         }
+    }
+
+    #[test]
+    fn an_error_after_the_end_takes_nothing_back() {
+        let got = run(&[last(json!([{"text": "a"}]), "STOP"), json!({"error": {"code": 500}})]).unwrap();
+        assert_eq!(got.last(), Some(&Event::Finish(Finish::Stop)));
     }
 
     #[test]
