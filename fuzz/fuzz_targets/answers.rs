@@ -9,12 +9,12 @@ fuzz_target!(|body: &[u8]| {
     for status in [200, 400, 404, 429, 529] {
         let _ = openai::error::decode_error(status, body);
         let _ = anthropic::error::decode_error(status, body);
-        let _ = gemini::error::decode_error(status, body);
+        let _ = gemini::decode_error(status, body);
     }
-    let _ = gemini::error::retry_delay(body);
-    let _ = gemini::response::blocked(body);
-    let _ = gemini::embeddings::decode_embeddings(body);
-    let _ = gemini::count_tokens::decode_count(body);
+    let _ = gemini::retry_delay(body);
+    let _ = gemini::blocked(body);
+    let _ = gemini::decode_embeddings(body);
+    let _ = gemini::decode_count_tokens(body);
     let _ = anthropic::count_tokens::decode_count(body);
     let _ = openai::native::inspect_answer(body);
     let _ = openai::completions::inspect_answer(body);
@@ -25,7 +25,7 @@ fuzz_target!(|body: &[u8]| {
     for answer in [
         openai::response::decode_response(body),
         anthropic::response::decode_response(body),
-        gemini::response::decode_response(body),
+        gemini::decode_response(body),
     ]
     .into_iter()
     .flatten()

@@ -35,7 +35,7 @@ fuzz_target!(|body: &[u8]| {
             for encoded in [
                 openai::request::encode_request(&request, &to),
                 anthropic::request::encode_request(&request, &to),
-                gemini::request::encode_request(&request, &to),
+                gemini::encode_request(&request, &to),
             ]
             .into_iter()
             .flatten()
