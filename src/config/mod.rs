@@ -128,21 +128,21 @@ fn read_root(root: &Node, world: World<'_>, report: &Report) -> (ServerConfig, C
     let models = model::Models::read(get("models").as_ref(), &providers, report);
     let catalog = alias::catalog(get("aliases").as_ref(), providers, models, server.direct_models, report);
     let keys = key::read(get("keys").as_ref(), &catalog, world, report);
-    check_whole(&item, &server, &catalog, get("keys").as_ref(), report);
+    check_whole(&item, &server, &catalog, &keys, report);
     (server, catalog, keys)
 }
 
 /// What is wrong with no part, but with the whole.
-fn check_whole(root: &Item<'_>, server: &ServerConfig, catalog: &Catalog, keys: Option<&Item<'_>>, report: &Report) {
+fn check_whole(root: &Item<'_>, server: &ServerConfig, catalog: &Catalog, keys: &[KeyConfig], report: &Report) {
     let whole = |message: &str| Problem::new("", root.node.place, message);
     if catalog.alias_by_name.is_empty() {
         report.warn(whole("there is nothing to call: no alias, and no model of a configured provider"));
     }
-    match keys {
-        None if !server.open => {
-            report.warn(whole("there are no [[keys]] and server.open is not set: every caller will be refused"));
+    match (server.open, keys) {
+        (false, []) => {
+            report.warn(whole("there are no [[keys]] and server.open is not set: every caller will be refused"))
         }
-        Some(keys) if server.open => report.warn(keys.problem("have no effect: server.open lets every caller in")),
+        (true, [_, ..]) => report.warn(whole("[[keys]] have no effect: server.open lets every caller in")),
         _ => {}
     }
 }

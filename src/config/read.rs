@@ -68,17 +68,17 @@ impl<'n> Item<'n> {
         u32::try_from(value).ok()
     }
 
-    /// A number that is finite and not negative.
+    /// A number from 0 to a million, with which sums and products stay exact enough.
     pub(super) fn amount(&self, report: &Report) -> Option<f64> {
         let value = match self.node.value {
             Value::Integer(value) => value as f64,
             Value::Float(value) => value,
             _ => return self.wrong_kind("a number", report),
         };
-        if value.is_finite() && value >= 0.0 {
+        if (0.0..=1e6).contains(&value) {
             return Some(value);
         }
-        report.problem(self.problem(format!("{value} is out of range")).expected("a finite number, 0 or more"));
+        report.problem(self.problem(format!("{value} is out of range")).expected("0 to 1000000"));
         None
     }
 

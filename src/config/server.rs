@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::node::Node;
+use super::node::{Node, Value};
 use super::problem::{Problem, Report};
 use super::read::{Item, Table};
 use super::secret::World;
@@ -206,15 +206,18 @@ impl Section<'_, '_> {
 }
 
 fn address(item: &Item<'_>, report: &Report) -> Option<SocketAddr> {
-    let text = item.text(report)?;
+    let text = match item.node.value {
+        Value::Integer(number) => &format!(":{number}"),
+        _ => item.text(report)?,
+    };
     if let Ok(address) = text.parse() {
         return Some(address);
     }
     let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
     let host = text.rsplit_once(':').map(|(host, _)| host);
     let suggestion = match (host, port) {
-        (Some("localhost"), Some(port)) => Some(format!("127.0.0.1:{port}")),
-        (Some("" | "*"), Some(port)) => Some(format!("0.0.0.0:{port}")),
+        (Some("localhost" | ""), Some(port)) => Some(format!("127.0.0.1:{port}")),
+        (Some("*"), Some(port)) => Some(format!("0.0.0.0:{port}")),
         _ => None,
     };
     let problem = item.problem(format!("{text:?} is not an address"));

@@ -79,17 +79,11 @@ impl Catalog {
         if let Some(&alias) = self.alias_by_name.get(name) {
             return Ok(alias);
         }
-        let unknown = || NameError::Unknown { nearest: nearest(name, self.alias_by_name.keys().map(|name| &**name)) };
-        match self.direct_models.resolve(name) {
-            Ok(position) => self
-                .models
-                .get(position)
-                .and_then(|model| self.alias_by_name.get(model.id.as_str()))
-                .copied()
-                .ok_or_else(unknown),
-            Err(NameError::Unknown { .. }) => Err(unknown()),
-            Err(ambiguous) => Err(ambiguous),
-        }
+        let position = self.direct_models.lookup(name).transpose()?;
+        let model = position.and_then(|position| self.models.get(position));
+        let alias = model.and_then(|model| self.alias_by_name.get(model.id.as_str())).copied();
+        alias
+            .ok_or_else(|| NameError::Unknown { nearest: nearest(name, self.alias_by_name.keys().map(|name| &**name)) })
     }
 
     /// The provider of an endpoint.

@@ -63,16 +63,21 @@ impl NameIndex {
     /// # Errors
     /// If no id, or more than one, answers to the name.
     pub fn resolve(&self, name: &str) -> Result<usize, NameError> {
+        let unknown = || NameError::Unknown { nearest: nearest(name, self.ids.iter().map(|id| &**id)) };
+        self.lookup(name).unwrap_or_else(|| Err(unknown()))
+    }
+
+    /// As [`resolve`](Self::resolve), but `None` and no search where nothing answers.
+    pub(super) fn lookup(&self, name: &str) -> Option<Result<usize, NameError>> {
         if let Some(&position) = self.exact.get(name) {
-            return Ok(position as usize);
+            return Some(Ok(position as usize));
         }
         let folded = fold(name);
-        let found = self.whole.find(&folded).or_else(|| self.bare.find(&folded));
-        match found {
-            Some([position]) => Ok(*position as usize),
-            Some(several) => self.choose_exact_bare(several, name),
-            None => Err(NameError::Unknown { nearest: nearest(name, self.ids.iter().map(|id| &**id)) }),
-        }
+        let found = self.whole.find(&folded).or_else(|| self.bare.find(&folded))?;
+        Some(match found {
+            [position] => Ok(*position as usize),
+            several => self.choose_exact_bare(several, name),
+        })
     }
 
     /// Among several ids of one folded spelling, the one whose bare name is written

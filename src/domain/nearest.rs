@@ -40,9 +40,14 @@ fn likeness(name: &str, candidate: &str) -> f64 {
 }
 
 fn likeness_of(name: &str, candidate: &str) -> f64 {
-    let distance = strsim::normalized_damerau_levenshtein(name, candidate);
+    let longer = name.len().max(candidate.len()) as f64;
     let begins = name.len() >= 3 && candidate.starts_with(name);
-    if begins { distance.max(BEGINNING) } else { distance }
+    let least = if begins { BEGINNING } else { 0.0 };
+    // Every letter that one has more is a change; most candidates are out by that alone.
+    if 1.0 - name.len().abs_diff(candidate.len()) as f64 / longer < LIKE_ENOUGH {
+        return least;
+    }
+    (1.0 - strsim::osa_distance(name, candidate) as f64 / longer).max(least)
 }
 
 #[cfg(test)]

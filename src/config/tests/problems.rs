@@ -36,7 +36,12 @@ fn of_the_server() {
         "2:10: server.listen: \"localhost:80\" is not an address; expected an IP address and a port \
          such as \"127.0.0.1:8080\" or \"[::1]:8080\"; did you mean \"127.0.0.1:80\"?",
     );
-    server("listen = 8080", "2:10: server.listen: is an integer; expected a string");
+    server(
+        "listen = 8080",
+        "2:10: server.listen: \":8080\" is not an address; expected an IP address and a port \
+         such as \"127.0.0.1:8080\" or \"[::1]:8080\"; did you mean \"127.0.0.1:8080\"?",
+    );
+    server("listen = true", "2:10: server.listen: is a boolean; expected a string");
     server("listn = \"1.1.1.1:1\"", "2:1: server.listn: unknown field \"listn\"; did you mean \"listen\"?");
     server(
         "admin_listen = \"127.0.0.1:8080\"",
@@ -181,12 +186,12 @@ fn of_models() {
     endpoint("provider = \"openai\"", "6:14: models.\"m.1\".endpoints[0]: field \"upstream_model\" is missing");
     endpoint(
         "provider = \"openai\", upstream_model = \"x\", usd_per_mtok = { input = -1, output = 2 }",
-        "6:84: models.\"m.1\".endpoints[0].usd_per_mtok.input: -1 is out of range; expected a finite number, 0 or more",
+        "6:84: models.\"m.1\".endpoints[0].usd_per_mtok.input: -1 is out of range; expected 0 to 1000000",
     );
     endpoint(
         "provider = \"openai\", upstream_model = \"x\", usd_per_mtok = { input = 1, output = nan }",
         "6:96: models.\"m.1\".endpoints[0].usd_per_mtok.output: NaN is out of range; \
-         expected a finite number, 0 or more",
+         expected 0 to 1000000",
     );
     endpoint(
         "provider = \"openai\", upstream_model = \"x\" }, { provider = \"openai\", upstream_model = \"y\"",
@@ -271,11 +276,11 @@ fn of_targets() {
     );
     alias_of(
         "[{ model = \"gpt-4o\", weight = -1 }]",
-        "7:41: aliases.x.targets[0].weight: -1 is out of range; expected a finite number, 0 or more",
+        "7:41: aliases.x.targets[0].weight: -1 is out of range; expected 0 to 1000000",
     );
     alias_of(
         "[{ model = \"gpt-4o\", weight = inf }]",
-        "7:41: aliases.x.targets[0].weight: inf is out of range; expected a finite number, 0 or more",
+        "7:41: aliases.x.targets[0].weight: inf is out of range; expected 0 to 1000000",
     );
     alias_of(
         "[{ model = \"gpt-4o\", weight = 0 }, { model = \"o3\", weight = 0.0 }]",
