@@ -3,7 +3,8 @@
 //!
 //! It goes in passes, each over the result of the one before: text → a tree of values
 //! with their places (`node`) → `server`, `provider`, `model` (with `price`), `alias` (with
-//! `target`) and `key`, which take their fields out of the tree by the readers in `read`.
+//! `target`) and `key`, which take their fields out of the tree by the readers in `read`
+//! (with `units` and `url`), and credentials from outside it by `secret`.
 //! What cannot be read is left in the report (`problem`) and replaced by a default, so that
 //! one mistake gives one problem and hides none of the others.
 //!

@@ -116,8 +116,7 @@ fn node(value: DeValue<'_>, place: Option<Place>, lines: &Lines<'_>, problems: &
                 Value::Integer(0)
             }
         },
-        // Unwrap safety: not an unwrap; what is no number is no finite number either, and
-        // every reader of numbers refuses those.
+        // Readers of numbers refuse NaN, as they should refuse what is no number at all.
         DeValue::Float(value) => Value::Float(value.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::String(value) => Value::String(value.into_owned()),
         DeValue::Datetime(value) => Value::Date(value.to_string()),

@@ -17,7 +17,7 @@ use super::nearest::nearest;
 /// 2. the id but for case, and a dot, a hyphen or an underscore for one another;
 /// 3. an id that the name becomes when `-preview`, a date or a version such as `-001` is
 ///    added to its end;
-/// 4. an id that the name becomes when those (but no date without a year) are taken off;
+/// 4. an id that the name becomes when those (but no date of four digits) are taken off;
 /// 5. steps 1 to 4 with the part of the id after its first slash.
 #[derive(Clone, Debug, Default)]
 pub struct NameIndex {
@@ -121,7 +121,7 @@ impl Spellings {
         let mut rest = folded;
         while let Some((shorter, decoration)) = split_decoration(rest) {
             // "-2507" often tells two different models apart, so it is never ignored.
-            if decoration == Decoration::ShortDate {
+            if decoration == Decoration::FourDigits {
                 return None;
             }
             if let Some(found) = self.folded.get(shorter) {
@@ -143,12 +143,12 @@ pub fn fold(name: &str) -> String {
 enum Decoration {
     /// `-preview`.
     Preview,
-    /// `-2025-08-07`, `-20250807`, `-08-2025`.
-    FullDate,
+    /// `-2025-08-07`, `-20250807`, `-08-2025`, `-08-07`.
+    Date,
     /// `-001`.
     Version,
-    /// `-2507` (year and month), `-0711` or `-07-11` (month and day).
-    ShortDate,
+    /// `-2507` (year and month) or `-0711` (month and day).
+    FourDigits,
 }
 
 /// Splits one decoration off the end of a folded name.
@@ -170,12 +170,12 @@ struct Shape {
 
 /// Longest first, so that the tail of a date is not taken for a shorter one.
 const SHAPES: [Shape; 7] = [
-    Shape { pattern: "-yyyy-mm-dd", decoration: Decoration::FullDate },
-    Shape { pattern: "-yyyymmdd", decoration: Decoration::FullDate },
-    Shape { pattern: "-mm-yyyy", decoration: Decoration::FullDate },
-    Shape { pattern: "-mm-dd", decoration: Decoration::ShortDate },
-    Shape { pattern: "-yymm", decoration: Decoration::ShortDate },
-    Shape { pattern: "-mmdd", decoration: Decoration::ShortDate },
+    Shape { pattern: "-yyyy-mm-dd", decoration: Decoration::Date },
+    Shape { pattern: "-yyyymmdd", decoration: Decoration::Date },
+    Shape { pattern: "-mm-yyyy", decoration: Decoration::Date },
+    Shape { pattern: "-mm-dd", decoration: Decoration::Date },
+    Shape { pattern: "-yymm", decoration: Decoration::FourDigits },
+    Shape { pattern: "-mmdd", decoration: Decoration::FourDigits },
     Shape { pattern: "-0nn", decoration: Decoration::Version },
 ];
 
@@ -257,6 +257,7 @@ mod tests {
         assert_eq!(resolve("openai/gpt-5-2025-08-07"), Ok("openai/gpt-5"));
         assert_eq!(resolve("openai/gpt-5-20250807"), Ok("openai/gpt-5"));
         assert_eq!(resolve("google/gemini-2.0-flash-001"), Ok("google/gemini-2.0-flash"));
+        assert_eq!(resolve("google/gemini-2.0-flash-preview-05-20"), Ok("google/gemini-2.0-flash"));
         assert_eq!(resolve("openai/gpt-5.5-preview-2026-01-01"), Ok("openai/gpt-5.5"));
     }
 
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_date_is_never_ignored() {
+    fn a_date_of_four_digits_is_never_ignored() {
         assert!(matches!(resolve("alibaba/qwen3-235b-a22b-2507"), Err(NameError::Unknown { .. })));
     }
 
@@ -307,8 +308,8 @@ mod tests {
     fn only_plausible_dates_are_dates() {
         assert_eq!(split_decoration("llama3-70b-8192"), None);
         assert_eq!(split_decoration("x-2025-13-01"), None);
-        assert_eq!(split_decoration("x-2025-12-31"), Some(("x", Decoration::FullDate)));
-        assert_eq!(split_decoration("x-0711"), Some(("x", Decoration::ShortDate)));
+        assert_eq!(split_decoration("x-2025-12-31"), Some(("x", Decoration::Date)));
+        assert_eq!(split_decoration("x-0711"), Some(("x", Decoration::FourDigits)));
         assert_eq!(split_decoration("-preview"), None);
         assert_eq!(split_decoration("openai/-001"), None);
     }
