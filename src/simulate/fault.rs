@@ -169,7 +169,13 @@ impl<'de> Deserialize<'de> for Fault {
         };
         let share = number("share")?.unwrap_or(1.0);
         let delay_ms = number("delay_ms")?.unwrap_or(0.0);
-        let kind = serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)?;
+        let kind: FaultKind = serde_json::from_value(Value::Object(fields.clone())).map_err(D::Error::custom)?;
+        // Serde does not deny unknown fields beside a kind that has none: what the kind would
+        // not write is not its own.
+        let own = serde_json::to_value(&kind).map_err(D::Error::custom)?;
+        if let Some(name) = fields.iter().find(|(name, value)| !value.is_null() && own.get(name.as_str()).is_none()) {
+            return Err(D::Error::custom(format!("unknown field `{}` of fault {}", name.0, own["kind"])));
+        }
         Ok(Self { share, delay_ms, kind })
     }
 }

@@ -134,12 +134,13 @@ fn kind(schema: &Map<String, Value>) -> String {
 
 fn number(schema: &Map<String, Value>, whole: bool) -> Value {
     let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
-    let above = |low: f64| if whole { low.floor() + 1.0 } else { low + 0.5 };
-    let low = bound("minimum").or(bound("exclusiveMinimum").map(above));
+    // An exclusive bound of a number keeps its value: what lies between two bounds is their
+    // middle, and beside a single one half a step away.
+    let low = bound("minimum").or(bound("exclusiveMinimum").map(|low| if whole { low.floor() + 1.0 } else { low }));
     let high = bound("maximum").or(bound("exclusiveMaximum").map(|high| if whole { high.ceil() - 1.0 } else { high }));
     let mut value = match (low, high) {
         (Some(low), Some(high)) if low <= high && !whole => low + (high - low) / 2.0,
-        (Some(low), _) => low,
+        (Some(low), _) => low + if whole { 0.0 } else { 0.5 },
         (None, Some(high)) => high.min(42.0) - if whole { 0.0 } else { 0.5 },
         (None, None) => 42.0,
     };

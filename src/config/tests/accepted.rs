@@ -128,10 +128,10 @@ fn an_alias_wins_over_a_model_of_its_name() {
 }
 
 #[test]
-fn a_missing_key_switches_its_provider_off_and_says_so() {
+fn a_missing_key_makes_its_provider_unusable_and_says_so() {
     let env = |name: &str| (name != "OPENAI_API_KEY").then(|| env(name)).flatten();
     let config = parse("[[providers]]\nid = \"openai\"", &env, &no_files).unwrap();
-    assert!(!provider(&config, "openai").enabled);
+    assert!(provider(&config, "openai").unusable.is_some());
     let expected =
         "1:1: providers.openai: environment variable OPENAI_API_KEY is not set, so the provider cannot be used";
     assert!(warnings(&config).contains(&expected.to_owned()), "{:?}", warnings(&config));
