@@ -1,1 +1,8 @@
+//! End to end: the real binary, real sockets, simulated providers.
+//!
+//! One binary, so that what the modules share is compiled once. `cargo test --test it sdk`
+//! runs one module.
 
+mod golden;
+mod sdk;
+mod support;
