@@ -99,7 +99,7 @@ fn introduce(app: &App, key: &str, simulators: &[Simulator]) {
         let addr = first.addr();
         println!("\nBreak `{}` for twenty seconds, and watch its traffic move away and come back:\n", member.name);
         println!(
-            "  curl -s -X PATCH http://{addr}/_sim/behaviour -d '{{\"faults\":[{{\"share\":1,\"kind\":{{\"status\":{{\"code\":503}}}}}}]}}'; sleep 20; \\\n    curl -s -X PATCH http://{addr}/_sim/behaviour -d '{{\"faults\":[]}}'"
+            "  curl -s -X PATCH http://{addr}/_sim/behaviour -d '{{\"faults\":[{{\"share\":1,\"kind\":\"status\",\"code\":503}}]}}'; sleep 20; \\\n    curl -s -X PATCH http://{addr}/_sim/behaviour -d '{{\"faults\":[]}}'"
         );
     }
     println!("\nTraffic, by who served it (Ctrl-C ends the demo):\n");

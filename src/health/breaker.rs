@@ -84,16 +84,17 @@ impl Breaker {
         }
     }
 
-    /// An attempt starts. Claims the probe where one is due; `false` if it is taken. An
-    /// attempt while it is open is a last resort and claims nothing.
-    pub fn begin(&mut self, now: UnixMillis) -> bool {
+    /// An attempt starts. While it is open or half-open, the attempt is a probe: `false` if
+    /// another one is under way. Before its time is over only a last resort comes here,
+    /// and is as good a probe as any.
+    pub fn begin(&mut self) -> bool {
         match self.state {
-            State::Open { until, round, cause } if now >= until => {
+            State::Open { round, cause, .. } => {
                 self.state = State::HalfOpen { round, cause };
                 true
             }
             State::HalfOpen { .. } => false,
-            State::Open { .. } | State::Closed { .. } => true,
+            State::Closed { .. } => true,
         }
     }
 
@@ -229,8 +230,8 @@ mod tests {
     fn one_probe_at_a_time_and_its_success_starts_slowly() {
         let mut breaker = opened();
         assert_eq!(breaker.standing(at(1000)), Standing::Probe);
-        assert!(breaker.begin(at(1000)));
-        assert!(!breaker.begin(at(1000)));
+        assert!(breaker.begin());
+        assert!(!breaker.begin());
         assert_eq!(breaker.standing(at(1000)), Standing::Probing);
         breaker.success(at(1200));
         assert_eq!(breaker.standing(at(1200)), Standing::Ready { share: 0.1 });
@@ -247,16 +248,24 @@ mod tests {
             let Standing::Open { until, .. } = breaker.standing(at(now)) else { panic!() };
             waits.push(until.0 - T - now);
             now = until.0 - T;
-            assert!(breaker.begin(at(now)));
+            assert!(breaker.begin());
             breaker.failure(FailureKind::ServerError, at(now), 0.5);
         }
         assert_eq!(waits, [1000, 1600, 2560, 4096, 6000, 6000, 6000]);
     }
 
     #[test]
+    fn a_last_resort_that_succeeds_closes_it_early() {
+        let mut breaker = opened();
+        assert!(breaker.begin());
+        breaker.success(at(100));
+        assert_eq!(breaker.standing(at(100)), Standing::Ready { share: 0.1 });
+    }
+
+    #[test]
     fn a_probe_that_ends_without_a_verdict_frees_its_place() {
         let mut breaker = opened();
-        assert!(breaker.begin(at(1000)));
+        assert!(breaker.begin());
         breaker.release();
         assert_eq!(breaker.standing(at(1000)), Standing::Probe);
     }

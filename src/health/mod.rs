@@ -73,10 +73,10 @@ impl Health {
         self.breaker.standing(now)
     }
 
-    /// An attempt is about to start. Claims the probe where one is due; `false` if another
-    /// attempt has claimed it in the meantime.
-    pub fn begin(&mut self, now: UnixMillis) -> bool {
-        self.breaker.begin(now)
+    /// An attempt is about to start. Claims the probe where the breaker is not closed;
+    /// `false` if another attempt has claimed it in the meantime.
+    pub fn begin(&mut self) -> bool {
+        self.breaker.begin()
     }
 
     /// An attempt ended. `jitter` in [0, 1) spreads the end of a time out by ±10 %, so

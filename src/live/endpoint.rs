@@ -13,6 +13,7 @@ use crate::domain::provider::Limits;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 use crate::health::{Health, Outcome, Standing, outcome_of};
+use crate::routing::eligibility::SkipReason;
 use crate::upstream::client::Client;
 
 /// The live state of an endpoint.
@@ -109,24 +110,29 @@ pub enum FlightEnd {
 }
 
 impl Flight {
-    /// Starts an attempt; `None` if the provider is at one of our limits or another
-    /// attempt probes the endpoint.
+    /// Starts an attempt. A last resort may go beside a probe that is under way.
+    ///
+    /// # Errors
+    /// With the reason, if the provider is at one of our limits or another attempt probes
+    /// the endpoint.
     pub fn start(
         endpoint: &Arc<EndpointLive>,
         provider: &Arc<ProviderLive>,
         clock: Clock,
         prices: Option<Prices>,
         jitter: f64,
-    ) -> Option<Self> {
+        last_resort: bool,
+    ) -> Result<Self, SkipReason> {
         if !provider.enter() {
-            return None;
+            return Err(SkipReason::AtLimit);
         }
-        if !endpoint.with_health(|health| health.begin(clock.now())) {
+        let claimed = endpoint.with_health(Health::begin);
+        if !claimed && !last_resort {
             provider.in_flight.fetch_sub(1, Relaxed);
-            return None;
+            return Err(SkipReason::Probing);
         }
         endpoint.in_flight.fetch_add(1, Relaxed);
-        Some(Self {
+        Ok(Self {
             endpoint: Arc::clone(endpoint),
             provider: Arc::clone(provider),
             clock,

@@ -17,14 +17,10 @@ use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::live::{Caller, Flight, View};
 use crate::routing::eligibility::SkipReason;
-use crate::routing::retry::{NextStep, Progress, attempt_limit, next_step};
+use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
 use crate::routing::{Candidate, Plan, Query, RequestFacts, Skipped, rank};
 use crate::upstream::attempt::{AttemptError, AttemptLimits, Call, Reply, Unwritable, stream_limits};
 use crate::upstream::lane::{fit, model_needs};
-
-/// Waiting longer than this for a target that is out is the caller's decision to make: it
-/// gets a `Retry-After` instead.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Serves one request.
 ///
@@ -49,7 +45,7 @@ pub async fn serve(
     let now = gateway.live.clock.now();
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
     let plan = rank(&query, &view.observed(now), &mut rand::rng());
-    let walk = Walk { gateway, view, alias, call, limits, started: Instant::now(), skipped: Vec::new(), failed: Vec::new() };
+    let walk = Walk { gateway, view, alias, call, limits, started: Instant::now(), skipped: Vec::new(), unsaid: Vec::new(), failed: Vec::new() };
     walk.run(plan, trace).await.map(|reply| trace.respond(reply))
 }
 
@@ -85,7 +81,9 @@ struct Walk<'a> {
     limits: RequestLimits,
     started: Instant,
     /// Candidates that could not even be tried.
-    skipped: Vec<(String, String)>,
+    skipped: Vec<Skipped>,
+    /// Candidates whose protocol turned out to be unable to say the request.
+    unsaid: Vec<(String, String)>,
     failed: Vec<(String, AttemptError)>,
 }
 
@@ -108,8 +106,9 @@ impl Walk<'_> {
         let mut position = 0;
         let mut repeated = false;
         while let Some(candidate) = plan.candidates.get(position).copied() {
+            let remaining = u32::try_from(plan.candidates.len() - position).unwrap_or(u32::MAX);
             let attempts_left = self.limits.max_attempts.saturating_sub(trace.attempts.len() as u32);
-            match self.try_one(&candidate, &plan, attempts_left, last_resort, trace).await? {
+            match self.try_one(&candidate, attempts_left.min(remaining), last_resort, trace).await? {
                 Tried::Served(reply) => return Ok(reply),
                 Tried::PassedOver => {
                     position += 1;
@@ -143,14 +142,13 @@ impl Walk<'_> {
                 }
             }
         }
-        Err(self.nobody(&plan.skipped))
+        Err(self.nobody(plan.skipped))
     }
 
     async fn try_one(
         &mut self,
         candidate: &Candidate,
-        plan: &Plan,
-        attempts_left: u32,
+        may_come: u32,
         last_resort: bool,
         trace: &mut Trace,
     ) -> Result<Tried, GatewayError> {
@@ -160,24 +158,26 @@ impl Walk<'_> {
             Ok(prepared) => prepared,
             Err(Unwritable::Bad(bad)) => return Err(GatewayError::Bad(bad)),
             Err(Unwritable::Unsupported(why)) => {
-                self.skipped.push((self.name(endpoint), why.to_string()));
+                self.unsaid.push((self.name(endpoint), why.to_string()));
                 return Ok(Tried::PassedOver);
             }
         };
         let at = self.view.catalog.endpoint(endpoint);
         let (live, provider) = (self.view.endpoint(endpoint), self.view.provider(at.provider));
         let clock = self.gateway.live.clock;
-        let Some(flight) = Flight::start(live, provider, clock, at.prices.clone(), rand::rng().random()) else {
-            self.skipped.push((self.name(endpoint), SkipReason::AtLimit.describe(clock.now())));
-            return Ok(Tried::PassedOver);
+        let started = Flight::start(live, provider, clock, at.prices.clone(), rand::rng().random(), last_resort);
+        let flight = match started {
+            Ok(flight) => flight,
+            Err(reason) => {
+                self.skipped.push(Skipped { endpoint, reason });
+                return Ok(Tried::PassedOver);
+            }
         };
         let own = match (self.call.peek.stream, target.first_token_timeout) {
             (true, Some(own)) => own,
             (true, None) => self.limits.first_token_timeout,
             (false, _) => self.limits.answer_timeout,
         };
-        // Only attempts that can still come have a claim on the time that is left.
-        let may_come = attempts_left.min(u32::try_from(plan.candidates.len()).unwrap_or(u32::MAX));
         let limits = AttemptLimits {
             attempt: attempt_limit(own, self.time_left(), may_come),
             stream: stream_limits(self.alias, self.started),
@@ -235,19 +235,19 @@ impl Walk<'_> {
     }
 
     /// The error of a request that nobody served.
-    fn nobody(self, skipped: &[Skipped]) -> GatewayError {
+    fn nobody(mut self, mut skipped: Vec<Skipped>) -> GatewayError {
         if !self.failed.is_empty() {
             return GatewayError::AllFailed { alias: self.alias.name.to_string(), attempts: self.failed };
         }
-        let mut reasons = self.reasons(skipped);
-        reasons.extend(self.skipped);
-        GatewayError::NoneFit { alias: self.alias.name.to_string(), reasons, too_long: false, unavailable: false }
+        skipped.append(&mut self.skipped);
+        self.nobody_ready(&skipped)
     }
 
     /// The error of a request that nobody could even be asked to serve.
     fn nobody_ready(&self, skipped: &[Skipped]) -> GatewayError {
         let alias = self.alias.name.to_string();
-        let reasons = self.reasons(skipped);
+        let mut reasons = self.reasons(skipped);
+        reasons.extend(self.unsaid.iter().cloned());
         let all = |test: &dyn Fn(&SkipReason) -> bool| skipped.iter().all(|skipped| test(&skipped.reason));
         if all(&|reason| !reason.is_soft()) {
             let by_configuration =
@@ -255,8 +255,8 @@ impl Walk<'_> {
             return GatewayError::NoneFit {
                 alias,
                 reasons,
-                too_long: all(&|reason| matches!(reason, SkipReason::ContextWindow { .. })),
-                unavailable: all(&by_configuration),
+                too_long: self.unsaid.is_empty() && all(&|reason| matches!(reason, SkipReason::ContextWindow { .. })),
+                unavailable: self.unsaid.is_empty() && all(&by_configuration),
             };
         }
         let now = self.now();

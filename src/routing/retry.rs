@@ -44,6 +44,10 @@ pub struct Progress<'a> {
     pub jitter: f64,
 }
 
+/// Waiting longer than this for an endpoint that is out is the caller's decision to make: it
+/// gets a `Retry-After` instead.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 /// The pause before a server error is tried again at the same endpoint.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -94,7 +98,7 @@ pub fn next_step(progress: &Progress<'_>, catalog: &Catalog) -> NextStep {
 
 /// Once more at the same endpoint, if that was not done already and the pause leaves time.
 fn same(progress: &Progress<'_>, after: Duration) -> NextStep {
-    if progress.repeated || after >= progress.time_left { NextStep::GiveUp } else { NextStep::Same { after } }
+    if progress.repeated || after >= progress.time_left.min(LONGEST_WAIT) { NextStep::GiveUp } else { NextStep::Same { after } }
 }
 
 /// How long one attempt may take: its own limit, but no more than an even part of the time
@@ -175,7 +179,7 @@ mod tests {
             }
         };
         assert_eq!(step(FailureKind::RateLimited, wait(3)), NextStep::Same { after: Duration::from_secs(3) });
-        assert_eq!(step(FailureKind::RateLimited, wait(10)), NextStep::GiveUp);
+        assert_eq!(step(FailureKind::RateLimited, wait(6)), NextStep::GiveUp);
         assert_eq!(step(FailureKind::RateLimited, last), NextStep::GiveUp);
     }
 

@@ -224,16 +224,16 @@ impl Call {
     fn translated_body(&self, protocol: Protocol, to: &EncodeFor<'_>) -> Result<Bytes, Unwritable> {
         if self.operation == Operation::Embeddings {
             let request = openai::embeddings::decode_embeddings(&self.body).map_err(Unwritable::Unsupported)?;
-            return Ok(gemini::embeddings::encode_embeddings(&request.inputs, request.dimensions, to.model).into());
+            return Ok(gemini::encode_embeddings(&request.inputs, request.dimensions, to.model).into());
         }
         let chat = self.chat().map_err(Unwritable::Bad)?;
         if self.operation == Operation::CountTokens {
-            return gemini::count_tokens::encode_count(chat, to).map(Bytes::from).map_err(Unwritable::Unsupported);
+            return gemini::encode_count_tokens(chat, to).map(Bytes::from).map_err(Unwritable::Unsupported);
         }
         match protocol {
             Protocol::OpenAi => openai::request::encode_request(chat, to),
             Protocol::Anthropic => anthropic::request::encode_request(chat, to),
-            Protocol::Gemini => gemini::request::encode_request(chat, to),
+            Protocol::Gemini => gemini::encode_request(chat, to),
         }
         .map(Bytes::from)
         .map_err(Unwritable::Unsupported)
@@ -361,14 +361,14 @@ impl Call {
         }
         match &self.operation {
             Operation::Embeddings => {
-                let vectors = gemini::embeddings::decode_embeddings(&bytes).map_err(malformed)?;
+                let vectors = gemini::decode_embeddings(&bytes).map_err(malformed)?;
                 let base64 = openai::embeddings::decode_embeddings(&self.body).is_ok_and(|request| request.base64);
                 let usage = TokenUsage { input: self.peek.prompt_tokens, ..TokenUsage::default() };
                 let body = openai::embeddings::encode_embeddings_response(&vectors, &self.meta.model, &usage, base64);
                 Ok(whole(body.into(), Seen { usage, ..Seen::default() }))
             }
             Operation::CountTokens => {
-                let count = gemini::count_tokens::decode_count(&bytes).map_err(malformed)?;
+                let count = gemini::decode_count_tokens(&bytes).map_err(malformed)?;
                 Ok(whole(anthropic::count_tokens::encode_count(count).into(), Seen::default()))
             }
             _ => self.whole_chat(protocol, &bytes),
@@ -377,14 +377,14 @@ impl Call {
 
     fn whole_chat(&self, protocol: Protocol, bytes: &[u8]) -> Result<Accepted, AttemptError> {
         if protocol == Protocol::Gemini
-            && let Some(blocked) = gemini::response::blocked(bytes)
+            && let Some(blocked) = gemini::blocked(bytes)
         {
             return Err(AttemptError::reported(&blocked));
         }
         let answer = match protocol {
             Protocol::OpenAi => openai::response::decode_response(bytes),
             Protocol::Anthropic => anthropic::response::decode_response(bytes),
-            Protocol::Gemini => gemini::response::decode_response(bytes),
+            Protocol::Gemini => gemini::decode_response(bytes),
         }
         .map_err(|Malformed(why)| AttemptError::new(FailureKind::Malformed, why))?;
         let body = match &self.operation {
@@ -468,7 +468,7 @@ async fn refusal(protocol: Protocol, response: Response<reqwest::Body>, now: Uni
     let kind = classify(status, error.hint);
     let asked = retry_after(&head.headers, now);
     let wait = match protocol {
-        Protocol::Gemini => asked.or_else(|| gemini::error::retry_delay(&bytes)),
+        Protocol::Gemini => asked.or_else(|| gemini::retry_delay(&bytes)),
         Protocol::OpenAi | Protocol::Anthropic => asked,
     };
     let callers = matches!(
@@ -488,7 +488,7 @@ fn decode_error(protocol: Protocol, status: u16, body: &[u8]) -> ProviderError {
     match protocol {
         Protocol::OpenAi => openai::error::decode_error(status, body),
         Protocol::Anthropic => anthropic::error::decode_error(status, body),
-        Protocol::Gemini => gemini::error::decode_error(status, body),
+        Protocol::Gemini => gemini::decode_error(status, body),
     }
 }
 

@@ -28,12 +28,12 @@ pub fn target_url(
 }
 
 fn path(protocol: Protocol, model: &str, operation: &Operation, lane: Lane, stream: bool) -> String {
-    use gemini::paths::Operation as Gemini;
+    use gemini::Operation as Gemini;
     match (protocol, operation) {
-        (Protocol::Gemini, Operation::Embeddings) => gemini::paths::path(model, Gemini::BatchEmbed),
-        (Protocol::Gemini, Operation::CountTokens) => gemini::paths::path(model, Gemini::CountTokens),
-        (Protocol::Gemini, _) if stream => gemini::paths::path(model, Gemini::Stream),
-        (Protocol::Gemini, _) => gemini::paths::path(model, Gemini::Generate),
+        (Protocol::Gemini, Operation::Embeddings) => gemini::path(model, Gemini::BatchEmbed),
+        (Protocol::Gemini, Operation::CountTokens) => gemini::path(model, Gemini::CountTokens),
+        (Protocol::Gemini, _) if stream => gemini::path(model, Gemini::Stream),
+        (Protocol::Gemini, _) => gemini::path(model, Gemini::Generate),
         (Protocol::Anthropic, Operation::CountTokens) => "/messages/count_tokens".into(),
         (Protocol::Anthropic, _) => "/messages".into(),
         (Protocol::OpenAi, Operation::Chat(Dialect::Responses)) if lane == Lane::Native => "/responses".into(),

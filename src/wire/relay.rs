@@ -47,7 +47,7 @@ enum Inspector {
 enum Decoder {
     OpenAi(openai::stream::StreamDecoder),
     Anthropic(anthropic::stream::StreamDecoder),
-    Gemini(gemini::stream::StreamDecoder),
+    Gemini(gemini::StreamDecoder),
 }
 
 /// Writes a stream in the client's dialect.
@@ -104,7 +104,7 @@ impl Relay {
         let decoder = match protocol {
             Protocol::OpenAi => Decoder::OpenAi(openai::stream::StreamDecoder::new()),
             Protocol::Anthropic => Decoder::Anthropic(anthropic::stream::StreamDecoder::new()),
-            Protocol::Gemini => Decoder::Gemini(gemini::stream::StreamDecoder::new()),
+            Protocol::Gemini => Decoder::Gemini(gemini::StreamDecoder::new()),
         };
         let encoder = match dialect {
             Dialect::ChatCompletions => Encoder::Chat(openai::stream::StreamEncoder::new(meta)),

@@ -1,0 +1,142 @@
+//! Are the walls of the house standing? Reads `src/` and holds its imports to the arrows
+//! that `src/lib.rs` draws.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room and the rooms that it may name. A room may always name itself.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("wire", &["domain"]),
+    ("health", &["domain"]),
+    ("routing", &["domain", "health"]),
+    ("catalogue", &["domain"]),
+    ("config", &["domain", "catalogue"]),
+    ("clock", &["domain"]),
+    ("telemetry", &[]),
+    ("live", &["clock", "config", "domain", "health", "routing", "upstream"]),
+    ("upstream", &["clock", "domain", "health", "live", "routing", "wire"]),
+    ("proxy", &["clock", "config", "domain", "health", "live", "routing", "upstream", "wire"]),
+    ("admin", &["clock", "domain", "health", "live", "proxy"]),
+    ("simulate", &["domain"]),
+    ("demo", &["app", "config", "domain", "simulate"]),
+    ("app", &["admin", "clock", "config", "domain", "live", "proxy"]),
+    ("cli", &["app", "config", "demo", "simulate", "telemetry"]),
+];
+
+/// Words that only the shell may say.
+const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::env", "reqwest", "rand::rng()", "SystemTime::now"];
+/// Rooms that must not.
+const PURE: &[&str] = &["domain", "wire", "health", "routing"];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(dir: &Path, into: &mut Vec<PathBuf>) {
+        let mut entries: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                walk(&path, into);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                into.push(path);
+            }
+        }
+    }
+    let mut paths = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut paths);
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+fn room(path: &Path) -> String {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    let first = below.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The code of a file without its tests and comments.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let end = text.find("#[cfg(test)]\nmod ").unwrap_or(text.len());
+    text[..end].lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+/// Rooms named in a line as `crate::room` or in `use crate::{room…`.
+fn named(line: &str) -> Vec<String> {
+    line.match_indices("crate::")
+        .map(|(at, _)| line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn rooms_name_only_the_rooms_they_may() {
+    let arrows: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    let mut broken = Vec::new();
+    for (path, text) in sources() {
+        let room = room(&path);
+        if ["lib", "main"].contains(&room.as_str()) {
+            continue;
+        }
+        let Some(allowed) = arrows.get(room.as_str()) else {
+            panic!("{} is in a room without arrows; draw them here and in src/lib.rs", path.display());
+        };
+        for (i, line) in code(&text) {
+            for name in named(line) {
+                if name != room && !allowed.contains(&name.as_str()) {
+                    broken.push(format!("{}:{}: {room} may not name {name}", path.display(), i + 1));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn pure_rooms_do_no_io_and_read_no_clock() {
+    let mut broken = Vec::new();
+    for (path, text) in sources() {
+        if !PURE.contains(&room(&path).as_str()) {
+            continue;
+        }
+        for (i, line) in code(&text) {
+            for word in IMPURE.iter().filter(|word| line.contains(**word)) {
+                broken.push(format!("{}:{}: `{word}` in a pure room", path.display(), i + 1));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_file_opens_with_what_it_is_for() {
+    for (path, text) in sources() {
+        let is_test_file = path.file_name().is_some_and(|name| name == "tests.rs");
+        assert!(is_test_file || text.starts_with("//!"), "{} does not say what it is for", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_to_do_without_an_issue() {
+    for (path, text) in sources() {
+        for word in ["todo!", "unimplemented!", "FIXME", "TODO", "dbg!("] {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn unwraps_outside_tests_say_why_they_are_safe() {
+    let mut bare = Vec::new();
+    for (path, text) in sources() {
+        if path.file_name().is_some_and(|name| name == "tests.rs" || name == "tests_support.rs") {
+            continue;
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        for (i, line) in code(&text) {
+            let reasoned = (i.saturating_sub(4)..=i).any(|j| lines[j].contains("Unwrap safety"));
+            if (line.contains(".unwrap()") || line.contains(".expect(")) && !reasoned {
+                bare.push(format!("{}:{}: {}", path.display(), i + 1, line.trim()));
+            }
+        }
+    }
+    assert!(bare.is_empty(), "\n{}", bare.join("\n"));
+}
