@@ -3,6 +3,10 @@
 //! One binary, so that what the modules share is compiled once. `cargo test --test it sdk`
 //! runs one module.
 
+mod fallback;
 mod golden;
 mod sdk;
+mod serve;
+mod storm;
 mod support;
+mod tidy;

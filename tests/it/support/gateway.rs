@@ -6,15 +6,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::time::Instant;
+
+use serde_json::Value;
 
 use super::config::ConfigText;
-
-/// No start and no orderly end takes longer, even on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+use super::{PATIENCE, eventually, http};
 
 /// A signal that the gateway knows.
 #[derive(Clone, Copy, Debug)]
@@ -103,14 +101,33 @@ impl Gateway {
 
     /// Waits for it to end by itself.
     pub async fn ended(&mut self) -> ExitStatus {
-        let since = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
-                return status;
-            }
-            assert!(since.elapsed() < PATIENCE, "the gateway did not end");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let mut status = None;
+        eventually("the gateway ends", async || {
+            status = self.child.try_wait().expect("the child can be waited for");
+            status.is_some()
+        })
+        .await;
+        status.expect("it has ended")
+    }
+
+    /// What it says of every target.
+    pub async fn targets(&self) -> Value {
+        let answer = http().get(self.admin_url("/health/targets")).send().await.expect("the admin listener answers");
+        serde_json::from_slice(&answer.bytes().await.expect("a whole answer")).expect("JSON")
+    }
+
+    /// What it says of one target, `model@provider`; `null` if it does not know it.
+    pub async fn target(&self, name: &str) -> Value {
+        let targets = self.targets().await;
+        let named = targets.as_array().into_iter().flatten().find(|target| target["target"] == name);
+        named.cloned().unwrap_or_default()
+    }
+
+    /// Its memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 }
 
@@ -149,17 +166,13 @@ fn addresses(line: &str) -> Option<(String, String)> {
 async fn a_gateway_starts_reloads_and_ends_in_order() {
     let config = ConfigText::new("").key("team", "pm-it", None).env("POINTSMAN_LOG", "info");
     let mut gateway = Gateway::start(&config).await;
-    let live = super::http().get(gateway.admin_url("/health/live")).send().await.unwrap();
+    let live = http().get(gateway.admin_url("/health/live")).send().await.unwrap();
     assert_eq!(live.status(), 200);
 
     let changed = config.toml("[[keys]]\nname = \"other\"\nkey_env = \"IT_KEY_TEAM\"");
     std::fs::write(gateway.config_file(), changed.text()).unwrap();
     gateway.signal(Signal::Hangup);
-    let since = Instant::now();
-    while !gateway.log().contains("configuration") {
-        assert!(since.elapsed() < PATIENCE, "{}", gateway.log());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("the reload is logged", async || gateway.log().contains("read again")).await;
 
     gateway.signal(Signal::Terminate);
     assert_eq!(gateway.ended().await.code(), Some(0));

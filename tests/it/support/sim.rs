@@ -6,6 +6,8 @@ use pointsman::domain::provider::Protocol;
 use pointsman::simulate::{Behaviour, Simulator};
 use serde_json::Value;
 
+use super::http;
+
 /// A provider that listens until it is dropped or stopped.
 #[derive(Debug)]
 pub struct Sim {
@@ -41,8 +43,35 @@ impl Sim {
         self.simulator.base_url()
     }
 
-    /// The simulator itself.
-    pub fn simulator(&self) -> &Simulator {
-        &self.simulator
+    /// Behaves otherwise from now on.
+    pub async fn behave(&self, behaviour: Value) {
+        let url = self.control("/behaviour");
+        let answer = http().put(url).body(behaviour.to_string()).send().await.expect("the simulator answers");
+        assert!(answer.status().is_success(), "{behaviour}: {:?}", answer.text().await);
+    }
+
+    /// What it has counted.
+    pub async fn stats(&self) -> Value {
+        self.get("/stats").await
+    }
+
+    /// The latest requests it got, oldest first.
+    pub async fn requests(&self) -> Value {
+        self.get("/requests?last=100").await
+    }
+
+    /// The body of the latest request, byte for byte.
+    pub async fn last_body(&self) -> String {
+        let requests = self.get("/requests?last=1").await;
+        requests[0]["body"].as_str().unwrap_or_else(|| panic!("a body in {requests}")).to_owned()
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = http().get(self.control(path)).send().await.expect("the simulator answers");
+        serde_json::from_slice(&answer.bytes().await.expect("a whole answer")).expect("JSON")
+    }
+
+    fn control(&self, path: &str) -> String {
+        format!("http://{}/_sim{path}", self.simulator.addr())
     }
 }
