@@ -20,6 +20,8 @@ use pointsman::wire::meta::EncodeFor;
 use pointsman::wire::{anthropic, gemini, openai, responses};
 use serde_json::{Value, json};
 
+use crate::support::python;
+
 type Decode = fn(&[u8]) -> Result<ChatRequest, BadRequest>;
 
 /// A client's dialect: its name in file names, and its reader.
@@ -125,4 +127,11 @@ fn one_request_becomes_one_body_from_every_dialect() {
     }
     assert!(wrong.is_empty(), "{wrong}");
     assert!(checked > 150, "cases have gone missing: {checked} checked");
+}
+
+#[tokio::test]
+async fn every_body_is_what_the_sdks_own_types_allow() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("golden");
+    let seen = python::run("golden.py", &[&folder.display().to_string()], &[]).await;
+    assert!(seen.len() > 100, "bodies have gone missing: {seen:#?}");
 }

@@ -255,9 +255,9 @@ def token_limit(cell):
 
 @check()
 def sampling(cell):
-    hints = {"temperature": 0.5, "top_k": 40, "metadata": {"user_id": "someone"}}
-    assert said(ask(cell, "echo: hints", **hints)) == "hints"
-    assert said(ask(cell, "echo: hints", top_p=0.9)) == "hints"
+    # Older models take these, and older SDKs have arguments for them.
+    for hints in ({"temperature": 0.5, "top_k": 40}, {"top_p": 0.9}):
+        assert said(ask(cell, "echo: hints", metadata={"user_id": "someone"}, extra_body=hints)) == "hints"
 
 
 @check()
@@ -352,8 +352,8 @@ def whole_stream(alias):
 def bad_request(cell):
     error = raises(anthropic.BadRequestError, lambda: ask(cell, [{"role": "nobody", "content": "Hello"}]))
     assert error.type == "invalid_request_error" and "messages" in error.message, error
-    error = raises(anthropic.BadRequestError, lambda: ask(cell, "Hello", temperature="hot"))
-    assert "temperature" in error.message, error
+    error = raises(anthropic.BadRequestError, lambda: ask(cell, "Hello", max_tokens="many"))
+    assert "max_tokens" in error.message, error
 
 
 @once

@@ -17,8 +17,9 @@ pub async fn run(script: &str, args: &[&str], env: &[(&str, &str)]) -> Vec<Strin
     let env: Vec<(String, String)> = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     let output = tokio::task::spawn_blocking(move || {
         let python = environment();
-        // `-I` keeps the person's own packages and variables of Python out.
-        Command::new(&python).arg("-I").arg(&script).args(args).envs(env).output().expect("python runs")
+        // Without the person's own packages and variables of Python, and without compiled files
+        // in the sources.
+        Command::new(&python).args(["-B", "-E", "-s"]).arg(&script).args(args).envs(env).output().expect("python runs")
     })
     .await
     .expect("the script is waited for");
