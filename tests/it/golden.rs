@@ -1,9 +1,17 @@
-//! Does the same request become the same provider body, whichever dialect it comes in?
+//! Does the same request become the same provider body, whichever dialect it comes in? And
+//! the same answer the same reply, whichever protocol it comes from?
 //!
-//! `tests/golden/<case>/{chat,messages,responses}.json` say one thing in each client dialect
-//! that can say it; `expected/{openai,anthropic,gemini}.json` is what every one of them
-//! becomes for a provider. Where a dialect says a little more or less than the others, its
-//! result stands in `expected/<protocol>.from-<dialect>.json`. What a protocol cannot say is
+//! A case is a folder of `tests/golden/`:
+//!
+//! | files | what they are |
+//! |---|---|
+//! | `{chat,messages,responses}.json` | one request, in each client dialect that can say it |
+//! | `expected/{openai,anthropic,gemini}.json` | what every one of them becomes for a provider |
+//! | `answer/{openai,anthropic,gemini}.json` | one answer, in each provider protocol |
+//! | `answer/expected/{chat,messages,responses}.json` | what every one of them becomes for a client |
+//!
+//! Where one source says a little more or less than the others, its result stands in
+//! `expected/<to>.from-<source>.json`. What a protocol cannot say is
 //! `{"unsupported": "<feature>"}`.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test it golden` writes what comes out; read the difference
@@ -13,87 +21,119 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pointsman::domain::provider::{OpenAiQuirks, OutputLimitField, Protocol};
-use pointsman::wire::chat::ChatRequest;
-use pointsman::wire::error::BadRequest;
-use pointsman::wire::meta::EncodeFor;
+use pointsman::domain::provider::{OpenAiQuirks, OutputLimitField};
+use pointsman::wire::chat::{ChatRequest, ChatResponse};
+use pointsman::wire::error::{BadRequest, Malformed, Unsupported};
+use pointsman::wire::meta::{EncodeFor, ReplyMeta};
 use pointsman::wire::{anthropic, gemini, openai, responses};
 use serde_json::{Value, json};
 
 use crate::support::python;
 
-type Decode = fn(&[u8]) -> Result<ChatRequest, BadRequest>;
+type DecodeRequest = fn(&[u8]) -> Result<ChatRequest, BadRequest>;
+type EncodeRequest = fn(&ChatRequest, &EncodeFor<'_>) -> Result<Vec<u8>, Unsupported>;
+type DecodeAnswer = fn(&[u8]) -> Result<ChatResponse, Malformed>;
+type EncodeAnswer = fn(&ChatResponse, &ReplyMeta, &Path) -> Vec<u8>;
 
-/// A client's dialect: its name in file names, and its reader.
-const DIALECTS: [(&str, Decode); 3] = [
-    ("chat", openai::request::decode_request),
-    ("messages", anthropic::request::decode_request),
-    ("responses", responses::request::decode_request),
+/// The dialects of clients: how a request is read and an answer is written.
+const CLIENTS: [(&str, DecodeRequest, EncodeAnswer); 3] = [
+    ("chat", openai::request::decode_request, |answer, meta, _| openai::response::encode_response(answer, meta)),
+    ("messages", anthropic::request::decode_request, |answer, meta, _| {
+        anthropic::response::encode_response(answer, meta)
+    }),
+    ("responses", responses::request::decode_request, |answer, meta, case| {
+        // This reply repeats parts of the request.
+        let request = fs::read(case.join("responses.json")).unwrap_or_else(|_| b"{}".to_vec());
+        responses::response::encode_response(answer, meta, &responses::echo(&request))
+    }),
 ];
 
-fn encode(request: &ChatRequest, protocol: Protocol) -> Value {
-    let to = EncodeFor {
-        model: "upstream-model",
-        max_output_tokens: Some(4096),
-        quirks: OpenAiQuirks {
-            responses_api: false,
-            stream_usage: true,
-            output_limit: OutputLimitField::MaxCompletionTokens,
-        },
-        drop_unsupported: false,
-    };
-    let body = match protocol {
-        Protocol::OpenAi => openai::request::encode_request(request, &to),
-        Protocol::Anthropic => anthropic::request::encode_request(request, &to),
-        Protocol::Gemini => gemini::request::encode_request(request, &to),
-    };
-    match body {
-        Ok(body) => serde_json::from_slice(&body).expect("a provider body is JSON"),
-        Err(unsupported) => json!({"unsupported": unsupported.feature.as_str()}),
-    }
-}
+/// The protocols of providers: how a request is written and an answer is read.
+const PROVIDERS: [(&str, EncodeRequest, DecodeAnswer); 3] = [
+    ("openai", openai::request::encode_request, openai::response::decode_response),
+    ("anthropic", anthropic::request::encode_request, anthropic::response::decode_response),
+    ("gemini", gemini::request::encode_request, gemini::response::decode_response),
+];
+
+const ENCODE_FOR: EncodeFor<'static> = EncodeFor {
+    model: "upstream-model",
+    max_output_tokens: Some(4096),
+    quirks: OpenAiQuirks {
+        responses_api: false,
+        stream_usage: true,
+        output_limit: OutputLimitField::MaxCompletionTokens,
+    },
+    drop_unsupported: false,
+};
 
 fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("golden");
-    let mut cases: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    cases.retain(|path| path.is_dir());
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     cases
 }
 
-/// What each dialect of a case becomes for a protocol, by dialect.
-fn outcomes(case: &Path, protocol: Protocol) -> BTreeMap<&'static str, Value> {
-    let mut outcomes = BTreeMap::new();
-    for (dialect, decode) in DIALECTS {
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("golden")
+}
+
+/// What each source of a case becomes for one receiver, by the source's name.
+type Outcomes = BTreeMap<&'static str, Value>;
+
+fn requests(case: &Path, encode: EncodeRequest) -> Outcomes {
+    let mut outcomes = Outcomes::new();
+    for (dialect, decode, _) in CLIENTS {
         let Ok(body) = fs::read(case.join(format!("{dialect}.json"))) else { continue };
         let request = decode(&body).unwrap_or_else(|error| panic!("{}, {dialect}: {error}", case.display()));
-        outcomes.insert(dialect, encode(&request, protocol));
+        let value = match encode(&request, &ENCODE_FOR) {
+            Ok(body) => serde_json::from_slice(&body).expect("a provider body is JSON"),
+            Err(unsupported) => json!({"unsupported": unsupported.feature.as_str()}),
+        };
+        outcomes.insert(dialect, value);
     }
     assert!(!outcomes.is_empty(), "{} has no request", case.display());
     outcomes
 }
 
-/// The expected body: the dialect's own if there is one, else that of all.
-fn expected(folder: &Path, protocol: Protocol, dialect: &str) -> Value {
-    let protocol = protocol.as_str();
-    let own = folder.join(format!("{protocol}.from-{dialect}.json"));
-    let file = if own.exists() { own } else { folder.join(format!("{protocol}.json")) };
-    let text = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+fn answers(case: &Path, encode: EncodeAnswer) -> Outcomes {
+    let meta = ReplyMeta { id: "0".repeat(32), created: 1_760_000_000, model: "prod-chat".into(), stream_usage: false };
+    let mut outcomes = Outcomes::new();
+    for (protocol, _, decode) in PROVIDERS {
+        let Ok(body) = fs::read(case.join("answer").join(format!("{protocol}.json"))) else { continue };
+        let answer = decode(&body).unwrap_or_else(|error| panic!("{}, {protocol}: {error}", case.display()));
+        let reply = encode(&answer, &meta, case);
+        outcomes.insert(protocol, serde_json::from_slice(&reply).expect("a reply is JSON"));
+    }
+    outcomes
 }
 
-/// Writes one file for all dialects, and one more for each that differs from the first.
-fn update(folder: &Path, protocol: Protocol, outcomes: &BTreeMap<&str, Value>) {
+/// Compares outcomes with their files, or writes these; what differs is told in `wrong`.
+fn hold(folder: &Path, to: &str, outcomes: &Outcomes, wrong: &mut String) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        update(folder, to, outcomes);
+    }
+    for (from, got) in outcomes {
+        let own = folder.join(format!("{to}.from-{from}.json"));
+        let file = if own.exists() { own } else { folder.join(format!("{to}.json")) };
+        let text = fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let expected: Value =
+            serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        if *got != expected {
+            *wrong += &format!("{} from {from}\n  expected {expected}\n  got      {got}\n", file.display());
+        }
+    }
+}
+
+/// Writes one file for all sources, and one more for each that differs from the first.
+fn update(folder: &Path, to: &str, outcomes: &Outcomes) {
+    let Some(common) = outcomes.values().next() else { return };
     let write = |name: String, value: &Value| {
         let text = serde_json::to_string_pretty(value).unwrap() + "\n";
         fs::write(folder.join(name), text).unwrap();
     };
     fs::create_dir_all(folder).unwrap();
-    let protocol = protocol.as_str();
-    let common = outcomes.values().next().unwrap();
-    write(format!("{protocol}.json"), common);
-    for (dialect, value) in outcomes {
-        let name = format!("{protocol}.from-{dialect}.json");
+    write(format!("{to}.json"), common);
+    for (from, value) in outcomes {
+        let name = format!("{to}.from-{from}.json");
         if value == common {
             // It may never have been there.
             let _ = fs::remove_file(folder.join(name));
@@ -105,33 +145,34 @@ fn update(folder: &Path, protocol: Protocol, outcomes: &BTreeMap<&str, Value>) {
 
 #[test]
 fn one_request_becomes_one_body_from_every_dialect() {
-    let updating = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut wrong = String::new();
-    let mut checked = 0;
+    let (mut wrong, mut held) = (String::new(), 0);
     for case in cases() {
-        let folder = case.join("expected");
-        for (_, protocol) in Protocol::ALL {
-            let outcomes = outcomes(&case, protocol);
-            if updating {
-                update(&folder, protocol, &outcomes);
-            }
-            for (dialect, got) in outcomes {
-                checked += 1;
-                let expected = expected(&folder, protocol, dialect);
-                if got != expected {
-                    let (name, protocol) = (case.file_name().unwrap().display(), protocol.as_str());
-                    wrong += &format!("{name}: {dialect} for {protocol}\n  expected {expected}\n  got      {got}\n");
-                }
-            }
+        for (protocol, encode, _) in PROVIDERS {
+            let outcomes = requests(&case, encode);
+            hold(&case.join("expected"), protocol, &outcomes, &mut wrong);
+            held += outcomes.len();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert!(checked > 150, "cases have gone missing: {checked} checked");
+    assert!(held >= 165, "cases have gone missing: {held} are left");
+}
+
+#[test]
+fn one_answer_becomes_one_reply_from_every_protocol() {
+    let (mut wrong, mut held) = (String::new(), 0);
+    for case in cases() {
+        for (dialect, _, encode) in CLIENTS {
+            let outcomes = answers(&case, encode);
+            hold(&case.join("answer").join("expected"), dialect, &outcomes, &mut wrong);
+            held += outcomes.len();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(held >= 51, "cases have gone missing: {held} are left");
 }
 
 #[tokio::test]
 async fn every_body_is_what_the_sdks_own_types_allow() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("golden");
-    let seen = python::run("golden.py", &[&folder.display().to_string()], &[]).await;
-    assert!(seen.len() > 100, "bodies have gone missing: {seen:#?}");
+    let seen = python::run("golden.py", &[&folder().display().to_string()], &[]).await;
+    assert!(seen.len() >= 170, "bodies have gone missing: {seen:#?}");
 }

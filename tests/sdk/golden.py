@@ -12,6 +12,9 @@ import typing_extensions
 from anthropic.types import message_create_params as messages
 from google.genai import types as genai
 from openai.types.chat import completion_create_params as chat
+from anthropic.types import Message
+from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
 from openai.types.responses import response_create_params as responses
 
 
@@ -80,7 +83,7 @@ def object_problems(value, kind, path):
     return found
 
 
-TYPES = {
+REQUESTS = {
     "chat": (chat.CompletionCreateParamsNonStreaming, chat.CompletionCreateParamsStreaming),
     "openai": (chat.CompletionCreateParamsNonStreaming, chat.CompletionCreateParamsStreaming),
     "messages": (messages.MessageCreateParamsNonStreaming, messages.MessageCreateParamsStreaming),
@@ -89,26 +92,45 @@ TYPES = {
 }
 
 
+REPLIES = {
+    "chat": ChatCompletion,
+    "openai": ChatCompletion,
+    "messages": Message,
+    "anthropic": Message,
+    "responses": Response,
+    "gemini": genai.GenerateContentResponse,
+}
+
+
+def invalid(value, model):
+    """What pydantic finds wrong."""
+    try:
+        model.model_validate(value)
+        return []
+    except pydantic.ValidationError as error:
+        return [str(error)]
+
+
+def wrong_with(body, kind, is_answer):
+    if is_answer:
+        return invalid(body, REPLIES[kind])
+    if kind == "gemini":
+        return invalid(body, GeminiBody)
+    if kind in ("messages", "anthropic"):
+        body = {field: value for field, value in body.items() if field not in OF_OLDER_SDKS}
+    return problems(body, REQUESTS[kind][bool(body.get("stream"))])
+
+
 def main(folder):
-    wrong = False
+    failed = False
     for file in sorted(pathlib.Path(folder).glob("*/**/*.json")):
         body, name = json.loads(file.read_text()), file.relative_to(folder)
-        kind = file.name.split(".")[0]
         if "unsupported" in body:
             continue
-        if kind == "gemini":
-            try:
-                GeminiBody.model_validate(body)
-                found = []
-            except pydantic.ValidationError as error:
-                found = [str(error)]
-        else:
-            if kind in ("messages", "anthropic"):
-                body = {field: value for field, value in body.items() if field not in OF_OLDER_SDKS}
-            found = problems(body, TYPES[kind][bool(body.get("stream"))])
-        wrong |= bool(found)
+        found = wrong_with(body, file.name.split(".")[0], "answer" in name.parts)
+        failed |= bool(found)
         print("FAILED" if found else "ok", name, *found, flush=True)
-    sys.exit(wrong)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":
