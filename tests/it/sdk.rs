@@ -89,3 +89,30 @@ async fn responses_meet_every_protocol() {
 async fn embeddings_completions_and_models_are_served() {
     row("others.py", 0).await;
 }
+
+/// The simulators are worth something only as far as they are true to the SDKs of those whom
+/// they simulate.
+async fn direct(protocol: Protocol, script: &str, checks: usize) {
+    let sim = Sim::start(protocol.as_str(), protocol, json!({"cached_share": 0.5})).await;
+    let origin = sim.origin();
+    let env = [("GATEWAY", origin.as_str()), ("GATEWAY_KEY", "any"), ("DIRECT", protocol.as_str())];
+    let seen = python::run(script, &[], &env).await;
+    assert_eq!(seen.len(), checks, "{seen:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_simulated_openai_is_true_to_openais_sdk() {
+    direct(Protocol::OpenAi, "chat.py", 0).await;
+    direct(Protocol::OpenAi, "responses.py", 0).await;
+    direct(Protocol::OpenAi, "others.py", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_simulated_anthropic_is_true_to_anthropics_sdk() {
+    direct(Protocol::Anthropic, "messages.py", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_simulated_gemini_is_true_to_googles_sdk() {
+    direct(Protocol::Gemini, "genai_direct.py", 0).await;
+}

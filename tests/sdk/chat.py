@@ -321,7 +321,7 @@ def several_choices(cell):
         assert "multiple_choices" in error.message and cell.provider in error.message, error
 
 
-@check()
+@check(gateway=True)
 def headers(cell):
     raw = client.chat.completions.with_raw_response.create(model=cell.alias, messages=user("Hello"))
     got = raw.headers

@@ -12,8 +12,10 @@ import pydantic
 
 GATEWAY = os.environ["GATEWAY"]
 KEY = os.environ["GATEWAY_KEY"]
-LIMITED_KEY = os.environ["GATEWAY_LIMITED_KEY"]
+LIMITED_KEY = os.environ.get("GATEWAY_LIMITED_KEY", "")
 """May use `via-openai` only."""
+DIRECT = os.environ.get("DIRECT")
+"""The simulator that is asked in the gateway's place, to see whether it is true to the SDK."""
 PROTOCOLS = ["openai", "anthropic", "gemini"]
 
 
@@ -39,30 +41,36 @@ CELLS = [
     Cell("via-anthropic", "anthropic", "anthropic"),
     Cell("via-gemini", "gemini", "gemini"),
 ]
+if DIRECT:
+    CELLS = [Cell("m", DIRECT, DIRECT)]
 
 CHECKS = []
 
 
-def check(only=None):
-    """Registers a check that runs once for each cell; `only` picks cells by alias."""
+def check(only=None, gateway=False):
+    """Registers a check that runs once for each cell.
 
-    return check_with(CELLS if only is None else [cell for cell in CELLS if cell.alias in only])
+    `only` picks cells by their simulator; `gateway` is for what a provider alone does not do.
+    """
+    cells = [cell for cell in CELLS if only is None or cell.provider in only]
+    return check_with(cells, lambda cell: cell.alias, gateway)
 
 
-def check_with(values):
+def check_with(values, name=str, gateway=True):
     """Registers a check that runs once for each value."""
 
     def register(function):
-        for value in values:
-            CHECKS.append((f"{getattr(value, 'alias', value)} {function.__name__}", function, (value,)))
+        for value in [] if gateway and DIRECT else values:
+            CHECKS.append((f"{name(value)} {function.__name__}", function, (value,)))
         return function
 
     return register
 
 
 def once(function):
-    """Registers a check that is about no single cell."""
-    CHECKS.append((f"- {function.__name__}", function, ()))
+    """Registers a check of the gateway that is about no single cell."""
+    if not DIRECT:
+        CHECKS.append((f"- {function.__name__}", function, ()))
     return function
 
 

@@ -300,7 +300,7 @@ def a_conversation_moves_between_providers():
     assert len(messages) == 1 + 4 * len(CELLS), messages
 
 
-@check()
+@check(gateway=True)
 def headers(cell):
     raw = client.messages.with_raw_response.create(**request(cell, "Hello"))
     got = raw.headers
@@ -308,7 +308,7 @@ def headers(cell):
     assert raw.parse()._request_id == got["x-pointsman-request-id"], got
 
 
-@check(only=("via-anthropic", "via-gemini"))
+@check(only=("anthropic", "gemini"))
 def count_tokens(cell):
     counted = client.messages.count_tokens(
         model=cell.alias, messages=user("How many tokens is this?"), system="Count.", tools=TOOLS
@@ -316,7 +316,7 @@ def count_tokens(cell):
     assert counted.input_tokens > 10, counted
 
 
-@check(only=("via-openai",))
+@check(only=("openai",))
 def count_tokens_that_nobody_can(cell):
     error = raises(
         anthropic.BadRequestError, lambda: client.messages.count_tokens(model=cell.alias, messages=user("How many?"))

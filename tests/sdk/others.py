@@ -8,7 +8,7 @@ from common import CELLS, GATEWAY, KEY, LIMITED_KEY, check, once, raises, run, s
 client = openai.OpenAI(base_url=f"{GATEWAY}/v1", api_key=KEY, max_retries=0, timeout=30)
 
 
-@check(only=("via-openai", "via-gemini"))
+@check(only=("openai", "gemini"))
 def embeddings(cell):
     # The SDK asks for base64 unless told otherwise, and reads both.
     packed = client.embeddings.create(model=cell.alias, input=["one", "two"])
@@ -27,13 +27,13 @@ def embeddings(cell):
     assert len(short.data[0].embedding) == 8, short
 
 
-@check(only=("via-anthropic",))
+@check(only=("anthropic",))
 def embeddings_that_nobody_has(cell):
     error = raises(openai.BadRequestError, lambda: client.embeddings.create(model=cell.alias, input="one"))
     assert "anthropic/m@anthropic" in error.message, error
 
 
-@check(only=("via-openai",))
+@check(only=("openai",))
 def completions(cell):
     answer = strict(client.completions.create(model=cell.alias, prompt="count to 5"), Completion)
     assert answer.choices[0].text == "1 2 3 4 5" and answer.usage.total_tokens > 0, answer
@@ -47,7 +47,7 @@ def completions(cell):
     assert [chunk.usage is not None for chunk in stream][-1]
 
 
-@check(only=("via-gemini",))
+@check(only=("gemini",))
 def completions_that_nobody_has(cell):
     error = raises(openai.BadRequestError, lambda: client.completions.create(model=cell.alias, prompt="Hello"))
     assert cell.provider in error.message, error

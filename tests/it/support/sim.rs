@@ -43,6 +43,11 @@ impl Sim {
         self.simulator.base_url()
     }
 
+    /// Its address as a URL without a path.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.simulator.addr())
+    }
+
     /// Behaves otherwise from now on.
     pub async fn behave(&self, behaviour: Value) {
         let url = self.control("/behaviour");
@@ -72,6 +77,6 @@ impl Sim {
     }
 
     fn control(&self, path: &str) -> String {
-        format!("http://{}/_sim{path}", self.simulator.addr())
+        format!("{}/_sim{path}", self.origin())
     }
 }
