@@ -329,7 +329,7 @@ impl Call {
                 }
             }
         }
-        Ok(Accepted::Stream { relay, body })
+        Ok(Accepted::Stream { relay: Box::new(relay), body })
     }
 
     fn relay(&self, protocol: Protocol, lane: Lane, hide_usage: bool, max_event: usize) -> Relay {
@@ -413,7 +413,7 @@ impl Call {
                 Reply { content_type: HeaderValue::from_static("application/json"), body: body.into() }
             }
             Accepted::Stream { relay, body } => {
-                let body = RelayBody::new(body, relay, limits, served_by, self.peek.prompt_tokens, flight);
+                let body = RelayBody::new(body, *relay, limits, served_by, self.peek.prompt_tokens, flight);
                 let content_type = HeaderValue::from_static("text/event-stream; charset=utf-8");
                 Reply { content_type, body: axum::body::Body::new(body) }
             }
@@ -430,7 +430,7 @@ impl Call {
 #[derive(Debug)]
 enum Accepted {
     Whole { body: Bytes, seen: Seen },
-    Stream { relay: Relay, body: reqwest::Body },
+    Stream { relay: Box<Relay>, body: reqwest::Body },
     Opaque { content_type: HeaderValue, body: reqwest::Body },
 }
 

@@ -215,19 +215,14 @@ impl Relay {
     fn frame(&mut self, frame: &Bytes) -> Result<(), StreamFailure> {
         match &mut self.lane {
             Lane::Native { inspector, hide_usage } => {
-                let signal = inspector.inspect(frame)?;
-                if !(signal == Signal::UsageOnly && *hide_usage) && !matches!(signal, Signal::Error(_)) {
-                    self.out.put_slice(frame);
-                }
-                match signal {
-                    Signal::Noise | Signal::UsageOnly => Ok(()),
-                    Signal::Content => {
-                        self.committed = true;
-                        Ok(())
-                    }
-                    Signal::End => self.end(),
-                    Signal::Error(error) => Err(StreamFailure::Provider(error)),
-                }
+                let signal = match inspector.inspect(frame)? {
+                    Signal::Error(error) => return Err(StreamFailure::Provider(error)),
+                    Signal::UsageOnly if *hide_usage => return Ok(()),
+                    signal => signal,
+                };
+                self.out.put_slice(frame);
+                self.committed |= signal == Signal::Content;
+                if signal == Signal::End { self.end() } else { Ok(()) }
             }
             Lane::Translated { decoder, events, .. } => {
                 decoder.decode(frame, events)?;
