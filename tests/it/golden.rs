@@ -37,22 +37,22 @@ type EncodeAnswer = fn(&ChatResponse, &ReplyMeta, &Path) -> Vec<u8>;
 
 /// The dialects of clients: how a request is read and an answer is written.
 const CLIENTS: [(&str, DecodeRequest, EncodeAnswer); 3] = [
-    ("chat", openai::request::decode_request, |answer, meta, _| openai::response::encode_response(answer, meta)),
-    ("messages", anthropic::request::decode_request, |answer, meta, _| {
-        anthropic::response::encode_response(answer, meta)
+    ("chat", openai::decode_request, |answer, meta, _| openai::encode_response(answer, meta)),
+    ("messages", anthropic::decode_request, |answer, meta, _| {
+        anthropic::encode_response(answer, meta)
     }),
-    ("responses", responses::request::decode_request, |answer, meta, case| {
+    ("responses", responses::decode_request, |answer, meta, case| {
         // This reply repeats parts of the request.
         let request = fs::read(case.join("responses.json")).unwrap_or_else(|_| b"{}".to_vec());
-        responses::response::encode_response(answer, meta, &responses::echo(&request))
+        responses::encode_response(answer, meta, &responses::echo(&request))
     }),
 ];
 
 /// The protocols of providers: how a request is written and an answer is read.
 const PROVIDERS: [(&str, EncodeRequest, DecodeAnswer); 3] = [
-    ("openai", openai::request::encode_request, openai::response::decode_response),
-    ("anthropic", anthropic::request::encode_request, anthropic::response::decode_response),
-    ("gemini", gemini::request::encode_request, gemini::response::decode_response),
+    ("openai", openai::encode_request, openai::decode_response),
+    ("anthropic", anthropic::encode_request, anthropic::decode_response),
+    ("gemini", gemini::encode_request, gemini::decode_response),
 ];
 
 const ENCODE_FOR: EncodeFor<'static> = EncodeFor {
