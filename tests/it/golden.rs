@@ -38,9 +38,7 @@ type EncodeAnswer = fn(&ChatResponse, &ReplyMeta, &Path) -> Vec<u8>;
 /// The dialects of clients: how a request is read and an answer is written.
 const CLIENTS: [(&str, DecodeRequest, EncodeAnswer); 3] = [
     ("chat", openai::decode_request, |answer, meta, _| openai::encode_response(answer, meta)),
-    ("messages", anthropic::decode_request, |answer, meta, _| {
-        anthropic::encode_response(answer, meta)
-    }),
+    ("messages", anthropic::decode_request, |answer, meta, _| anthropic::encode_response(answer, meta)),
     ("responses", responses::decode_request, |answer, meta, case| {
         // This reply repeats parts of the request.
         let request = fs::read(case.join("responses.json")).unwrap_or_else(|_| b"{}".to_vec());
@@ -48,23 +46,19 @@ const CLIENTS: [(&str, DecodeRequest, EncodeAnswer); 3] = [
     }),
 ];
 
-/// The protocols of providers: how a request is written and an answer is read.
-const PROVIDERS: [(&str, EncodeRequest, DecodeAnswer); 3] = [
-    ("openai", openai::encode_request, openai::decode_response),
-    ("anthropic", anthropic::encode_request, anthropic::decode_response),
-    ("gemini", gemini::encode_request, gemini::decode_response),
+/// The protocols of providers: how a request is written and an answer is read, and a model
+/// whose name tells the encoders what it takes.
+const PROVIDERS: [(&str, EncodeRequest, DecodeAnswer, &str); 3] = [
+    ("openai", openai::encode_request, openai::decode_response, "gpt-5.5"),
+    ("anthropic", anthropic::encode_request, anthropic::decode_response, "claude-sonnet-4-6"),
+    ("gemini", gemini::encode_request, gemini::decode_response, "gemini-3-pro-preview"),
 ];
 
-const ENCODE_FOR: EncodeFor<'static> = EncodeFor {
-    model: "upstream-model",
-    max_output_tokens: Some(4096),
-    quirks: OpenAiQuirks {
-        responses_api: false,
-        stream_usage: true,
-        output_limit: OutputLimitField::MaxCompletionTokens,
-    },
-    drop_unsupported: false,
-};
+fn encode_for(model: &str) -> EncodeFor<'_> {
+    let quirks =
+        OpenAiQuirks { responses_api: false, stream_usage: true, output_limit: OutputLimitField::MaxCompletionTokens };
+    EncodeFor { model, max_output_tokens: Some(16_384), quirks, drop_unsupported: false }
+}
 
 fn cases() -> Vec<PathBuf> {
     let mut cases: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -79,12 +73,12 @@ fn folder() -> PathBuf {
 /// What each source of a case becomes for one receiver, by the source's name.
 type Outcomes = BTreeMap<&'static str, Value>;
 
-fn requests(case: &Path, encode: EncodeRequest) -> Outcomes {
+fn requests(case: &Path, encode: EncodeRequest, model: &str) -> Outcomes {
     let mut outcomes = Outcomes::new();
     for (dialect, decode, _) in CLIENTS {
         let Ok(body) = fs::read(case.join(format!("{dialect}.json"))) else { continue };
         let request = decode(&body).unwrap_or_else(|error| panic!("{}, {dialect}: {error}", case.display()));
-        let value = match encode(&request, &ENCODE_FOR) {
+        let value = match encode(&request, &encode_for(model)) {
             Ok(body) => serde_json::from_slice(&body).expect("a provider body is JSON"),
             Err(unsupported) => json!({"unsupported": unsupported.feature.as_str()}),
         };
@@ -97,7 +91,7 @@ fn requests(case: &Path, encode: EncodeRequest) -> Outcomes {
 fn answers(case: &Path, encode: EncodeAnswer) -> Outcomes {
     let meta = ReplyMeta { id: "0".repeat(32), created: 1_760_000_000, model: "prod-chat".into(), stream_usage: false };
     let mut outcomes = Outcomes::new();
-    for (protocol, _, decode) in PROVIDERS {
+    for (protocol, _, decode, _) in PROVIDERS {
         let Ok(body) = fs::read(case.join("answer").join(format!("{protocol}.json"))) else { continue };
         let answer = decode(&body).unwrap_or_else(|error| panic!("{}, {protocol}: {error}", case.display()));
         let reply = encode(&answer, &meta, case);
@@ -147,8 +141,8 @@ fn update(folder: &Path, to: &str, outcomes: &Outcomes) {
 fn one_request_becomes_one_body_from_every_dialect() {
     let (mut wrong, mut held) = (String::new(), 0);
     for case in cases() {
-        for (protocol, encode, _) in PROVIDERS {
-            let outcomes = requests(&case, encode);
+        for (protocol, encode, _, model) in PROVIDERS {
+            let outcomes = requests(&case, encode, model);
             hold(&case.join("expected"), protocol, &outcomes, &mut wrong);
             held += outcomes.len();
         }
