@@ -100,7 +100,10 @@ async fn whoever_has_a_healthy_candidate_is_served() {
         if left == 0 && descriptors <= descriptors_before + 11 * AT_ONCE {
             break;
         }
-        assert!(since.elapsed().as_secs() < 20, "{left} in flight, {descriptors} descriptors ({descriptors_before} before)");
+        assert!(
+            since.elapsed().as_secs() < 20,
+            "{left} in flight, {descriptors} descriptors ({descriptors_before} before)"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     for sim in sims.iter().chain([&solid]) {
