@@ -186,7 +186,7 @@ async fn a_broken_target_is_left_alone_and_comes_back() {
     let config =
         ConfigText::new("").sim(&flaky, "").sim(&good, "").key("it", "pm-it", None).alias("a", &["flaky", "good"], "");
     let gateway = Gateway::start(&config).await;
-    let ask = || ask(&gateway, &Asked { alias: "a", ..Asked::default() });
+    let ask = async || ask(&gateway, &Asked { alias: "a", ..Asked::default() }).await;
     for _ in 0..3 {
         assert!(ask().await.header("x-pointsman-attempts").contains("flaky/m@flaky server_error 503"));
     }
