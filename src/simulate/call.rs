@@ -15,7 +15,7 @@ use super::cache::{Glance, Key, Ready};
 use super::engine::{Draws, Engine};
 use super::failing;
 use super::fault::FaultKind;
-use super::playback::{End, Framing, Pace, Reply, Script};
+use super::playback::{End, Framing, Pace, Reply};
 use super::protocol::{self, Endpoint, Meta, Route};
 use super::quota::{Allowances, Exceeded};
 use super::refusal::{Reason, Refusal};

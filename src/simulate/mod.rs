@@ -50,6 +50,12 @@ pub struct Simulator {
     accepting: JoinHandle<()>,
 }
 
+impl std::fmt::Debug for Simulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Simulator").field("addr", &self.addr).finish_non_exhaustive()
+    }
+}
+
 impl Simulator {
     /// Listens on `addr` (port 0: a free one) as a provider called `name`. Equal seeds make equal
     /// answers and, for calls one after the other, equal faults and delays.

@@ -166,8 +166,9 @@ async fn limits_are_held_with_the_status_that_sdks_understand() {
     assert_eq!(ask(&gateway, &Asked { alias: "p/m", ..Asked::default() }).await.status, 200);
     let unknown = ask(&gateway, &Asked { alias: "aa", ..Asked::default() }).await;
     assert!(unknown.status == 404 && unknown.error.as_deref().unwrap().contains("`a`"), "{unknown:?}");
-    let bad = Asked { alias: "a", headers: &[("x-pointsman-max-attempts", "many")], ..Asked::default() };
-    assert_eq!(ask(&gateway, &bad).await.status, 400);
+    let headers = [("x-pointsman-max-attempts", "many")];
+    let bad = ask(&gateway, &Asked { alias: "a", headers: &headers, ..Asked::default() }).await;
+    assert_eq!(bad.status, 400);
 
     // A body that never comes whole.
     let addr = gateway.url("").replace("http://", "");
