@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::http;
 
 /// A provider that listens until it is dropped or stopped.
-#[derive(Debug)]
 pub struct Sim {
     name: String,
     protocol: Protocol,
