@@ -186,7 +186,7 @@ mod readme {
         let text = blocks("toml").concat();
         let file = dir.path().join("pointsman.toml");
         std::fs::write(&file, &text).unwrap();
-        let keys = [("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2"), ("MY_APP_KEY", "pm-readme")];
+        let keys = [("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2"), ("MY_APP_KEY", "pm-readme-0123456789")];
         let check = Command::new(env!("CARGO_BIN_EXE_pointsman"))
             .args(["check", "pointsman.toml"])
             .current_dir(dir.path())
@@ -204,7 +204,7 @@ mod readme {
         let mut serve = Running::start(command);
         let line = serve.until("it listens", PATIENCE, |line| line.starts_with("pointsman serves "));
         let base = line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
-        let models = shell(&format!("curl -s {base}/models -H 'authorization: Bearer pm-readme'"));
+        let models = shell(&format!("curl -s {base}/models -H 'authorization: Bearer pm-readme-0123456789'"));
         assert!(models.contains("\"prod-chat\""), "{models}");
     }
 

@@ -61,6 +61,10 @@ async fn every_failure_before_content_is_invisible_to_the_caller() {
     let gateway = Gateway::start(&config).await;
     for (alias, fault, class) in cases {
         for stream in [false, true] {
+            // A stream that is cut has delivered content before.
+            if stream && fault["kind"] == "truncated_body" {
+                continue;
+            }
             let got = ask(&gateway, &Asked { alias: &alias, stream, ..Asked::default() }).await;
             let what = format!("{alias} {fault} stream={stream}: {got:?}");
             assert_eq!(got.status, 200, "{what}");

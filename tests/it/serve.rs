@@ -156,7 +156,8 @@ async fn limits_are_held_with_the_status_that_sdks_understand() {
         .key("it", "pm-it", None)
         .key("scoped", "pm-scoped", Some(&["a"]))
         .alias("a", &["p"], "")
-        .alias("b", &["p"], "");
+        .alias("b", &["p"], "")
+        .alias("prod-chat", &["p"], "");
     let gateway = Gateway::start(&config).await;
     let long = "x".repeat(2000);
     assert_eq!(ask(&gateway, &Asked { alias: "a", prompt: &long, ..Asked::default() }).await.status, 413);
@@ -164,8 +165,8 @@ async fn limits_are_held_with_the_status_that_sdks_understand() {
     assert_eq!(ask(&gateway, &Asked { alias: "b", key: "pm-scoped", ..Asked::default() }).await.status, 403);
     assert_eq!(ask(&gateway, &Asked { alias: "p/m", key: "pm-scoped", ..Asked::default() }).await.status, 403);
     assert_eq!(ask(&gateway, &Asked { alias: "p/m", ..Asked::default() }).await.status, 200);
-    let unknown = ask(&gateway, &Asked { alias: "aa", ..Asked::default() }).await;
-    assert!(unknown.status == 404 && unknown.error.as_deref().unwrap().contains("`a`"), "{unknown:?}");
+    let unknown = ask(&gateway, &Asked { alias: "prod-chta", ..Asked::default() }).await;
+    assert!(unknown.status == 404 && unknown.error.as_deref().unwrap().contains("`prod-chat`"), "{unknown:?}");
     let headers = [("x-pointsman-max-attempts", "many")];
     let bad = ask(&gateway, &Asked { alias: "a", headers: &headers, ..Asked::default() }).await;
     assert_eq!(bad.status, 400);

@@ -27,7 +27,7 @@ fn ways() -> [Value; 10] {
         json!({"share": 0.3, "kind": "role_then_error"}),
         json!({"share": 0.3, "kind": "empty"}),
         json!({"share": 0.3, "kind": "garbage"}),
-        json!({"share": 0.3, "kind": "truncated_body"}),
+        json!({"share": 0.3, "kind": "invalid_json"}),
     ]
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{list, text};
 use crate::domain::provider::Protocol;
-use crate::simulate::answer::{Answer, Ask, Choice, Finish, Tool};
+use crate::simulate::answer::{Answer, Ask, Choice, Finish, Tally, Tool};
 use crate::simulate::playback::{Beat, Framing, Script};
 use crate::simulate::protocol::Meta;
 use crate::simulate::words::id;
@@ -98,8 +98,7 @@ fn finish(finish: &Finish) -> &'static str {
     }
 }
 
-fn usage(meta: &Meta<'_>) -> Value {
-    let tally = meta.tally;
+fn usage(tally: Tally) -> Value {
     let mut usage = json!({
         "promptTokenCount": tally.prompt,
         "candidatesTokenCount": tally.output.saturating_sub(tally.reasoning),
@@ -115,9 +114,14 @@ fn usage(meta: &Meta<'_>) -> Value {
 }
 
 fn chunk(ask: &Ask, meta: &Meta<'_>, candidates: Vec<Value>) -> Value {
+    chunk_so_far(ask, meta, meta.tally, candidates)
+}
+
+/// A chunk of a stream counts what has been generated up to it.
+fn chunk_so_far(ask: &Ask, meta: &Meta<'_>, tally: Tally, candidates: Vec<Value>) -> Value {
     let mut chunk = json!({"candidates": candidates, "modelVersion": ask.model, "responseId": meta.id("")});
     if meta.usage {
-        chunk["usageMetadata"] = usage(meta);
+        chunk["usageMetadata"] = usage(tally);
     }
     chunk
 }
@@ -166,22 +170,22 @@ pub(in crate::simulate) fn write(ask: &Ask, answers: &[Answer], meta: &Meta<'_>)
 /// Writes an answer as a stream, a token a chunk.
 pub(in crate::simulate) fn stream(ask: &Ask, answers: &[Answer], meta: &Meta<'_>, framing: Framing) -> Script {
     let mut script = Script::new(framing);
-    let empty = |reason| chunk(ask, meta, vec![candidate(0, vec![json!({"text": ""})], reason)]);
+    let start = Tally { output: 0, reasoning: 0, ..meta.tally };
+    let empty = |reason| chunk_so_far(ask, meta, start, vec![candidate(0, vec![json!({"text": ""})], reason)]);
     let Some(answer) = answers.first() else {
         script.event(Beat::Head, None, &empty(None));
         script.event(Beat::Follow, None, &empty(Some("STOP")));
         return script;
     };
     script.event(Beat::Head, None, &empty(None));
-    for token in &answer.reasoning {
-        let part = json!({"text": token, "thought": true});
-        script.event(Beat::Token, None, &chunk(ask, meta, vec![candidate(0, vec![part], None)]));
-    }
-    for token in &answer.text {
-        script.event(Beat::Token, None, &chunk(ask, meta, vec![candidate(0, vec![json!({"text": token})], None)]));
-    }
-    for part in calls(answer) {
-        script.event(Beat::Token, None, &chunk(ask, meta, vec![candidate(0, vec![part], None)]));
+    let thoughts = answer.reasoning.iter().map(|token| (json!({"text": token, "thought": true}), true));
+    let words = answer.text.iter().map(|token| (json!({ "text": token }), false));
+    let calls = calls(answer).into_iter().map(|part| (part, false));
+    let mut tally = Tally { output: 0, reasoning: 0, ..meta.tally };
+    for (part, thought) in thoughts.chain(words).chain(calls) {
+        tally.output += 1;
+        tally.reasoning += u64::from(thought);
+        script.event(Beat::Token, None, &chunk_so_far(ask, meta, tally, vec![candidate(0, vec![part], None)]));
     }
     let mut last = json!({"text": ""});
     if !answer.reasoning.is_empty() && answer.calls.is_empty() {

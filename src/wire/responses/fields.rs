@@ -6,6 +6,11 @@ use serde_json::value::RawValue;
 use crate::wire::error::BadRequest;
 use crate::wire::peek::{TopLevel, clip};
 
+/// The error for what only the provider that the client had in mind can do or knows.
+pub(super) fn bound(path: impl Into<String>) -> BadRequest {
+    BadRequest::at(path, "only a provider that serves the Responses API itself has this; it cannot be translated")
+}
+
 /// An object of the request and where it stands in it.
 #[derive(Debug)]
 pub(super) struct Object<'a> {

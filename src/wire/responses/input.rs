@@ -2,10 +2,9 @@
 //!
 //! Neighbouring items of the model (its messages, calls and reasoning) are one turn of
 //! the assistant, neighbouring results of tools one turn of the user. Items of hosted
-//! tools and references to what a provider stores are left out; see
-//! [`decode_request`](super::decode_request).
+//! tools, references to what a provider stores and audio have no place in a chat.
 
-use super::fields::Object;
+use super::fields::{Object, bound};
 use crate::wire::chat::{Media, Message, Part, ReasoningPart, Role, Seal, SealOrigin, ToolCall, ToolResult};
 use crate::wire::error::BadRequest;
 use crate::wire::peek::clip;
@@ -62,8 +61,10 @@ pub(super) fn decode(top: &Object<'_>) -> Result<Conversation, BadRequest> {
             Some("message") => conversation.message(&item)?,
             None if item.raw("role").is_some() => conversation.message(&item)?,
             Some("function_call_output") => conversation.result(tool_result(&item)?),
-            // Hosted tools, references, opaque state.
-            Some(_) | None => {}
+            // Hosted tools, references (whose type may be missing), opaque state.
+            Some(_) => return Err(bound(item.at("type"))),
+            None if item.raw("id").is_some() => return Err(bound(item.at("id"))),
+            None => return Err(BadRequest::at(item.at("type"), "the field is missing; it names the kind of item")),
         }
     }
     conversation.unclaimed(seal_of_next_call);
@@ -115,8 +116,6 @@ impl Conversation {
                     parts.into_iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None });
                 self.instructions.extend(texts);
             }
-            // Everything in it may have been left out.
-            Role::System | Role::User if parts.is_empty() => {}
             Role::System | Role::User => self.messages.push(Message { role, parts }),
         }
         Ok(())
@@ -137,13 +136,12 @@ fn content(item: &Object<'_>, field: &str, role: Role) -> Result<Vec<Part>, BadR
         match (kind.as_str(), role) {
             ("input_text" | "output_text" | "text", _) => parts.push(Part::Text(part.required_text("text")?)),
             ("refusal", Role::Assistant) => parts.push(Part::Refusal(part.required_text("refusal")?)),
-            ("input_image", Role::User) => parts.extend(image(&part)?),
-            ("input_file", Role::User) => parts.extend(document(&part)?),
-            // Reported as `Feature::Audio`.
-            ("input_audio", Role::User) => {}
+            ("input_image", Role::User) => parts.push(image(&part)?),
+            ("input_file", Role::User) => parts.push(document(&part)?),
+            ("input_audio", Role::User) => return Err(bound(part.at("type"))),
             (_, role) => {
                 let expected = match role {
-                    Role::User => "input_text, input_image, input_file or input_audio",
+                    Role::User => "input_text, input_image or input_file",
                     Role::Assistant => "output_text or refusal",
                     Role::System => "input_text",
                 };
@@ -154,17 +152,15 @@ fn content(item: &Object<'_>, field: &str, role: Role) -> Result<Vec<Part>, BadR
     Ok(parts)
 }
 
-/// An image; `None` where it is a file that only one provider knows.
-fn image(part: &Object<'_>) -> Result<Option<Part>, BadRequest> {
+fn image(part: &Object<'_>) -> Result<Part, BadRequest> {
     match part.text("image_url")? {
-        Some(url) => media(part, "image_url", url).map(|media| Some(Part::Image(media))),
-        None if part.raw("file_id").is_some() => Ok(None),
+        Some(url) => media(part, "image_url", url).map(Part::Image),
+        None if part.raw("file_id").is_some() => Err(bound(part.at("file_id"))),
         None => Err(BadRequest::at(part.at("image_url"), "the field is missing; it must be a URL or a data: URL")),
     }
 }
 
-/// A document; `None` where it is a file that only one provider knows.
-fn document(part: &Object<'_>) -> Result<Option<Part>, BadRequest> {
+fn document(part: &Object<'_>) -> Result<Part, BadRequest> {
     let name = part.text("filename")?;
     let media = if let Some(data) = part.text("file_data")? {
         if data.starts_with("data:") {
@@ -175,11 +171,11 @@ fn document(part: &Object<'_>) -> Result<Option<Part>, BadRequest> {
     } else if let Some(url) = part.text("file_url")? {
         media(part, "file_url", url)?
     } else if part.raw("file_id").is_some() {
-        return Ok(None);
+        return Err(bound(part.at("file_id")));
     } else {
         return Err(BadRequest::at(part.at("file_data"), "one of file_data, file_url and file_id must be there"));
     };
-    Ok(Some(Part::Document { media, name }))
+    Ok(Part::Document { media, name })
 }
 
 /// Bytes in a `data:` URL, or a URL to be fetched.
@@ -349,17 +345,21 @@ mod tests {
     }
 
     #[test]
-    fn what_a_chat_cannot_hold_is_left_out() {
-        let conversation = decoded(json!([
-            {"type": "item_reference", "id": "msg_1"},
-            {"id": "msg_2"},
-            {"type": "web_search_call", "id": "ws_1", "status": "completed"},
-            {"role": "user", "content": [{"type": "input_image", "file_id": "f", "detail": "auto"},
-                {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}, {"type": "input_file", "file_id": "f"}]},
-            {"role": "user", "content": "hi"},
-        ]))
-        .unwrap();
-        assert_eq!(conversation.messages, [user(vec![text("hi")])]);
+    fn what_a_chat_cannot_hold_is_refused() {
+        let said = |part: Value| json!({"role": "user", "content": [part]});
+        for (item, path) in [
+            (json!({"type": "item_reference", "id": "msg_1"}), "input[0].type"),
+            (json!({"id": "msg_2"}), "input[0].id"),
+            (json!({"type": "web_search_call", "id": "ws_1"}), "input[0].type"),
+            (said(json!({"type": "input_image", "file_id": "f", "detail": "auto"})), "input[0].content[0].file_id"),
+            (said(json!({"type": "input_file", "file_id": "f"})), "input[0].content[0].file_id"),
+            (said(json!({"type": "input_audio", "input_audio": {}})), "input[0].content[0].type"),
+        ] {
+            let error = decoded(json!([item])).unwrap_err();
+            assert_eq!(error.path, path);
+            assert!(error.message.contains("cannot be translated"), "{error}");
+        }
+        assert_eq!(decoded(json!([{}])).unwrap_err().path, "input[0].type");
     }
 
     #[test]

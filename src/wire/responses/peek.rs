@@ -6,6 +6,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::request::{BOUND, INCLUDABLE};
 use crate::domain::feature::Feature;
 use crate::wire::error::BadRequest;
 use crate::wire::peek::{MAX_UNKNOWN, Peek, TopLevel, estimate_tokens, has_token, span_in};
@@ -145,23 +146,20 @@ impl Survey<'_> {
     }
 
     fn settings(&mut self, top: &TopLevel<'_>) {
-        for name in ["previous_response_id", "conversation", "prompt", "context_management"] {
-            if top.get(name).is_some() {
-                self.needs(Feature::ProviderState);
+        for name in BOUND {
+            if top.get(name).is_some_and(|raw| raw.get() != "[]") {
+                self.needs(if name == "moderation" { Feature::HostedTools } else { Feature::ProviderState });
             }
         }
         if top.get("background").is_some_and(|raw| raw.get() == "true") {
             self.needs(Feature::ProviderState);
-        }
-        if top.get("moderation").is_some() {
-            self.needs(Feature::HostedTools);
         }
         if top.get("top_logprobs").is_some_and(|raw| raw.get() != "0") {
             self.needs(Feature::Logprobs);
         }
         for what in top.get("include").and_then(read::<Vec<Cow<'_, str>>>).unwrap_or_default() {
             match what.as_ref() {
-                "reasoning.encrypted_content" | "message.input_image.image_url" => {}
+                what if INCLUDABLE.contains(&what) => {}
                 "message.output_text.logprobs" => self.needs(Feature::Logprobs),
                 _ => self.needs(Feature::HostedTools),
             }
@@ -321,16 +319,21 @@ fn value_after(rest: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::request::decode_request;
     use super::*;
     use crate::domain::feature::FeatureSet;
     use serde_json::{Value, json};
 
-    fn peeked(fields: Value) -> Peek {
+    fn body(fields: &Value) -> Vec<u8> {
         let mut body = json!({"model": "m", "input": "hi"});
         for (name, value) in fields.as_object().unwrap() {
             body[name] = value.clone();
         }
-        peek(body.to_string().as_bytes()).unwrap()
+        body.to_string().into_bytes()
+    }
+
+    fn peeked(fields: Value) -> Peek {
+        peek(&body(&fields)).unwrap()
     }
 
     #[test]
@@ -361,7 +364,10 @@ mod tests {
     }
 
     #[test]
-    fn each_feature_is_seen() {
+    fn each_feature_is_seen_and_none_is_lost_in_translation() {
+        // What a chat has no word for.
+        let untranslatable =
+            [Feature::HostedTools, Feature::ProviderState, Feature::FileIds, Feature::Audio, Feature::Logprobs];
         let user = |part: Value| json!({"input": [{"role": "user", "content": [part]}]});
         let item = |item: Value| json!({"input": [item, {"role": "user", "content": "x"}]});
         let function = json!({"type": "function", "name": "f", "parameters": {}, "strict": true});
@@ -400,12 +406,16 @@ mod tests {
             (json!({"conversation": {"id": "x"}}), &[Feature::ProviderState]),
             (json!({"prompt": {"id": "x"}}), &[Feature::ProviderState]),
             (json!({"background": true}), &[Feature::ProviderState]),
+            (json!({"context_management": [{"type": "compaction"}]}), &[Feature::ProviderState]),
+            (json!({"moderation": {"model": "x"}}), &[Feature::HostedTools]),
             (
                 json!({"input": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}),
                 &[Feature::Prefill],
             ),
         ] {
             assert_eq!(peeked(fields.clone()).needs, FeatureSet::of(needs), "{fields}");
+            let refused = needs.iter().any(|feature| untranslatable.contains(feature));
+            assert_eq!(decode_request(&body(&fields)).is_err(), refused, "{fields}");
         }
     }
 

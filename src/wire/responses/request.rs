@@ -1,22 +1,31 @@
 //! A request as the chat that every protocol can say.
 //!
-//! What the chat cannot hold is left out here, and only what [`peek`](super::peek) has
-//! reported: routing passes over endpoints that would lose it, unless the operator chose
-//! to do without.
+//! Hints that other protocols lack are left out. What binds a request to a provider of
+//! this API ([`peek`](super::peek()) reports it) is refused, not lost.
 
 use serde_json::{Value, json};
 
-use super::fields::Object;
+use super::fields::{Object, bound};
 use super::input::{self, Conversation};
 use crate::wire::chat::{ChatRequest, Effort, Format, Reasoning, Sampling, Tool, ToolChoice};
 use crate::wire::error::BadRequest;
 
+/// Settings that lean on what a provider stores or runs; `peek` reports them.
+pub(super) const BOUND: [&str; 5] =
+    ["previous_response_id", "conversation", "prompt", "context_management", "moderation"];
+
+/// What may be asked to be included in an answer and means nothing, or something that is
+/// there anyway, in a translated one.
+pub(super) const INCLUDABLE: [&str; 2] = ["reasoning.encrypted_content", "message.input_image.image_url"];
+
 /// Reads a request in full.
 ///
 /// # Errors
-/// Where it is not of the dialect, by path: `input[2].content[0].type: …`.
+/// Where it is not of the dialect or cannot be said in another one, by path:
+/// `input[2].content[0].type: …`.
 pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
     let top = Object::body(body)?;
+    refuse_bound(&top)?;
     let Conversation { instructions, messages } = input::decode(&top)?;
     if instructions.is_empty() && messages.is_empty() {
         return Err(BadRequest::at("input", "there is nothing to answer; send a string or a list of items"));
@@ -47,12 +56,32 @@ pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
     })
 }
 
-/// The function tools; hosted ones are left out.
+/// Settings that only a provider of this API can honour.
+fn refuse_bound(top: &Object<'_>) -> Result<(), BadRequest> {
+    for name in BOUND {
+        if top.raw(name).is_some_and(|raw| raw.get() != "[]") {
+            return Err(bound(name));
+        }
+    }
+    if top.read("background", "true or false")? == Some(true) {
+        return Err(bound("background"));
+    }
+    if top.read::<u64>("top_logprobs", "a whole number")?.is_some_and(|n| n > 0) {
+        return Err(bound("top_logprobs"));
+    }
+    let include: Vec<String> = top.read("include", "an array of strings")?.unwrap_or_default();
+    match include.iter().position(|what| !INCLUDABLE.contains(&what.as_str())) {
+        Some(i) => Err(bound(format!("include[{i}]"))),
+        None => Ok(()),
+    }
+}
+
+/// The function tools.
 fn tools(top: &Object<'_>) -> Result<Vec<Tool>, BadRequest> {
     let mut tools = Vec::new();
     for tool in top.objects("tools")? {
         if tool.required_text("type")? != "function" {
-            continue;
+            return Err(bound(tool.at("type")));
         }
         if tool.raw("function").is_some() {
             let message = "tools are flat in this API: put name, description and parameters beside type";
@@ -85,9 +114,10 @@ fn tool_choice(top: &Object<'_>, tools: &mut Vec<Tool>) -> Result<ToolChoice, Ba
         "allowed_tools" => {
             let mut allowed = Vec::new();
             for tool in choice.objects("tools")? {
-                if tool.required_text("type")? == "function" {
-                    allowed.push(tool.required_text("name")?);
+                if tool.required_text("type")? != "function" {
+                    return Err(bound(tool.at("type")));
                 }
+                allowed.push(tool.required_text("name")?);
             }
             tools.retain(|tool| allowed.contains(&tool.name));
             let word = choice.required_text("mode")?;
@@ -95,8 +125,7 @@ fn tool_choice(top: &Object<'_>, tools: &mut Vec<Tool>) -> Result<ToolChoice, Ba
                 BadRequest::at(choice.at("mode"), format!("expected \"auto\" or \"required\", got {word:?}"))
             })
         }
-        // A hosted tool, which is not on offer here.
-        _ => Ok(ToolChoice::Auto),
+        _ => Err(bound(choice.at("type"))),
     }
 }
 
@@ -153,6 +182,7 @@ fn reasoning(top: &Object<'_>) -> Result<Option<Reasoning>, BadRequest> {
 mod tests {
     use super::*;
     use crate::wire::chat::{Message, Part, Role};
+    use proptest::prelude::*;
 
     fn decode(fields: Value) -> Result<ChatRequest, BadRequest> {
         let mut body = json!({"model": "m", "input": "hi"});
@@ -182,10 +212,8 @@ mod tests {
         let request = decode(json!({"tools": [
             {"type": "function", "name": "a", "description": "d", "parameters": {"type": "object"}, "strict": true},
             {"type": "function", "name": "b", "parameters": null, "strict": null},
-            {"type": "web_search"},
         ]}))
         .unwrap();
-        assert_eq!(request.tools.len(), 2);
         assert_eq!(request.tools[0].strict, Some(true));
         assert_eq!(request.tools[1].parameters, json!({"type": "object", "properties": {}}));
         let error = decode(json!({"tools": [{"type": "function", "function": {"name": "a"}}]})).unwrap_err();
@@ -201,12 +229,11 @@ mod tests {
             (json!("none"), ToolChoice::None),
             (json!("required"), ToolChoice::Required),
             (json!({"type": "function", "name": "b"}), ToolChoice::Named("b".into())),
-            (json!({"type": "web_search_preview"}), ToolChoice::Auto),
         ] {
             assert_eq!(choose(choice).unwrap().tool_choice, expected);
         }
         let allowed = choose(json!({"type": "allowed_tools", "mode": "required",
-            "tools": [{"type": "function", "name": "b"}, {"type": "mcp", "server_label": "x"}]}))
+            "tools": [{"type": "function", "name": "b"}]}))
         .unwrap();
         assert_eq!(allowed.tool_choice, ToolChoice::Required);
         assert_eq!(allowed.tools.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["b"]);
@@ -256,5 +283,53 @@ mod tests {
         assert_eq!(decode(json!({"input": []})).unwrap_err().path, "input");
         assert_eq!(decode(json!({"input": 7})).unwrap_err().path, "input");
         assert_eq!(decode_request(b"{\"model\":\"m\"}").unwrap_err().path, "input");
+    }
+
+    /// Text with the words of the dialect in it, so that it gets past the first check.
+    fn almost_a_request() -> impl Strategy<Value = String> {
+        let word = prop::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "null",
+            "1",
+            "\"model\"",
+            "\"m\"",
+            "\"input\"",
+            "\"type\"",
+            "\"role\"",
+            "\"user\"",
+            "\"assistant\"",
+            "\"content\"",
+            "\"message\"",
+            "\"input_image\"",
+            "\"image_url\"",
+            "\"data:,;base64\"",
+            "\"reasoning\"",
+            "\"encrypted_content\"",
+            "\"pmseal.gemini.\"",
+            "\"id\"",
+            "\"tools\"",
+            "\"tool_choice\"",
+            "\"text\"",
+            "\"",
+        ]);
+        prop::collection::vec(word, 0..30)
+            .prop_map(|words| format!("{{\"model\":\"m\",\"input\":[{{{}", words.concat()))
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), text in almost_a_request()) {
+            for body in [bytes.as_slice(), text.as_bytes(), format!("{text}}}]}}").as_bytes()] {
+                let _ = decode_request(body);
+                let _ = super::super::peek(body);
+                let _ = super::super::strip_foreign_seals(body);
+                let _ = super::super::echo(body);
+            }
+        }
     }
 }

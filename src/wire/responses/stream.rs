@@ -7,7 +7,6 @@
 //! their arguments may interleave, which this dialect allows.
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::echo::RequestEcho;
 use super::error::{ErrorObject, failure_code};
@@ -181,17 +180,17 @@ impl StreamEncoder {
         if message.content.last().is_none_or(|last| last.kind() != kind) {
             self.close_content(index, &message, out);
             let part = Content::empty(kind);
-            self.content("response.content_part.added", index, &message.id, message.content.len(), &part, out);
+            let place = InContent::at(index, &message.id, message.content.len());
+            self.frame("response.content_part.added", &InContent { part: Some(&part), ..place }, out);
         }
         message.push(kind, text);
         let content_index = message.content.len().saturating_sub(1);
-        let place =
-            json!({"item_id": message.id, "output_index": index, "content_index": content_index, "delta": text});
+        let delta = InContent { delta: Some(text), ..InContent::at(index, &message.id, content_index) };
         match kind {
             ContentKind::Text => {
-                self.frame("response.output_text.delta", &with(place, "logprobs", json!([])), out);
+                self.frame("response.output_text.delta", &InContent { logprobs: Some([]), ..delta }, out);
             }
-            ContentKind::Refusal => self.frame("response.refusal.delta", &place, out),
+            ContentKind::Refusal => self.frame("response.refusal.delta", &delta, out),
         }
         self.open = Some((index, OpenItem::Message(message)));
     }
@@ -209,12 +208,14 @@ impl StreamEncoder {
                 let index = self.take_index();
                 let reasoning = Reasoning::new(&self.meta.id, index);
                 self.item("response.output_item.added", index, &Item::Reasoning(reasoning.clone()), out);
-                self.summary("response.reasoning_summary_part.added", index, &reasoning.id, &Summary::new(""), out);
+                let part = Summary::new("");
+                let added = InSummary { part: Some(&part), ..InSummary::at(index, &reasoning.id) };
+                self.frame("response.reasoning_summary_part.added", &added, out);
                 (index, reasoning)
             }
         };
         reasoning.push(text);
-        let delta = json!({"item_id": reasoning.id, "output_index": index, "summary_index": 0, "delta": text});
+        let delta = InSummary { delta: Some(text), ..InSummary::at(index, &reasoning.id) };
         self.frame("response.reasoning_summary_text.delta", &delta, out);
         self.open = Some((index, OpenItem::Reasoning(reasoning)));
     }
@@ -246,8 +247,11 @@ impl StreamEncoder {
             return;
         };
         open.item.arguments.push_str(json);
-        let delta = json!({"item_id": open.item.id, "output_index": open.index, "delta": json});
-        self.frame("response.function_call_arguments.delta", &delta, out);
+        let sequence = self.sequence;
+        self.sequence += 1;
+        let delta =
+            InCall { item_id: &open.item.id, output_index: open.index, delta: Some(json), arguments: None, name: None };
+        write_frame("response.function_call_arguments.delta", sequence, &delta, out);
     }
 
     fn close_all(&mut self, status: ItemStatus, out: &mut Vec<u8>) {
@@ -256,8 +260,13 @@ impl StreamEncoder {
         let last = self.next_index.saturating_sub(1);
         for OpenCall { index, mut item, .. } in std::mem::take(&mut self.calls) {
             item.status = if index == last { status } else { ItemStatus::Completed };
-            let done =
-                json!({"item_id": item.id, "output_index": index, "name": item.name, "arguments": item.arguments});
+            let done = InCall {
+                item_id: &item.id,
+                output_index: index,
+                delta: None,
+                arguments: Some(&item.arguments),
+                name: Some(&item.name),
+            };
             self.frame("response.function_call_arguments.done", &done, out);
             self.finish_item(index, Item::FunctionCall(item), out);
         }
@@ -274,9 +283,10 @@ impl StreamEncoder {
             }
             Some((index, OpenItem::Reasoning(reasoning))) => {
                 for summary in &reasoning.summary {
-                    let done = json!({"item_id": reasoning.id, "output_index": index, "summary_index": 0, "text": summary.text});
+                    let done = InSummary { text: Some(&summary.text), ..InSummary::at(index, &reasoning.id) };
                     self.frame("response.reasoning_summary_text.done", &done, out);
-                    self.summary("response.reasoning_summary_part.done", index, &reasoning.id, summary, out);
+                    let done = InSummary { part: Some(summary), ..InSummary::at(index, &reasoning.id) };
+                    self.frame("response.reasoning_summary_part.done", &done, out);
                 }
                 self.finish_item(index, Item::Reasoning(reasoning), out);
             }
@@ -287,17 +297,18 @@ impl StreamEncoder {
     fn close_content(&mut self, index: usize, message: &Message, out: &mut Vec<u8>) {
         let Some(last) = message.content.last() else { return };
         let content_index = message.content.len().saturating_sub(1);
-        let place = json!({"item_id": message.id, "output_index": index, "content_index": content_index});
+        let place = || InContent::at(index, &message.id, content_index);
         match last {
             Content::OutputText { text, .. } => {
-                let done = with(with(place, "text", json!(text)), "logprobs", json!([]));
+                let done = InContent { text: Some(text), logprobs: Some([]), ..place() };
                 self.frame("response.output_text.done", &done, out);
             }
             Content::Refusal { refusal } => {
-                self.frame("response.refusal.done", &with(place, "refusal", json!(refusal)), out);
+                let done = InContent { refusal: Some(refusal), ..place() };
+                self.frame("response.refusal.done", &done, out);
             }
         }
-        self.content("response.content_part.done", index, &message.id, content_index, last, out);
+        self.frame("response.content_part.done", &InContent { part: Some(last), ..place() }, out);
     }
 
     /// Puts what is open among the finished items, without a word, for the failed response.
@@ -335,24 +346,6 @@ impl StreamEncoder {
             item: &'a Item,
         }
         self.frame(name, &ItemEvent { output_index: index, item }, out);
-    }
-
-    fn content(
-        &mut self,
-        name: &'static str,
-        index: usize,
-        item_id: &str,
-        content_index: usize,
-        part: &Content,
-        out: &mut Vec<u8>,
-    ) {
-        let place = json!({"item_id": item_id, "output_index": index, "content_index": content_index, "part": part});
-        self.frame(name, &place, out);
-    }
-
-    fn summary(&mut self, name: &'static str, index: usize, item_id: &str, part: &Summary, out: &mut Vec<u8>) {
-        let place = json!({"item_id": item_id, "output_index": index, "summary_index": 0, "part": part});
-        self.frame(name, &place, out);
     }
 
     /// An event that shows the whole response as far as it has come.
@@ -393,8 +386,63 @@ fn write_frame(name: &'static str, sequence_number: u64, fields: &impl Serialize
     out.extend_from_slice(b"\n\n");
 }
 
-/// An object with one more field.
-fn with(mut object: Value, name: &str, value: Value) -> Value {
-    object[name] = value;
-    object
+/// The fields of events about a piece of a message.
+#[derive(Serialize, Default)]
+struct InContent<'a> {
+    item_id: &'a str,
+    output_index: usize,
+    content_index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a Content>,
+    /// Text events must have them, empty as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<[(); 0]>,
 }
+
+impl<'a> InContent<'a> {
+    fn at(output_index: usize, item_id: &'a str, content_index: usize) -> Self {
+        Self { item_id, output_index, content_index, ..Self::default() }
+    }
+}
+
+/// The fields of events about a summary, of which there is one per item.
+#[derive(Serialize, Default)]
+struct InSummary<'a> {
+    item_id: &'a str,
+    output_index: usize,
+    summary_index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a Summary>,
+}
+
+impl<'a> InSummary<'a> {
+    fn at(output_index: usize, item_id: &'a str) -> Self {
+        Self { item_id, output_index, ..Self::default() }
+    }
+}
+
+/// The fields of events about a call's arguments.
+#[derive(Serialize)]
+struct InCall<'a> {
+    item_id: &'a str,
+    output_index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests;
