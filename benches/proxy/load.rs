@@ -147,12 +147,7 @@ async fn first_failure(tasks: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error
 ///
 /// Threads that block: they wake within microseconds of their time, which no runtime's
 /// timer does.
-pub fn open<T>(
-    job: &Job,
-    rate: u32,
-    window: Window,
-    mut meter: impl FnMut() -> T,
-) -> anyhow::Result<(Outcome, T, T)> {
+pub fn open<T>(job: &Job, rate: u32, window: Window, mut meter: impl FnMut() -> T) -> anyhow::Result<(Outcome, T, T)> {
     const THREADS: u32 = 32;
     let start = Instant::now() + Duration::from_millis(100);
     let (from, until) = (start + window.warm_up, start + window.warm_up + window.measured);

@@ -65,22 +65,30 @@ use System::{Direct, Nginx, Pointsman};
 
 const SMALL: usize = 512;
 const RUNS: [Run; 15] = [
-    Run { id: "nginx-whole", system: Nginx, model: "mock", stream: false, body: SMALL, shape: Closed(CONNECTIONS) },
-    Run { id: "whole", system: Pointsman, model: "one", stream: false, body: SMALL, shape: Closed(CONNECTIONS) },
-    Run { id: "whole-eight", system: Pointsman, model: "eight", stream: false, body: SMALL, shape: Closed(CONNECTIONS) },
-    Run { id: "whole-translated", system: Pointsman, model: "translated", stream: false, body: SMALL, shape: Closed(CONNECTIONS) },
-    Run { id: "direct-rate", system: Direct, model: "mock", stream: false, body: SMALL, shape: Rate(2000) },
-    Run { id: "nginx-rate", system: Nginx, model: "mock", stream: false, body: SMALL, shape: Rate(2000) },
-    Run { id: "rate", system: Pointsman, model: "one", stream: false, body: SMALL, shape: Rate(2000) },
-    Run { id: "direct-stream", system: Direct, model: "mock", stream: true, body: SMALL, shape: Closed(CONNECTIONS) },
-    Run { id: "nginx-stream", system: Nginx, model: "mock", stream: true, body: SMALL, shape: Closed(CONNECTIONS) },
-    Run { id: "stream", system: Pointsman, model: "one", stream: true, body: SMALL, shape: Closed(CONNECTIONS) },
-    Run { id: "stream-translated", system: Pointsman, model: "translated", stream: true, body: SMALL, shape: Closed(CONNECTIONS) },
-    Run { id: "nginx-100k", system: Nginx, model: "mock", stream: false, body: 100_000, shape: Closed(CONNECTIONS) },
-    Run { id: "100k", system: Pointsman, model: "one", stream: false, body: 100_000, shape: Closed(CONNECTIONS) },
-    Run { id: "nginx-2m", system: Nginx, model: "mock", stream: false, body: 2_000_000, shape: Closed(8) },
-    Run { id: "2m", system: Pointsman, model: "one", stream: false, body: 2_000_000, shape: Closed(8) },
+    whole("nginx-whole", Nginx, "mock", SMALL, Closed(CONNECTIONS)),
+    whole("whole", Pointsman, "one", SMALL, Closed(CONNECTIONS)),
+    whole("whole-eight", Pointsman, "eight", SMALL, Closed(CONNECTIONS)),
+    whole("whole-translated", Pointsman, "translated", SMALL, Closed(CONNECTIONS)),
+    whole("direct-rate", Direct, "mock", SMALL, Rate(2000)),
+    whole("nginx-rate", Nginx, "mock", SMALL, Rate(2000)),
+    whole("rate", Pointsman, "one", SMALL, Rate(2000)),
+    streamed("direct-stream", Direct, "mock"),
+    streamed("nginx-stream", Nginx, "mock"),
+    streamed("stream", Pointsman, "one"),
+    streamed("stream-translated", Pointsman, "translated"),
+    whole("nginx-100k", Nginx, "mock", 100_000, Closed(CONNECTIONS)),
+    whole("100k", Pointsman, "one", 100_000, Closed(CONNECTIONS)),
+    whole("nginx-2m", Nginx, "mock", 2_000_000, Closed(8)),
+    whole("2m", Pointsman, "one", 2_000_000, Closed(8)),
 ];
+
+const fn whole(id: &'static str, system: System, model: &'static str, body: usize, shape: Shape) -> Run {
+    Run { id, system, model, stream: false, body, shape }
+}
+
+const fn streamed(id: &'static str, system: System, model: &'static str) -> Run {
+    Run { id, system, model, stream: true, body: SMALL, shape: Closed(CONNECTIONS) }
+}
 
 struct Args {
     rounds: usize,
@@ -123,7 +131,7 @@ fn main() -> anyhow::Result<()> {
             };
             let meter = || Meter {
                 proxy: proxy.map_or(Duration::ZERO, Process::cpu),
-                load: systems::cpu_of(std::process::id()) + upstream.cpu(),
+                load: systems::cpu_with_ended(std::process::id()) + upstream.cpu(),
             };
             let job = job(run, addr);
             let (outcome, before, after) = match run.shape {
@@ -156,11 +164,11 @@ fn record(report: &mut Report, id: &'static str, outcome: &Outcome, before: &Met
     let load_busy = (after.load - before.load).as_secs_f64() / outcome.seconds;
     let (p50, p99) = (quantile(&outcome.latencies, 0.5), quantile(&outcome.latencies, 0.99));
     let first = quantile(&outcome.first_contents, 0.5);
-    for (figure, value) in
-        [("rate", rate), ("cpu", cpu_us), ("busy", busy), ("load_busy", load_busy), ("p50", p50), ("p99", p99), ("first", first)]
-    {
+    for (figure, value) in [("rate", rate), ("cpu", cpu_us), ("p50", p50), ("p99", p99), ("first", first)] {
         report.add(id, figure, value);
     }
+    report.add(id, "busy", busy);
+    report.add(id, "load_busy", load_busy);
     format!(
         "{rate:8.0}/s  {cpu_us:7.1} µs CPU each  proxy {:3.0} %  load {:3.0} %  p50 {p50:.0} µs  p99 {p99:.0} µs  first content {first:.0} µs",
         busy * 100.0,

@@ -44,11 +44,17 @@ impl Report {
         added("added to the 99th percentile at 2,000 requests/s", "p99");
         let direct = self.median("direct-stream", "rate");
         let [nginx, ours] = ["nginx-stream", "stream"].map(|id| self.median(id, "rate") / direct);
-        println!("| 64 streams of 50 tokens at 1 ms: streams/s, direct = 1 | {nginx:.2} | {ours:.2} | **{:.2} ×** |", ours / nginx);
+        println!(
+            "| 64 streams of 50 tokens at 1 ms: streams/s, direct = 1 | {nginx:.2} | {ours:.2} | **{:.2} ×** |",
+            ours / nginx
+        );
         ratio("CPU per such stream", "µs", cpu("nginx-stream"), cpu("stream"));
         let direct = self.median("direct-stream", "first");
         let [nginx, ours] = ["nginx-stream", "stream"].map(|id| (self.median(id, "first") - direct) / 1000.0);
-        println!("| added to the time to first content | +{nginx:.2} ms | +{ours:.2} ms | **{:+.2} ms** |", ours - nginx);
+        println!(
+            "| added to the time to first content | +{nginx:.2} ms | +{ours:.2} ms | **{:+.2} ms** |",
+            ours - nginx
+        );
         ratio("CPU per request with 100 KB", "µs", cpu("nginx-100k"), cpu("100k"));
         ratio("CPU per request with 2 MB", "µs", cpu("nginx-2m"), cpu("2m"));
         let mib = |id| self.median(id, "idle") / 1_048_576.0;

@@ -61,8 +61,8 @@ impl Drop for Process {
     }
 }
 
-/// CPU time of a process, by the scheduler's own account in nanoseconds.
-pub fn cpu_of(pid: u32) -> Duration {
+/// CPU time of a process's living threads, by the scheduler's own account in nanoseconds.
+fn cpu_of(pid: u32) -> Duration {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
     tasks
         .flatten()
@@ -70,6 +70,16 @@ pub fn cpu_of(pid: u32) -> Duration {
         .filter_map(|stat| stat.split_whitespace().next()?.parse().ok())
         .map(Duration::from_nanos)
         .sum()
+}
+
+/// CPU time of a process with the threads that have ended, in hundredths of a second.
+pub fn cpu_with_ended(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The second field is a name that may hold spaces; it ends with the last parenthesis.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    // Fields 14 and 15: user and system.
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
 }
 
 fn resident(pid: u32) -> f64 {
@@ -154,7 +164,12 @@ pub fn start_nginx(upstream: SocketAddr, dir: &Path) -> anyhow::Result<(Process,
 
 /// The nginx of this machine; installs Debian's where there is none.
 fn nginx() -> anyhow::Result<PathBuf> {
-    let find = || ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"].map(PathBuf::from).into_iter().find(|path| path.exists());
+    let find = || {
+        ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"]
+            .map(PathBuf::from)
+            .into_iter()
+            .find(|path| path.exists())
+    };
     if let Some(found) = find() {
         return Ok(found);
     }

@@ -100,8 +100,7 @@ async fn connection(mut stream: TcpStream, answers: &Answers) -> std::io::Result
     }
 }
 
-const STREAM_HEAD: &str =
-    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
+const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n";
 
 fn whole(body: &Value, pad: impl Fn(&str) -> Value) -> Vec<u8> {
     let missing = ANSWER_BYTES.saturating_sub(body.to_string().len());
@@ -133,8 +132,9 @@ fn openai() -> Protocol {
         }
         format!("data: {chunk}\n\n")
     };
-    let choice =
-        |delta: Value, finish: Value| chunk(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]), Value::Null);
+    let choice = |delta: Value, finish: Value| {
+        chunk(json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish}]), Value::Null)
+    };
     let role = choice(json!({"role": "assistant", "content": ""}), Value::Null);
     let token = choice(json!({"content": " token"}), Value::Null);
     let finish = choice(json!({}), json!("stop"));
@@ -163,12 +163,15 @@ fn anthropic() -> Protocol {
         "id": "msg_bench", "type": "message", "role": "assistant", "model": "mock", "content": [],
         "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 100, "output_tokens": 1}
     }}));
-    let block = event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}));
+    let block =
+        event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}));
     let token =
         event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " token"}}));
     let end = [
         event(json!({"type": "content_block_stop", "index": 0})),
-        event(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": usage})),
+        event(
+            json!({"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": usage}),
+        ),
         event(json!({"type": "message_stop"})),
     ];
     let end = [chunks(&end), b"0\r\n\r\n".to_vec()].concat();
