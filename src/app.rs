@@ -46,7 +46,7 @@ impl App {
     /// If an address cannot be bound or a certificate cannot be used.
     pub async fn start(config: Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
         for warning in &config.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("configuration: {warning}");
         }
         let server = config.server.clone();
         let first_key = (config.keys.is_empty() && !server.open).then(new_key);
@@ -71,10 +71,10 @@ impl App {
             stop: CancellationToken::new(),
         };
         let limits = ServerLimits {
-            max_connections: server.max_connections,
-            max_header_bytes: server.max_header_bytes,
-            head_timeout: server.idle_timeout,
-            drain: server.drain_timeout,
+            max_connections: server.limits.max_connections,
+            max_header_bytes: server.limits.max_header_bytes,
+            head_timeout: server.limits.head_timeout,
+            drain: server.limits.drain_timeout,
         };
         let router = routes::router(Arc::clone(&gateway));
         app.spawn("data plane", server::serve(data, tls_config.clone(), router, limits, app.stop.clone()));
@@ -101,7 +101,7 @@ impl App {
         let Some(file) = &self.file else { return };
         let applied = config::load(file).map_err(anyhow::Error::from).and_then(|config| {
             for warning in &config.warnings {
-                tracing::warn!("{warning}");
+                tracing::warn!("configuration: {warning}");
             }
             let keys = key_ring(&config, self.first_key.as_deref());
             Ok(self.gateway.live.replace(config, keys)?)

@@ -96,7 +96,7 @@ fn check(file: &std::path::Path) -> ExitCode {
     match config::load(file) {
         Ok(config) => {
             for warning in &config.warnings {
-                println!("warning: {warning}");
+                println!("warning: {}", warning.in_file(&file.display().to_string()));
             }
             let aliases = config.catalog.aliases.iter().filter(|alias| !alias.direct).count();
             let providers = config.catalog.providers.len();

@@ -15,7 +15,7 @@ fuzz_target!(|body: &[u8]| {
     let _ = anthropic::strip_foreign_seals(body);
     let _ = responses::strip_foreign_seals(body);
     let _ = responses::echo(body);
-    for peek in [openai::request::peek(body), anthropic::request::peek(body), responses::request::peek(body)] {
+    for peek in [openai::peek(body), anthropic::peek(body), responses::peek(body)] {
         if let Ok(peek) = peek {
             assert!(serde_json::from_slice::<String>(&body[peek.model_span]).is_ok());
         }
@@ -25,16 +25,16 @@ fuzz_target!(|body: &[u8]| {
     for drop_unsupported in [false, true] {
         let to = EncodeFor { model: "m", max_output_tokens: Some(100), quirks, drop_unsupported };
         for request in [
-            openai::request::decode_request(body),
-            anthropic::request::decode_request(body),
-            responses::request::decode_request(body),
+            openai::decode_request(body),
+            anthropic::decode_request(body),
+            responses::decode_request(body),
         ]
         .into_iter()
         .flatten()
         {
             for encoded in [
-                openai::request::encode_request(&request, &to),
-                anthropic::request::encode_request(&request, &to),
+                openai::encode_request(&request, &to),
+                anthropic::encode_request(&request, &to),
                 gemini::encode_request(&request, &to),
             ]
             .into_iter()

@@ -70,7 +70,7 @@ impl Member {
 /// The gateway's configuration over running simulators. The key is in `DEMO_KEY`.
 pub fn configuration(listen: SocketAddr, admin: SocketAddr, simulators: &[Simulator]) -> String {
     let mut text = format!(
-        "[server]\nlisten = \"{listen}\"\nadmin_listen = \"{admin}\"\ndrain_timeout = \"3s\"\n\n[[keys]]\nname = \"demo\"\nkey_env = \"DEMO_KEY\"\n"
+        "[server]\nlisten = \"{listen}\"\nadmin_listen = \"{admin}\"\nlimits = {{ drain_timeout = \"3s\" }}\n\n[[keys]]\nname = \"demo\"\nkey_env = \"DEMO_KEY\"\n"
     );
     for (member, simulator) in FLEET.iter().zip(simulators) {
         let (name, protocol, model) = (member.name, member.protocol.as_str(), member.model);

@@ -1,6 +1,6 @@
 //! Everything a request can resolve to: providers, models, their endpoints, and aliases.
 //!
-//! A `Catalog` is built whole by [`crate::config::check`]: every index in it is in bounds
+//! A `Catalog` is built whole by [`crate::config::parse`]: every index in it is in bounds
 //! and every name unique, so nobody checks again.
 
 use std::collections::HashMap;
@@ -9,7 +9,8 @@ use super::alias::Alias;
 use super::feature::{Feature, FeatureSet};
 use super::ids::{AliasIdx, EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderIdx};
 use super::money::Prices;
-use super::names::NameIndex;
+use super::names::{NameError, NameIndex};
+use super::nearest::nearest;
 use super::provider::Provider;
 
 /// What is known of a model, wherever it is served. Unknown counts as able.
@@ -68,6 +69,23 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// The alias that a caller's `model` means: an alias by its exact name, or else a
+    /// model that may be called directly, in any spelling that [`NameIndex`] knows.
+    ///
+    /// # Errors
+    /// If nothing, or more than one model, answers to the name. The suggestions are aliases
+    /// and models alike.
+    pub fn resolve(&self, name: &str) -> Result<AliasIdx, NameError> {
+        if let Some(&alias) = self.alias_by_name.get(name) {
+            return Ok(alias);
+        }
+        let position = self.direct_models.lookup(name).transpose()?;
+        let model = position.and_then(|position| self.models.get(position));
+        let alias = model.and_then(|model| self.alias_by_name.get(model.id.as_str())).copied();
+        alias
+            .ok_or_else(|| NameError::Unknown { nearest: nearest(name, self.alias_by_name.keys().map(|name| &**name)) })
+    }
+
     /// The provider of an endpoint.
     pub fn provider_of(&self, endpoint: EndpointIdx) -> &Provider {
         self.provider(self.endpoint(endpoint).provider)

@@ -11,6 +11,7 @@ pub mod feature;
 pub mod ids;
 pub mod money;
 pub mod names;
+pub mod nearest;
 pub mod provider;
 pub mod time;
 pub mod usage;

@@ -71,7 +71,7 @@ impl ProviderLive {
     /// Takes a place among those under way, if there is one.
     fn enter(&self) -> bool {
         let max = self.limits.max_in_flight.unwrap_or(u32::MAX);
-        let entered = self.in_flight.try_update(Relaxed, Relaxed, |now| (now < max).then(|| now + 1)).is_ok();
+        let entered = self.in_flight.fetch_update(Relaxed, Relaxed, |now| (now < max).then(|| now + 1)).is_ok();
         if entered && self.per_minute.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
             self.in_flight.fetch_sub(1, Relaxed);
             return false;

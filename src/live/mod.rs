@@ -18,7 +18,7 @@ pub use endpoint::{EndpointLive, Flight, FlightEnd, ProviderLive};
 pub use keys::{Caller, KeyRing};
 
 use crate::clock::Clock;
-use crate::config::{Config, ServerConfig};
+use crate::config::{Config, ServerLimits};
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::{EndpointIdx, ProviderIdx, Revision};
 use crate::domain::time::UnixMillis;
@@ -33,7 +33,7 @@ pub struct View {
     /// What requests resolve to.
     pub catalog: Catalog,
     /// Limits of the data plane.
-    pub server: ServerConfig,
+    pub limits: ServerLimits,
     /// Who may call.
     pub keys: KeyRing,
     /// By [`EndpointIdx`].
@@ -92,7 +92,7 @@ impl View {
             });
         }
         let revision = Revision(earlier.map_or(1, |view| view.revision.0 + 1));
-        Ok(Self { revision, catalog, server, keys, endpoints, providers })
+        Ok(Self { revision, catalog, limits: server.limits, keys, endpoints, providers })
     }
 }
 

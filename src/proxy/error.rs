@@ -267,9 +267,9 @@ fn listed(reasons: &[(String, String)]) -> String {
 
 fn encode(body: &ErrorBody, shape: ErrorShape, request_id: &str) -> Vec<u8> {
     match shape {
-        ErrorShape::OpenAi => openai::error::encode_error(body, request_id),
-        ErrorShape::Responses => responses::error::encode_error(body, request_id),
-        ErrorShape::Anthropic => anthropic::error::encode_error(body, request_id),
+        ErrorShape::OpenAi => openai::encode_error(body, request_id),
+        ErrorShape::Responses => responses::encode_error(body, request_id),
+        ErrorShape::Anthropic => anthropic::encode_error(body, request_id),
     }
 }
 

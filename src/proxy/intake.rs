@@ -114,9 +114,9 @@ pub fn call(
 
 fn peek(operation: &Operation, content_type: &HeaderValue, body: &Bytes) -> Result<Peek, BadRequest> {
     match operation {
-        Operation::Chat(Dialect::ChatCompletions) => openai::request::peek(body),
-        Operation::Chat(Dialect::Messages) => anthropic::request::peek(body),
-        Operation::Chat(Dialect::Responses) => responses::request::peek(body),
+        Operation::Chat(Dialect::ChatCompletions) => openai::peek(body),
+        Operation::Chat(Dialect::Messages) => anthropic::peek(body),
+        Operation::Chat(Dialect::Responses) => responses::peek(body),
         Operation::Completions => openai::completions::peek(body),
         Operation::Embeddings => openai::embeddings::peek(body),
         Operation::CountTokens => anthropic::count_tokens::peek(body),

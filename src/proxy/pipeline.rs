@@ -181,8 +181,8 @@ impl Walk<'_> {
         let limits = AttemptLimits {
             attempt: attempt_limit(own, self.time_left(), may_come),
             stream: stream_limits(self.alias, self.started),
-            max_answer: self.view.server.max_answer_bytes,
-            max_event: self.view.server.max_event_bytes,
+            max_answer: self.view.limits.max_answer_bytes,
+            max_event: self.view.limits.max_event_bytes,
         };
         let begun = Instant::now();
         let outcome = self.call.attempt(self.view, endpoint, prepared, limits, flight, clock.now()).await;

@@ -44,7 +44,7 @@ async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
     let (head, body) = request.into_parts();
     let outcome = async {
         let caller = authenticate(&view, &head.headers)?;
-        let limits = BodyLimits { max: view.server.max_body_bytes, time: view.server.body_timeout };
+        let limits = BodyLimits { max: view.limits.max_body_bytes, time: view.limits.body_timeout };
         let body = read_body(&head.headers, body, limits).await?;
         let call = call(operation, head.headers, body, &trace.id, gateway.live.clock.now())?;
         pipeline::serve(&gateway, &view, &caller, &call, &mut trace).await

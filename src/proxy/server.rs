@@ -67,15 +67,9 @@ pub async fn serve(
             let service = TowerToHyperService::new(router);
             // What a client does wrong on its own connection ends that connection, no more.
             let outcome = match tls {
-                None => {
-                    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-                    watcher.watch(connection.into_owned()).await
-                }
+                None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
                 Some(tls) => match tls.accept(stream, head_timeout).await {
-                    Ok(stream) => {
-                        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-                        watcher.watch(connection.into_owned()).await
-                    }
+                    Ok(stream) => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,
                     Err(error) => Err(error.into()),
                 },
             };

@@ -120,9 +120,9 @@ impl Call {
 
     fn chat(&self) -> Result<&ChatRequest, BadRequest> {
         let decode = || match &self.operation {
-            Operation::Chat(Dialect::ChatCompletions) => openai::request::decode_request(&self.body),
-            Operation::Chat(Dialect::Responses) => responses::request::decode_request(&self.body),
-            _ => anthropic::request::decode_request(&self.body),
+            Operation::Chat(Dialect::ChatCompletions) => openai::decode_request(&self.body),
+            Operation::Chat(Dialect::Responses) => responses::decode_request(&self.body),
+            _ => anthropic::decode_request(&self.body),
         };
         self.decoded.get_or_init(decode).as_ref().map_err(Clone::clone)
     }
@@ -231,8 +231,8 @@ impl Call {
             return gemini::encode_count_tokens(chat, to).map(Bytes::from).map_err(Unwritable::Unsupported);
         }
         match protocol {
-            Protocol::OpenAi => openai::request::encode_request(chat, to),
-            Protocol::Anthropic => anthropic::request::encode_request(chat, to),
+            Protocol::OpenAi => openai::encode_request(chat, to),
+            Protocol::Anthropic => anthropic::encode_request(chat, to),
             Protocol::Gemini => gemini::encode_request(chat, to),
         }
         .map(Bytes::from)
@@ -329,7 +329,7 @@ impl Call {
                 }
             }
         }
-        Ok(Accepted::Stream { relay, body })
+        Ok(Accepted::Stream { relay: Box::new(relay), body })
     }
 
     fn relay(&self, protocol: Protocol, lane: Lane, hide_usage: bool, max_event: usize) -> Relay {
@@ -349,9 +349,9 @@ impl Call {
         let whole = |body: Bytes, seen| Accepted::Whole { body, seen };
         if lane == Lane::Native {
             let seen = match &self.operation {
-                Operation::Chat(Dialect::ChatCompletions) => openai::native::inspect_answer(&bytes),
-                Operation::Chat(Dialect::Messages) => anthropic::native::inspect_answer(&bytes),
-                Operation::Chat(Dialect::Responses) => responses::native::inspect_answer(&bytes),
+                Operation::Chat(Dialect::ChatCompletions) => openai::inspect_answer(&bytes),
+                Operation::Chat(Dialect::Messages) => anthropic::inspect_answer(&bytes),
+                Operation::Chat(Dialect::Responses) => responses::inspect_answer(&bytes),
                 Operation::Completions => openai::completions::inspect_answer(&bytes),
                 Operation::Embeddings => openai::embeddings::inspect_answer(&bytes),
                 Operation::CountTokens => anthropic::count_tokens::decode_count(&bytes).map(|_| Seen::default()),
@@ -382,17 +382,17 @@ impl Call {
             return Err(AttemptError::reported(&blocked));
         }
         let answer = match protocol {
-            Protocol::OpenAi => openai::response::decode_response(bytes),
-            Protocol::Anthropic => anthropic::response::decode_response(bytes),
+            Protocol::OpenAi => openai::decode_response(bytes),
+            Protocol::Anthropic => anthropic::decode_response(bytes),
             Protocol::Gemini => gemini::decode_response(bytes),
         }
         .map_err(|Malformed(why)| AttemptError::new(FailureKind::Malformed, why))?;
         let body = match &self.operation {
-            Operation::Chat(Dialect::Messages) => anthropic::response::encode_response(&answer, &self.meta),
+            Operation::Chat(Dialect::Messages) => anthropic::encode_response(&answer, &self.meta),
             Operation::Chat(Dialect::Responses) => {
-                responses::response::encode_response(&answer, &self.meta, &responses::echo(&self.body))
+                responses::encode_response(&answer, &self.meta, &responses::echo(&self.body))
             }
-            _ => openai::response::encode_response(&answer, &self.meta),
+            _ => openai::encode_response(&answer, &self.meta),
         };
         let seen = Seen { usage: answer.usage, finish: Some(answer.finish), pieces: answer.parts.len() as u64 };
         Ok(Accepted::Whole { body: body.into(), seen })
@@ -413,7 +413,7 @@ impl Call {
                 Reply { content_type: HeaderValue::from_static("application/json"), body: body.into() }
             }
             Accepted::Stream { relay, body } => {
-                let body = RelayBody::new(body, relay, limits, served_by, self.peek.prompt_tokens, flight);
+                let body = RelayBody::new(body, *relay, limits, served_by, self.peek.prompt_tokens, flight);
                 let content_type = HeaderValue::from_static("text/event-stream; charset=utf-8");
                 Reply { content_type, body: axum::body::Body::new(body) }
             }
@@ -430,7 +430,7 @@ impl Call {
 #[derive(Debug)]
 enum Accepted {
     Whole { body: Bytes, seen: Seen },
-    Stream { relay: Relay, body: reqwest::Body },
+    Stream { relay: Box<Relay>, body: reqwest::Body },
     Opaque { content_type: HeaderValue, body: reqwest::Body },
 }
 
@@ -486,8 +486,8 @@ async fn refusal(protocol: Protocol, response: Response<reqwest::Body>, now: Uni
 
 fn decode_error(protocol: Protocol, status: u16, body: &[u8]) -> ProviderError {
     match protocol {
-        Protocol::OpenAi => openai::error::decode_error(status, body),
-        Protocol::Anthropic => anthropic::error::decode_error(status, body),
+        Protocol::OpenAi => openai::decode_error(status, body),
+        Protocol::Anthropic => anthropic::decode_error(status, body),
         Protocol::Gemini => gemini::decode_error(status, body),
     }
 }

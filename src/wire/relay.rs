@@ -37,25 +37,25 @@ impl From<Malformed> for StreamFailure {
 /// Which answers pass through.
 #[derive(Debug)]
 enum Inspector {
-    Chat(openai::native::Inspector),
+    Chat(openai::Inspector),
     Completions(openai::completions::Inspector),
-    Messages(anthropic::native::Inspector),
-    Responses(responses::native::Inspector),
+    Messages(anthropic::Inspector),
+    Responses(responses::Inspector),
 }
 
 #[derive(Debug)]
 enum Decoder {
-    OpenAi(openai::stream::StreamDecoder),
-    Anthropic(anthropic::stream::StreamDecoder),
+    OpenAi(openai::StreamDecoder),
+    Anthropic(anthropic::StreamDecoder),
     Gemini(gemini::StreamDecoder),
 }
 
 /// Writes a stream in the client's dialect.
 #[derive(Debug)]
 enum Encoder {
-    Chat(openai::stream::StreamEncoder),
-    Messages(anthropic::stream::StreamEncoder),
-    Responses(Box<responses::stream::StreamEncoder>),
+    Chat(openai::StreamEncoder),
+    Messages(anthropic::StreamEncoder),
+    Responses(Box<responses::StreamEncoder>),
 }
 
 #[derive(Debug)]
@@ -80,9 +80,9 @@ impl Relay {
     /// and are kept from the client.
     pub fn native(dialect: Dialect, max_event: usize, hide_usage: bool) -> Self {
         let inspector = match dialect {
-            Dialect::ChatCompletions => Inspector::Chat(openai::native::Inspector::new()),
-            Dialect::Messages => Inspector::Messages(anthropic::native::Inspector::new()),
-            Dialect::Responses => Inspector::Responses(responses::native::Inspector::new()),
+            Dialect::ChatCompletions => Inspector::Chat(openai::Inspector::new()),
+            Dialect::Messages => Inspector::Messages(anthropic::Inspector::new()),
+            Dialect::Responses => Inspector::Responses(responses::Inspector::new()),
         };
         Self::new(Lane::Native { inspector, hide_usage }, max_event)
     }
@@ -102,15 +102,15 @@ impl Relay {
         max_event: usize,
     ) -> Self {
         let decoder = match protocol {
-            Protocol::OpenAi => Decoder::OpenAi(openai::stream::StreamDecoder::new()),
-            Protocol::Anthropic => Decoder::Anthropic(anthropic::stream::StreamDecoder::new()),
+            Protocol::OpenAi => Decoder::OpenAi(openai::StreamDecoder::new()),
+            Protocol::Anthropic => Decoder::Anthropic(anthropic::StreamDecoder::new()),
             Protocol::Gemini => Decoder::Gemini(gemini::StreamDecoder::new()),
         };
         let encoder = match dialect {
-            Dialect::ChatCompletions => Encoder::Chat(openai::stream::StreamEncoder::new(meta)),
-            Dialect::Messages => Encoder::Messages(anthropic::stream::StreamEncoder::new(meta)),
+            Dialect::ChatCompletions => Encoder::Chat(openai::StreamEncoder::new(meta)),
+            Dialect::Messages => Encoder::Messages(anthropic::StreamEncoder::new(meta)),
             Dialect::Responses => {
-                Encoder::Responses(Box::new(responses::stream::StreamEncoder::new(meta, echo.unwrap_or_default())))
+                Encoder::Responses(Box::new(responses::StreamEncoder::new(meta, echo.unwrap_or_default())))
             }
         };
         Self::new(Lane::Translated { decoder, encoder, events: Vec::new(), seen: Seen::default() }, max_event)
@@ -202,11 +202,7 @@ impl Relay {
         let mut out = Vec::new();
         match &mut self.lane {
             Lane::Translated { encoder, .. } => encoder.error(error, &mut out),
-            Lane::Native { inspector, .. } => match inspector {
-                Inspector::Chat(_) | Inspector::Completions(_) => openai::stream::error_frame(error, &mut out),
-                Inspector::Messages(_) => anthropic::stream::error_frame(error, &mut out),
-                Inspector::Responses(_) => responses::stream::error_frame(error, &mut out),
-            },
+            Lane::Native { inspector, .. } => inspector.encoder().error(error, &mut out),
         }
         self.ended = true;
         self.out.put_slice(&out);
@@ -215,19 +211,14 @@ impl Relay {
     fn frame(&mut self, frame: &Bytes) -> Result<(), StreamFailure> {
         match &mut self.lane {
             Lane::Native { inspector, hide_usage } => {
-                let signal = inspector.inspect(frame)?;
-                if !(signal == Signal::UsageOnly && *hide_usage) && !matches!(signal, Signal::Error(_)) {
-                    self.out.put_slice(frame);
-                }
-                match signal {
-                    Signal::Noise | Signal::UsageOnly => Ok(()),
-                    Signal::Content => {
-                        self.committed = true;
-                        Ok(())
-                    }
-                    Signal::End => self.end(),
-                    Signal::Error(error) => Err(StreamFailure::Provider(error)),
-                }
+                let signal = match inspector.inspect(frame)? {
+                    Signal::Error(error) => return Err(StreamFailure::Provider(error)),
+                    Signal::UsageOnly if *hide_usage => return Ok(()),
+                    signal => signal,
+                };
+                self.out.put_slice(frame);
+                self.committed |= signal == Signal::Content;
+                if signal == Signal::End { self.end() } else { Ok(()) }
             }
             Lane::Translated { decoder, events, .. } => {
                 decoder.decode(frame, events)?;
@@ -285,6 +276,18 @@ impl Relay {
 }
 
 impl Inspector {
+    /// An encoder of the same dialect, for the last word of a stream that it did not write.
+    fn encoder(&self) -> Encoder {
+        let meta = ReplyMeta { id: String::new(), created: 0, model: String::new(), stream_usage: false };
+        match self {
+            Self::Chat(_) | Self::Completions(_) => Encoder::Chat(openai::StreamEncoder::new(meta)),
+            Self::Messages(_) => Encoder::Messages(anthropic::StreamEncoder::new(meta)),
+            Self::Responses(_) => {
+                Encoder::Responses(Box::new(responses::StreamEncoder::new(meta, responses::RequestEcho::default())))
+            }
+        }
+    }
+
     fn inspect(&mut self, frame: &[u8]) -> Result<Signal, Malformed> {
         match self {
             Self::Chat(inspector) => inspector.inspect(frame),
@@ -364,3 +367,6 @@ impl Encoder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

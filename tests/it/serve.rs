@@ -146,7 +146,7 @@ async fn other_openai_paths_pass_through_with_fallback() {
 #[tokio::test]
 async fn limits_are_held_with_the_status_that_sdks_understand() {
     let sim = Sim::start("p", Protocol::OpenAi, json!({})).await;
-    let config = ConfigText::new("max_body_bytes = \"1KiB\"\nbody_timeout = \"300ms\"")
+    let config = ConfigText::new("limits = { max_body_bytes = \"1KiB\", body_timeout = \"300ms\" }")
         .sim(&sim, "")
         .key("it", "pm-it", None)
         .key("scoped", "pm-scoped", Some(&["a"]))

@@ -1,0 +1,255 @@
+//! What do callers name, and how does it become an endpoint? `[[aliases]]`, and one more
+//! for every model that may be called directly.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::model::Models;
+use super::problem::{Report, one_of};
+use super::provider::Providers;
+use super::read::{Item, Table};
+use super::target;
+use crate::domain::alias::{Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
+use crate::domain::catalog::{Catalog, Model};
+use crate::domain::ids::{AliasIdx, AliasName, ModelIdx};
+use crate::domain::names::NameIndex;
+use crate::domain::nearest::nearest;
+
+pub(super) const FIELDS: &[&str] = &[
+    "name",
+    "strategy",
+    "targets",
+    "max_attempts",
+    "first_token_timeout",
+    "answer_timeout",
+    "deadline",
+    "total_timeout",
+    "stream_idle_timeout",
+    "fallback",
+    "drop_unsupported",
+];
+pub(super) const FALLBACK_FIELDS: &[&str] = &["any_error", "content_policy"];
+
+/// What may be in an alias's name beside letters and digits.
+pub(super) const NAME_MARKS: &[char] = &['-', '_', '.', '/', ':', '~'];
+
+/// Names that begin with this word and a slash are kept for ourselves, and so is the word.
+const RESERVED: &str = "pointsman";
+
+/// The strategies that other versions have.
+const ELSEWHERE: [&str; 5] = ["lowest-latency", "highest-throughput", "lowest-usage", "lowest-price", "category"];
+
+const MOMENT: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Reads a time limit on a request.
+pub(super) fn limit(item: &Item<'_>, report: &Report) -> Option<Duration> {
+    item.duration(MOMENT..=DAY, report)
+}
+
+/// Puts the catalog together: `[[aliases]]` over what has been read before.
+pub(super) fn catalog(
+    item: Option<&Item<'_>>,
+    providers: Providers,
+    models: Models,
+    direct_models: bool,
+    report: &Report,
+) -> Catalog {
+    let mut aliases = Vec::new();
+    let mut alias_by_name = HashMap::new();
+    for item in item.and_then(|item| item.list(report)).unwrap_or_default() {
+        let item = item.named_by("aliases", "name");
+        let Some(table) = item.table(FIELDS, report) else { continue };
+        let reader = Reader { table, providers: &providers, models: &models, report };
+        let Some(alias) = reader.alias(&alias_by_name) else { continue };
+        alias_by_name.insert(alias.name.as_str().into(), index(aliases.len()));
+        aliases.push(alias);
+    }
+    let mut catalog = Catalog {
+        providers: providers.list,
+        models: models.models,
+        endpoints: models.endpoints,
+        aliases,
+        alias_by_name,
+        direct_models: NameIndex::default(),
+    };
+    if direct_models {
+        add_direct_aliases(&mut catalog);
+    }
+    catalog
+}
+
+/// Indexes count aliases of one configuration, far below u32::MAX.
+fn index(position: usize) -> AliasIdx {
+    AliasIdx(position as u32)
+}
+
+fn add_direct_aliases(catalog: &mut Catalog) {
+    for (model, idx) in catalog.models.iter().zip(0..) {
+        let id = model.id.as_str();
+        if !catalog.alias_by_name.contains_key(id) {
+            catalog.alias_by_name.insert(id.into(), index(catalog.aliases.len()));
+            catalog.aliases.push(direct_alias(model, ModelIdx(idx)));
+        }
+    }
+    catalog.direct_models = NameIndex::new(catalog.models.iter().map(|model| model.id.as_str()));
+}
+
+/// One target with all the model's endpoints, as equals.
+fn direct_alias(model: &Model, idx: ModelIdx) -> Alias {
+    Alias {
+        name: AliasName::new(model.id.as_str()),
+        strategy: Strategy::Priority,
+        targets: vec![Target {
+            model: idx,
+            endpoints: model.endpoints.clone(),
+            ordered: 0,
+            rank: 0,
+            weight: 1.0,
+            last_resort: false,
+            enabled: true,
+            params: ParamOverrides::default(),
+            first_token_timeout: None,
+        }],
+        limits: RequestLimits::default(),
+        fallback: FallbackPolicy::default(),
+        direct: true,
+        drop_unsupported: false,
+    }
+}
+
+/// One entry while it is read.
+struct Reader<'r, 'n> {
+    table: Table<'n>,
+    providers: &'r Providers,
+    models: &'r Models,
+    report: &'r Report,
+}
+
+impl Reader<'_, '_> {
+    /// The alias, unless its name is missing or taken. What else is wrong is reported and
+    /// replaced by a default.
+    fn alias(&self, others: &HashMap<Box<str>, AliasIdx>) -> Option<Alias> {
+        let report = self.report;
+        let name = self.name(others);
+        let strategy = self.strategy();
+        let targets = self.targets(strategy.as_ref());
+        let fallback = self.table.read("fallback", |item| item.table(FALLBACK_FIELDS, report));
+        let policy = |field| {
+            let flag = fallback.as_ref().and_then(|table| table.read(field, |item| item.boolean(report)));
+            flag.unwrap_or_default()
+        };
+        Some(Alias {
+            limits: self.limits(),
+            fallback: FallbackPolicy { any_error: policy("any_error"), content_policy: policy("content_policy") },
+            direct: false,
+            drop_unsupported: self.table.read("drop_unsupported", |item| item.boolean(report)).unwrap_or_default(),
+            name: AliasName::new(name?),
+            strategy: strategy.unwrap_or(Strategy::Priority),
+            targets,
+        })
+    }
+
+    fn name(&self, others: &HashMap<Box<str>, AliasIdx>) -> Option<&str> {
+        let item = self.table.require("name", self.report)?;
+        let name = item.name(NAME_MARKS, self.report)?;
+        if name == RESERVED || name.strip_prefix(RESERVED).is_some_and(|rest| rest.starts_with('/')) {
+            self.report.problem(item.problem(format!("{name:?} is reserved")).expected("another name"));
+        }
+        if others.contains_key(name) {
+            self.report.problem(item.problem(format!("there is an alias {name:?} already")));
+            return None;
+        }
+        if self.models.is_served(name) {
+            let warning = "is the id of a model too; callers who name it get this alias";
+            self.report.warn(item.problem(warning));
+        }
+        Some(name)
+    }
+
+    /// `None` where it is missing or wrong, which has been reported.
+    fn strategy(&self) -> Option<Strategy> {
+        let item = self.table.require("strategy", self.report)?;
+        let name = item.text(self.report)?;
+        let ours = [Strategy::Priority, Strategy::RandomShuffle];
+        if let Some(strategy) = ours.iter().find(|strategy| strategy.as_str() == name) {
+            return Some(strategy.clone());
+        }
+        let names: Vec<&str> = ours.iter().map(Strategy::as_str).collect();
+        let problem = if ELSEWHERE.contains(&name) {
+            item.problem(format!("strategy {name:?} is not part of this version; use priority or random-shuffle"))
+        } else {
+            item.problem(format!("no strategy {name:?}"))
+                .expected(one_of(&names))
+                .suggest(nearest(name, names.iter().copied()))
+        };
+        self.report.problem(problem);
+        None
+    }
+
+    fn targets(&self, strategy: Option<&Strategy>) -> Vec<Target> {
+        let report = self.report;
+        let item = match strategy {
+            // A strategy of another version may have its targets elsewhere.
+            None => self.table.get("targets"),
+            Some(_) => self.table.require("targets", report),
+        };
+        let Some((item, items)) =
+            item.and_then(|item| Some((item.list(report)?, item))).map(|(list, item)| (item, list))
+        else {
+            return Vec::new();
+        };
+        if items.is_empty() {
+            report.problem(item.problem("is empty").expected("at least one { model = … }"));
+            return Vec::new();
+        }
+        let count = items.len();
+        let read = |(position, item): (usize, Item<'_>)| {
+            let position = u32::try_from(position).unwrap_or(u32::MAX);
+            target::Reader { providers: self.providers, models: self.models, report }.target(&item, strategy, position)
+        };
+        let targets: Vec<Target> = items.into_iter().enumerate().filter_map(read).collect();
+        if targets.len() == count {
+            self.check_some_can_be_chosen(&item, &targets);
+        }
+        targets
+    }
+
+    fn check_some_can_be_chosen(&self, item: &Item<'_>, targets: &[Target]) {
+        if !targets.iter().any(|target| target.enabled) {
+            self.report.warn(item.problem("every target is switched off"));
+        } else if !targets.iter().any(|target| target.enabled && (target.weight > 0.0 || target.last_resort)) {
+            let problem = item.problem("every target has weight 0, so none is ever chosen");
+            self.report.problem(problem.expected("a weight above 0, or last_resort = true, in one of them"));
+        }
+    }
+
+    fn limits(&self) -> RequestLimits {
+        let usual = RequestLimits::default();
+        let time = |field, usual| self.table.read(field, |item| limit(item, self.report)).unwrap_or(usual);
+        let limits = RequestLimits {
+            max_attempts: self
+                .table
+                .read("max_attempts", |item| item.count(1..=20, self.report))
+                .unwrap_or(usual.max_attempts),
+            first_token_timeout: time("first_token_timeout", usual.first_token_timeout),
+            answer_timeout: time("answer_timeout", usual.answer_timeout),
+            deadline: time("deadline", usual.deadline),
+            total_timeout: time("total_timeout", usual.total_timeout),
+            stream_idle_timeout: time("stream_idle_timeout", usual.stream_idle_timeout),
+        };
+        // The longer one never comes to bear.
+        let nested = [
+            ("first_token_timeout", limits.first_token_timeout, "deadline", limits.deadline),
+            ("deadline", limits.deadline, "total_timeout", limits.total_timeout),
+        ];
+        for (inner, inner_limit, outer, outer_limit) in nested {
+            if let Some(item) = self.table.get(inner)
+                && inner_limit > outer_limit
+            {
+                self.report.warn(item.problem(format!("is longer than {outer}, which ends the request first")));
+            }
+        }
+        limits
+    }
+}
