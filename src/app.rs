@@ -117,7 +117,11 @@ impl App {
     ///
     /// # Errors
     /// If a task died.
-    pub async fn run_until<R>(mut self, ended: impl Future<Output = ()>, mut reload: impl FnMut() -> R) -> anyhow::Result<()>
+    pub async fn run_until<R>(
+        mut self,
+        ended: impl Future<Output = ()>,
+        mut reload: impl FnMut() -> R,
+    ) -> anyhow::Result<()>
     where
         R: Future<Output = ()>,
     {

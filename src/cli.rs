@@ -7,10 +7,10 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
+use crate::config;
 use crate::demo::{self, DemoArgs};
 use crate::simulate::cli::SimulateArgs;
 use crate::telemetry::log::{self, LogFormat};
-use crate::config;
 
 /// A routing engine and proxy for language models.
 #[derive(Debug, Parser)]

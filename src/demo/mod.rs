@@ -85,7 +85,13 @@ fn introduce(app: &App, key: &str, simulators: &[Simulator]) {
     println!("  gateway   {gateway}/v1   key {key}");
     println!("  targets   http://{}/health/targets", app.admin_addr);
     for (member, simulator) in FLEET.iter().zip(simulators) {
-        println!("  provider  {:<6} {:<9} {}  {}", member.name, member.protocol.as_str(), simulator.addr(), member.character);
+        println!(
+            "  provider  {:<6} {:<9} {}  {}",
+            member.name,
+            member.protocol.as_str(),
+            simulator.addr(),
+            member.character
+        );
     }
     println!("\nA chat through the alias `chat` (priority), and who served it:\n");
     println!(

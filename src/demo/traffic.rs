@@ -92,7 +92,9 @@ fn line(period: &Period) -> String {
         let of_alias = || period.served.iter().filter(|((name, _), _)| *name == alias);
         let total: u32 = of_alias().map(|(_, count)| count).sum();
         let shares: Vec<String> = of_alias()
-            .map(|((_, provider), count)| format!("{provider} {:>3.0}%", f64::from(*count) * 100.0 / f64::from(total.max(1))))
+            .map(|((_, provider), count)| {
+                format!("{provider} {:>3.0}%", f64::from(*count) * 100.0 / f64::from(total.max(1)))
+            })
             .collect();
         text.push_str(&format!("{alias} → {:<36} ", if shares.is_empty() { "–".into() } else { shares.join("  ") }));
     }
@@ -113,7 +115,8 @@ mod tests {
         period.served.insert(("chat", "north".into()), 3);
         period.served.insert(("chat", "east".into()), 1);
         let line = line(&period);
-        for part in ["chat → east  25%  north  75%", "ab-test → –", "median wait   20 ms", "fallbacks 1", "failed 2"] {
+        for part in ["chat → east  25%  north  75%", "ab-test → –", "median wait   20 ms", "fallbacks 1", "failed 2"]
+        {
             assert!(line.contains(part), "{line}");
         }
     }

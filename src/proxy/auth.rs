@@ -33,7 +33,9 @@ mod tests {
         assert_eq!(shown("authorization", "bearer  pm-1 ").unwrap(), b"pm-1");
         assert_eq!(shown("x-api-key", "pm-1").unwrap(), b"pm-1");
         assert_eq!(shown("api-key", "pm-1").unwrap(), b"pm-1");
-        for (name, value) in [("authorization", "Basic abc"), ("authorization", "Bearer "), ("x-api-key", ""), ("cookie", "k")] {
+        for (name, value) in
+            [("authorization", "Basic abc"), ("authorization", "Bearer "), ("x-api-key", ""), ("cookie", "k")]
+        {
             assert_eq!(shown(name, value), None, "{name}: {value}");
         }
     }

@@ -77,9 +77,12 @@ mod tests {
 
     #[test]
     fn names_come_from_all_headers_of_the_name() {
-        let narrowing =
-            narrowing(&headers(&[("x-pointsman-only", "a, b"), ("x-pointsman-only", "m@c,"), ("x-pointsman-order", "b")]))
-                .unwrap();
+        let narrowing = narrowing(&headers(&[
+            ("x-pointsman-only", "a, b"),
+            ("x-pointsman-only", "m@c,"),
+            ("x-pointsman-order", "b"),
+        ]))
+        .unwrap();
         assert_eq!(narrowing.only, ["a", "b", "m@c"]);
         assert_eq!(narrowing.order, ["b"]);
         assert!(narrowing.ignore.is_empty());
@@ -99,7 +102,10 @@ mod tests {
     #[test]
     fn what_is_no_number_is_refused_by_name() {
         for bad in ["0", "-1", "soon", ""] {
-            assert!(limits(&headers(&[("x-pointsman-max-attempts", bad)]), RequestLimits::default()).is_err(), "{bad:?}");
+            assert!(
+                limits(&headers(&[("x-pointsman-max-attempts", bad)]), RequestLimits::default()).is_err(),
+                "{bad:?}"
+            );
         }
     }
 }

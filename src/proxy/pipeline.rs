@@ -45,7 +45,17 @@ pub async fn serve(
     let now = gateway.live.clock.now();
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
     let plan = rank(&query, &view.observed(now), &mut rand::rng());
-    let walk = Walk { gateway, view, alias, call, limits, started: Instant::now(), skipped: Vec::new(), unsaid: Vec::new(), failed: Vec::new() };
+    let walk = Walk {
+        gateway,
+        view,
+        alias,
+        call,
+        limits,
+        started: Instant::now(),
+        skipped: Vec::new(),
+        unsaid: Vec::new(),
+        failed: Vec::new(),
+    };
     walk.run(plan, trace).await.map(|reply| trace.respond(reply))
 }
 
@@ -250,8 +260,9 @@ impl Walk<'_> {
         reasons.extend(self.unsaid.iter().cloned());
         let all = |test: &dyn Fn(&SkipReason) -> bool| skipped.iter().all(|skipped| test(&skipped.reason));
         if all(&|reason| !reason.is_soft()) {
-            let by_configuration =
-                |reason: &SkipReason| matches!(reason, SkipReason::Disabled | SkipReason::Unusable(_) | SkipReason::Drained);
+            let by_configuration = |reason: &SkipReason| {
+                matches!(reason, SkipReason::Disabled | SkipReason::Unusable(_) | SkipReason::Drained)
+            };
             return GatewayError::NoneFit {
                 alias,
                 reasons,
@@ -265,9 +276,10 @@ impl Walk<'_> {
             SkipReason::AtLimit | SkipReason::Probing => Some(Duration::from_secs(1)),
             _ => None,
         });
-        let limited = skipped.iter().filter(|skipped| skipped.reason.is_soft()).all(|skipped| {
-            matches!(skipped.reason, SkipReason::RateLimited { .. } | SkipReason::AtLimit)
-        });
+        let limited = skipped
+            .iter()
+            .filter(|skipped| skipped.reason.is_soft())
+            .all(|skipped| matches!(skipped.reason, SkipReason::RateLimited { .. } | SkipReason::AtLimit));
         GatewayError::NoneReady { alias, reasons, retry_after: back.min(), limited }
     }
 

@@ -50,7 +50,14 @@ impl Trace {
     /// A new request, with an id of 128 random bits.
     pub fn new() -> Self {
         let id: u128 = rand::rng().random();
-        Self { id: format!("{id:032x}"), revision: None, alias: None, strategy: None, target: None, attempts: Vec::new() }
+        Self {
+            id: format!("{id:032x}"),
+            revision: None,
+            alias: None,
+            strategy: None,
+            target: None,
+            attempts: Vec::new(),
+        }
     }
 
     /// Writes all that is known into the answer's headers. The two plain id headers are
@@ -142,7 +149,10 @@ mod tests {
             });
         }
         let listed = trace.listed();
-        assert!(listed.starts_with("m@p0 rate_limited 429 0ms, m@p1 rate_limited 429 1ms last-resort, m@p2"), "{listed}");
+        assert!(
+            listed.starts_with("m@p0 rate_limited 429 0ms, m@p1 rate_limited 429 1ms last-resort, m@p2"),
+            "{listed}"
+        );
         assert!(listed.ends_with(", +4"), "{listed}");
     }
 

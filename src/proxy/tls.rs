@@ -103,10 +103,7 @@ fn read(cert_file: &Path, key_file: &Path) -> Result<ServerConfig, TlsError> {
         .map_err(|source| file(cert_file, "a chain of certificates", source))?;
     let key = PrivateKeyDer::from_pem_file(key_file).map_err(|source| file(key_file, "a private key", source))?;
     let pair = |source| TlsError::Pair { cert: cert_file.into(), key: key_file.into(), source };
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
-        .map_err(pair)?;
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(certificates, key).map_err(pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

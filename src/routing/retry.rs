@@ -98,7 +98,11 @@ pub fn next_step(progress: &Progress<'_>, catalog: &Catalog) -> NextStep {
 
 /// Once more at the same endpoint, if that was not done already and the pause leaves time.
 fn same(progress: &Progress<'_>, after: Duration) -> NextStep {
-    if progress.repeated || after >= progress.time_left.min(LONGEST_WAIT) { NextStep::GiveUp } else { NextStep::Same { after } }
+    if progress.repeated || after >= progress.time_left.min(LONGEST_WAIT) {
+        NextStep::GiveUp
+    } else {
+        NextStep::Same { after }
+    }
 }
 
 /// How long one attempt may take: its own limit, but no more than an even part of the time

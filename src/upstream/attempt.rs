@@ -180,10 +180,8 @@ impl Call {
     /// Whether usage at the end of a stream has to be asked for although the client did
     /// not: without it an answer could not be accounted for.
     fn asks_usage_for_us(&self, provider: &Provider) -> bool {
-        let reports_on_demand = matches!(
-            self.operation,
-            Operation::Chat(Dialect::ChatCompletions) | Operation::Completions
-        );
+        let reports_on_demand =
+            matches!(self.operation, Operation::Chat(Dialect::ChatCompletions) | Operation::Completions);
         reports_on_demand && self.peek.stream && !self.peek.stream_usage && provider.quirks.stream_usage
     }
 
@@ -213,12 +211,7 @@ impl Call {
             let Value::Object(patch) = patch else { return Ok(source) };
             return splice::merge(&source, &patch);
         }
-        Ok(splice::replace_model_and_add(
-            &source,
-            &span,
-            upstream_model,
-            br#""stream_options":{"include_usage":true}"#,
-        ))
+        Ok(splice::replace_model_and_add(&source, &span, upstream_model, br#""stream_options":{"include_usage":true}"#))
     }
 
     fn translated_body(&self, protocol: Protocol, to: &EncodeFor<'_>) -> Result<Bytes, Unwritable> {
@@ -295,8 +288,7 @@ impl Call {
     ) -> Result<Accepted, AttemptError> {
         let (head, mut body) = response.into_parts();
         let content_type = head.headers.get(CONTENT_TYPE).cloned();
-        let is_stream = self.peek.stream
-            && matches!(self.operation, Operation::Chat(_) | Operation::Completions);
+        let is_stream = self.peek.stream && matches!(self.operation, Operation::Chat(_) | Operation::Completions);
         if !is_stream {
             if let Operation::Other(_) = self.operation {
                 let content_type = content_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
@@ -322,7 +314,10 @@ impl Call {
                     relay.push(chunk).map_err(|failure| AttemptError::in_stream(&failure))?;
                 }
                 Some(Err(_)) => {
-                    return Err(AttemptError::new(FailureKind::Malformed, "the connection was lost before any content".into()));
+                    return Err(AttemptError::new(
+                        FailureKind::Malformed,
+                        "the connection was lost before any content".into(),
+                    ));
                 }
                 None => {
                     relay.eof().map_err(|failure| AttemptError::in_stream(&failure))?;
@@ -471,14 +466,15 @@ async fn refusal(protocol: Protocol, response: Response<reqwest::Body>, now: Uni
         Protocol::Gemini => asked.or_else(|| gemini::retry_delay(&bytes)),
         Protocol::OpenAi | Protocol::Anthropic => asked,
     };
-    let callers = matches!(
-        kind,
-        FailureKind::CallerMistake | FailureKind::ContextTooLong | FailureKind::ContentPolicy
-    );
+    let callers = matches!(kind, FailureKind::CallerMistake | FailureKind::ContextTooLong | FailureKind::ContentPolicy);
     AttemptError {
         kind,
         status: Some(status.as_u16()),
-        retry_after: if head.headers.contains_key(RETRY_AFTER) || kind == FailureKind::RateLimited { wait } else { None },
+        retry_after: if head.headers.contains_key(RETRY_AFTER) || kind == FailureKind::RateLimited {
+            wait
+        } else {
+            None
+        },
         message: error.message,
         native_body: (callers && serde_json::from_slice::<Map<String, Value>>(&bytes).is_ok()).then_some(bytes),
     }

@@ -130,7 +130,9 @@ impl RelayBody {
 /// The flag says which.
 pub fn settled_usage(seen: &Seen, prompt_tokens: u64) -> (TokenUsage, bool) {
     let reported = seen.usage;
-    if reported.input > 0 && (reported.output > 0 || seen.pieces == 0) {
+    // Before its end an answer has reported its output in part at best.
+    let whole = seen.finish.is_some() || seen.pieces == 0;
+    if reported.input > 0 && (whole && (reported.output > 0 || seen.pieces == 0)) {
         return (reported, false);
     }
     let estimate = TokenUsage { input: prompt_tokens, output: seen.pieces, ..TokenUsage::default() };

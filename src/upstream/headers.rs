@@ -118,7 +118,10 @@ mod tests {
         let client = [("anthropic-beta", "x-1"), ("anthropic-version", "2030-01-01")];
         let anthropic = |p: &mut Provider| p.protocol = Protocol::Anthropic;
         let native = sent(anthropic, Lane::Native, &client);
-        assert_eq!((&native["anthropic-beta"], &native["anthropic-version"]), (&"x-1".parse().unwrap(), &"2030-01-01".parse().unwrap()));
+        assert_eq!(
+            (&native["anthropic-beta"], &native["anthropic-version"]),
+            (&"x-1".parse().unwrap(), &"2030-01-01".parse().unwrap())
+        );
         let translated = sent(anthropic, Lane::Translated(Protocol::Anthropic), &client);
         assert_eq!(translated["anthropic-version"], "2023-06-01");
         assert!(!translated.contains_key("anthropic-beta"));

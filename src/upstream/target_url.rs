@@ -72,10 +72,7 @@ mod tests {
     fn each_operation_has_its_path() {
         let chat = || Operation::Chat(Dialect::Responses);
         assert_eq!(url(|_| {}, chat(), Lane::Native, true), "http://host/v1/responses");
-        assert_eq!(
-            url(|_| {}, chat(), Lane::Translated(Protocol::OpenAi), true),
-            "http://host/v1/chat/completions"
-        );
+        assert_eq!(url(|_| {}, chat(), Lane::Translated(Protocol::OpenAi), true), "http://host/v1/chat/completions");
         assert_eq!(url(|_| {}, Operation::Other("/rerank".into()), Lane::Native, false), "http://host/v1/rerank");
         assert_eq!(
             url(|p| p.protocol = Protocol::Anthropic, chat(), Lane::Translated(Protocol::Anthropic), true),

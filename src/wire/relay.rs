@@ -12,7 +12,7 @@ use super::error::{ErrorBody, Malformed, ProviderError};
 use super::event::Event;
 use super::meta::ReplyMeta;
 use super::native::{Seen, Signal};
-use super::sse::Framer;
+use super::sse::{self, Framer};
 use super::{Dialect, anthropic, gemini, openai, responses};
 use crate::domain::provider::Protocol;
 
@@ -172,11 +172,15 @@ impl Relay {
         if self.ended {
             return Ok(());
         }
-        // Some servers leave out the blank line after their last event.
-        let mut rest = BytesMut::from(&self.framer.take_rest()[..]);
-        if !rest.is_empty() {
-            rest.put_slice(b"\n\n");
-            self.frame(&rest.freeze())?;
+        // Some servers leave out the blank line after their last event. Half an event is
+        // told by its data: it is no JSON.
+        let rest = self.framer.take_rest();
+        let event = sse::parse(&rest);
+        if let Some(data) = &event.data {
+            if data.trim_ascii() != b"[DONE]" && serde_json::from_slice::<serde::de::IgnoredAny>(data).is_err() {
+                return Err(StreamFailure::Malformed("the stream ended within an event".into()));
+            }
+            self.frame(&Bytes::from([&rest, b"\n\n".as_slice()].concat()))?;
         }
         if self.ended {
             return Ok(());

@@ -84,7 +84,19 @@ fn shell(command: &str) -> String {
 #[expect(clippy::disallowed_methods, reason = "a person's patience is measured on the wall")]
 fn a_person_can_start_it_paste_its_commands_and_watch_traffic_move() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
-    command.args(["demo", "--port", "0", "--admin-port", "0", "--providers-port", "0", "--rate", "20", "--every", "0.5"]);
+    command.args([
+        "demo",
+        "--port",
+        "0",
+        "--admin-port",
+        "0",
+        "--providers-port",
+        "0",
+        "--rate",
+        "20",
+        "--every",
+        "0.5",
+    ]);
     command.env("POINTSMAN_LOG", "error");
     let since = Instant::now();
     let mut demo = Running::start(command);
@@ -121,7 +133,10 @@ mod readme {
     /// The contents of its fenced blocks of one language.
     fn blocks(language: &str) -> Vec<String> {
         let text = readme();
-        text.split(&format!("```{language}\n")).skip(1).filter_map(|rest| Some(rest.split_once("```")?.0.into())).collect()
+        text.split(&format!("```{language}\n"))
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once("```")?.0.into()))
+            .collect()
     }
 
     fn console() -> Vec<String> {
@@ -171,7 +186,7 @@ mod readme {
         let text = blocks("toml").concat();
         let file = dir.path().join("pointsman.toml");
         std::fs::write(&file, &text).unwrap();
-        let keys = [("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2"), ("MY_APP_KEY", "pm-readme")];
+        let keys = [("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2"), ("MY_APP_KEY", "pm-readme-0123456789")];
         let check = Command::new(env!("CARGO_BIN_EXE_pointsman"))
             .args(["check", "pointsman.toml"])
             .current_dir(dir.path())
@@ -189,7 +204,7 @@ mod readme {
         let mut serve = Running::start(command);
         let line = serve.until("it listens", PATIENCE, |line| line.starts_with("pointsman serves "));
         let base = line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
-        let models = shell(&format!("curl -s {base}/models -H 'authorization: Bearer pm-readme'"));
+        let models = shell(&format!("curl -s {base}/models -H 'authorization: Bearer pm-readme-0123456789'"));
         assert!(models.contains("\"prod-chat\""), "{models}");
     }
 

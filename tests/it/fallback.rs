@@ -61,6 +61,10 @@ async fn every_failure_before_content_is_invisible_to_the_caller() {
     let gateway = Gateway::start(&config).await;
     for (alias, fault, class) in cases {
         for stream in [false, true] {
+            // A stream that is cut has delivered content before.
+            if stream && fault["kind"] == "truncated_body" {
+                continue;
+            }
             let got = ask(&gateway, &Asked { alias: &alias, stream, ..Asked::default() }).await;
             let what = format!("{alias} {fault} stream={stream}: {got:?}");
             assert_eq!(got.status, 200, "{what}");
@@ -186,7 +190,7 @@ async fn a_broken_target_is_left_alone_and_comes_back() {
     let config =
         ConfigText::new("").sim(&flaky, "").sim(&good, "").key("it", "pm-it", None).alias("a", &["flaky", "good"], "");
     let gateway = Gateway::start(&config).await;
-    let ask = || ask(&gateway, &Asked { alias: "a", ..Asked::default() });
+    let ask = async || ask(&gateway, &Asked { alias: "a", ..Asked::default() }).await;
     for _ in 0..3 {
         assert!(ask().await.header("x-pointsman-attempts").contains("flaky/m@flaky server_error 503"));
     }

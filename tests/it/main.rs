@@ -1,1 +1,13 @@
+//! End to end: the real binary, real sockets, simulated providers.
+//!
+//! One binary, so that what the modules share is compiled once. `cargo test --test it sdk`
+//! runs one module.
 
+mod demo;
+mod fallback;
+mod golden;
+mod sdk;
+mod serve;
+mod storm;
+mod support;
+mod tidy;

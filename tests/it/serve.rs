@@ -61,8 +61,13 @@ async fn a_slow_reader_holds_the_provider_back() {
     let config = ConfigText::new("").sim(&sim, "").key("it", "pm-it", None).alias("a", &["fast"], "");
     let gateway = Gateway::start(&config).await;
     let body = json!({"model": "a", "stream": true, "messages": [{"role": "user", "content": "hello"}]});
-    let mut answer =
-        http().post(gateway.url("/v1/chat/completions")).bearer_auth("pm-it").body(body.to_string()).send().await.unwrap();
+    let mut answer = http()
+        .post(gateway.url("/v1/chat/completions"))
+        .bearer_auth("pm-it")
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap();
     answer.chunk().await.unwrap().unwrap();
     // Nothing is read for a while; an endless stream would fill any buffer.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -75,13 +80,11 @@ async fn a_slow_reader_holds_the_provider_back() {
 #[tokio::test]
 async fn nothing_of_the_clients_own_reaches_a_provider() {
     let sim = Sim::start("p", Protocol::OpenAi, json!({})).await;
-    let config = ConfigText::new("").sim(&sim, "headers = { x-team = \"a\" }").key("it", "pm-it", None).alias(
-        "a",
-        &["p"],
-        "",
-    );
+    let config =
+        ConfigText::new("").sim(&sim, "headers = { x-team = \"a\" }").key("it", "pm-it", None).alias("a", &["p"], "");
     let gateway = Gateway::start(&config).await;
-    let headers = [("x-pointsman-only", "p"), ("cookie", "a=b"), ("x-forwarded-for", "10.1.1.1"), ("x-api-key", "pm-it")];
+    let headers =
+        [("x-pointsman-only", "p"), ("cookie", "a=b"), ("x-forwarded-for", "10.1.1.1"), ("x-api-key", "pm-it")];
     let got = ask(&gateway, &Asked { alias: "a", headers: &headers, ..Asked::default() }).await;
     assert_eq!(got.status, 200, "{got:?}");
     let requests = sim.requests().await;
@@ -112,7 +115,10 @@ async fn a_body_of_the_providers_own_protocol_passes_byte_for_byte() {
     assert_eq!(received, sent.replace("\"a\"", "\"m\""));
     let (_, received) = send("tuned").await;
     let received: Value = serde_json::from_str(&received).unwrap();
-    assert_eq!((&received["temperature"], &received["extra"]["a"], received.get("user")), (&json!(0.5), &json!(1), None));
+    assert_eq!(
+        (&received["temperature"], &received["extra"]["a"], received.get("user")),
+        (&json!(0.5), &json!(1), None)
+    );
     assert_eq!(received["unheard_of"], json!([1, 2]));
 }
 
@@ -121,12 +127,11 @@ async fn other_openai_paths_pass_through_with_fallback() {
     let bad = Sim::start("bad", Protocol::OpenAi, json!({"faults": [{"kind": "status", "code": 503}]})).await;
     let claude = Sim::start("claude", Protocol::Anthropic, json!({})).await;
     let good = Sim::start("good", Protocol::OpenAi, json!({"validate": false})).await;
-    let config = ConfigText::new("")
-        .sim(&bad, "")
-        .sim(&claude, "")
-        .sim(&good, "")
-        .key("it", "pm-it", None)
-        .alias("a", &["bad", "claude", "good"], "");
+    let config = ConfigText::new("").sim(&bad, "").sim(&claude, "").sim(&good, "").key("it", "pm-it", None).alias(
+        "a",
+        &["bad", "claude", "good"],
+        "",
+    );
     let gateway = Gateway::start(&config).await;
     for (path, body) in [
         ("/v1/moderations", json!({"model": "a", "input": "x"})),
@@ -151,7 +156,8 @@ async fn limits_are_held_with_the_status_that_sdks_understand() {
         .key("it", "pm-it", None)
         .key("scoped", "pm-scoped", Some(&["a"]))
         .alias("a", &["p"], "")
-        .alias("b", &["p"], "");
+        .alias("b", &["p"], "")
+        .alias("prod-chat", &["p"], "");
     let gateway = Gateway::start(&config).await;
     let long = "x".repeat(2000);
     assert_eq!(ask(&gateway, &Asked { alias: "a", prompt: &long, ..Asked::default() }).await.status, 413);
@@ -159,10 +165,11 @@ async fn limits_are_held_with_the_status_that_sdks_understand() {
     assert_eq!(ask(&gateway, &Asked { alias: "b", key: "pm-scoped", ..Asked::default() }).await.status, 403);
     assert_eq!(ask(&gateway, &Asked { alias: "p/m", key: "pm-scoped", ..Asked::default() }).await.status, 403);
     assert_eq!(ask(&gateway, &Asked { alias: "p/m", ..Asked::default() }).await.status, 200);
-    let unknown = ask(&gateway, &Asked { alias: "aa", ..Asked::default() }).await;
-    assert!(unknown.status == 404 && unknown.error.as_deref().unwrap().contains("`a`"), "{unknown:?}");
-    let bad = ask(&gateway, &Asked { alias: "a", headers: &[("x-pointsman-max-attempts", "many")], ..Asked::default() });
-    assert_eq!(bad.await.status, 400);
+    let unknown = ask(&gateway, &Asked { alias: "prod-chta", ..Asked::default() }).await;
+    assert!(unknown.status == 404 && unknown.error.as_deref().unwrap().contains("`prod-chat`"), "{unknown:?}");
+    let headers = [("x-pointsman-max-attempts", "many")];
+    let bad = ask(&gateway, &Asked { alias: "a", headers: &headers, ..Asked::default() }).await;
+    assert_eq!(bad.status, 400);
 
     // A body that never comes whole.
     let addr = gateway.url("").replace("http://", "");

@@ -27,7 +27,7 @@ fn ways() -> [Value; 10] {
         json!({"share": 0.3, "kind": "role_then_error"}),
         json!({"share": 0.3, "kind": "empty"}),
         json!({"share": 0.3, "kind": "garbage"}),
-        json!({"share": 0.3, "kind": "truncated_body"}),
+        json!({"share": 0.3, "kind": "invalid_json"}),
     ]
 }
 
@@ -100,7 +100,10 @@ async fn whoever_has_a_healthy_candidate_is_served() {
         if left == 0 && descriptors <= descriptors_before + 11 * AT_ONCE {
             break;
         }
-        assert!(since.elapsed().as_secs() < 20, "{left} in flight, {descriptors} descriptors ({descriptors_before} before)");
+        assert!(
+            since.elapsed().as_secs() < 20,
+            "{left} in flight, {descriptors} descriptors ({descriptors_before} before)"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     for sim in sims.iter().chain([&solid]) {

@@ -44,12 +44,7 @@ fn the_first_example_works_as_written() {
     let ab = alias(&config, "ab-test");
     assert_eq!(ab.strategy, Strategy::RandomShuffle);
     assert_eq!(ab.targets.iter().map(|target| target.weight).collect::<Vec<_>>(), [50.0, 30.0, 20.0]);
-    assert_eq!(
-        warnings(&config),
-        [
-            "7:8: store.path: has no effect: this version keeps nothing on disk",
-        ]
-    );
+    assert_eq!(warnings(&config), ["7:8: store.path: has no effect: this version keeps nothing on disk",]);
 }
 
 #[test]
@@ -133,10 +128,10 @@ fn an_alias_wins_over_a_model_of_its_name() {
 }
 
 #[test]
-fn a_missing_key_switches_its_provider_off_and_says_so() {
+fn a_missing_key_makes_its_provider_unusable_and_says_so() {
     let env = |name: &str| (name != "OPENAI_API_KEY").then(|| env(name)).flatten();
     let config = parse("[[providers]]\nid = \"openai\"", &env, &no_files).unwrap();
-    assert!(!provider(&config, "openai").enabled);
+    assert!(provider(&config, "openai").unusable.is_some());
     let expected =
         "1:1: providers.openai: environment variable OPENAI_API_KEY is not set, so the provider cannot be used";
     assert!(warnings(&config).contains(&expected.to_owned()), "{:?}", warnings(&config));

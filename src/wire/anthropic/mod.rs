@@ -1,7 +1,7 @@
 //! Anthropic's Messages API, as clients speak it to us and as providers speak it.
 //!
 //! Three of its habits shape this folder. Its `input_tokens` leave out what came from or
-//! went to the prompt cache, so [`usage`] adds and takes away. Turns alternate and begin
+//! went to the prompt cache, so `usage` adds and takes away. Turns alternate and begin
 //! with the user, so [`request::encode_request`] merges and fills. And what a model takes
 //! depends on its generation (thinking budgets, sampling, prefill), so encoding asks
 //! [`request::generation`] what the model of that name is known to refuse.

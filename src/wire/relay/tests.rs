@@ -42,7 +42,8 @@ fn nothing_comes_out_before_content_has_come_in() {
 
 #[test]
 fn a_passing_stream_keeps_its_bytes_and_loses_only_the_usage_we_asked_for() {
-    for (hide, expected) in [(true, format!("{HELLO}{FINISH}{DONE}")), (false, format!("{HELLO}{FINISH}{USAGE}{DONE}"))] {
+    for (hide, expected) in [(true, format!("{HELLO}{FINISH}{DONE}")), (false, format!("{HELLO}{FINISH}{USAGE}{DONE}"))]
+    {
         let mut relay = Relay::native(Dialect::ChatCompletions, 1 << 16, hide);
         push(&mut relay, &format!("{HELLO}{FINISH}{USAGE}{DONE}")).unwrap();
         assert!(relay.ended());

@@ -77,7 +77,11 @@ pub async fn ask_with(client: &reqwest::Client, gateway: &Gateway, asked: &Asked
     let bytes = answer.bytes().await.expect("the answer is whole");
     let streamed = headers.get("content-type").is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     let mut got = Got { status, headers, text: String::new(), complete: false, error: None };
-    if streamed { read_stream(&bytes, &mut got) } else { read_whole(&bytes, &mut got) }
+    if streamed {
+        read_stream(&bytes, &mut got)
+    } else {
+        read_whole(&bytes, &mut got)
+    }
     got
 }
 

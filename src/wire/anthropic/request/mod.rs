@@ -1,6 +1,6 @@
 //! Requests: read from clients, written for providers.
 //!
-//! [`peek`] reads what routing needs, [`decode_request`] the whole, [`encode_request`]
+//! [`peek()`] reads what routing needs, [`decode_request`] the whole, [`encode_request`]
 //! writes for a provider, and [`strip_foreign_seals`] mends a body that passes through but
 //! carries opaque state which Anthropic would refuse.
 

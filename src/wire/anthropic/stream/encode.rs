@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::arguments::Arguments;
 use crate::domain::usage::TokenUsage;
 use crate::wire::anthropic::error;
 use crate::wire::anthropic::json::bytes;
@@ -25,7 +26,7 @@ use crate::wire::meta::ReplyMeta;
 enum Open {
     Text,
     Thinking,
-    Tool { index: u32, arguments: Scan },
+    Tool { index: u32, arguments: Arguments },
 }
 
 /// Writes one stream.
@@ -163,7 +164,7 @@ impl StreamEncoder {
                 }
                 self.close(out);
                 self.begin(&json!({"type": "tool_use", "id": id, "name": name, "input": {}}), out);
-                self.open = Some(Open::Tool { index: *index, arguments: Scan::default() });
+                self.open = Some(Open::Tool { index: *index, arguments: Arguments::default() });
             }
             // Pieces of a call that is over or never began, and empty ones.
             _ => {}
@@ -278,38 +279,6 @@ fn frame(out: &mut Vec<u8>, name: &str, data: &impl Serialize) {
     out.extend_from_slice(b"\ndata: ");
     out.extend_from_slice(&bytes(data));
     out.extend_from_slice(b"\n\n");
-}
-
-/// Follows JSON text as it comes, far enough to know when its one object is whole.
-#[derive(Debug, Default)]
-struct Scan {
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-    begun: bool,
-}
-
-impl Scan {
-    fn read(&mut self, json: &str) {
-        for byte in json.bytes() {
-            match byte {
-                _ if std::mem::take(&mut self.escaped) => {}
-                b'\\' if self.in_string => self.escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                _ if self.in_string => {}
-                b'{' | b'[' => {
-                    self.begun = true;
-                    self.depth = self.depth.saturating_add(1);
-                }
-                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-    }
-
-    fn complete(&self) -> bool {
-        self.begun && self.depth == 0 && !self.in_string
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Streams: read from providers, written for clients.
 
+mod arguments;
 mod decode;
 mod encode;
+mod event;
 
 pub use decode::StreamDecoder;
-pub(super) use decode::StreamEvent;
 pub use encode::{StreamEncoder, error_frame};
+pub(super) use event::StreamEvent;

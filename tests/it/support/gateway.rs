@@ -1,0 +1,185 @@
+//! The real binary as its own process: started, asked, signalled, and gone at the end.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+
+use tempfile::TempDir;
+
+use serde_json::Value;
+
+use super::config::ConfigText;
+use super::{PATIENCE, eventually, http};
+
+/// A signal that the gateway knows.
+#[derive(Clone, Copy, Debug)]
+pub enum Signal {
+    /// Read the configuration again.
+    Hangup,
+    /// End in order.
+    Terminate,
+}
+
+/// A running gateway. It is killed when this is dropped; if that happens because a test
+/// fails, its log is shown.
+#[derive(Debug)]
+pub struct Gateway {
+    child: Child,
+    data: String,
+    admin: String,
+    dir: TempDir,
+}
+
+impl Gateway {
+    /// Starts one and waits until it listens.
+    pub async fn start(config: &ConfigText) -> Self {
+        Self::try_start(config).await.unwrap_or_else(|log| panic!("the gateway did not start:\n{log}"))
+    }
+
+    /// Starts one; `Err` is what it said before it ended instead of listening.
+    pub async fn try_start(config: &ConfigText) -> Result<Self, String> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("pointsman.toml");
+        std::fs::write(&file, config.text()).expect("the configuration file");
+        let log = File::create(dir.path().join("log")).expect("the log file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
+        command.arg("serve").arg("--config").arg(&file);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        for (name, value) in config.environment() {
+            command.env(name, value);
+        }
+        let mut child = command.spawn().expect("the binary starts");
+        let first = first_line(&mut child);
+        let line = tokio::task::spawn_blocking(move || first.recv_timeout(PATIENCE)).await.expect("the wait ends");
+        let mut gateway = Self { child, data: String::new(), admin: String::new(), dir };
+        let Some((data, admin)) = line.ok().as_deref().and_then(addresses) else {
+            return Err(gateway.log());
+        };
+        gateway.data = data;
+        gateway.admin = admin;
+        Ok(gateway)
+    }
+
+    /// A URL of the data plane; `path` begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.data)
+    }
+
+    /// A URL of the admin listener; `path` begins with a slash.
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("{}{path}", self.admin)
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where its configuration file is, to be written anew before a [`Signal::Hangup`].
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.path().join("pointsman.toml")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Hangup => "HUP",
+            Signal::Terminate => "TERM",
+        };
+        // The shell's own `kill` is there even where the program is not.
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.pid())).status();
+        assert!(sent.is_ok_and(|status| status.success()), "signal {name} was not sent");
+    }
+
+    /// Waits for it to end by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the gateway ends", async || {
+            status = self.child.try_wait().expect("the child can be waited for");
+            status.is_some()
+        })
+        .await;
+        status.expect("it has ended")
+    }
+
+    /// What it says of every target.
+    pub async fn targets(&self) -> Value {
+        let answer = http().get(self.admin_url("/health/targets")).send().await.expect("the admin listener answers");
+        serde_json::from_slice(&answer.bytes().await.expect("a whole answer")).expect("JSON")
+    }
+
+    /// What it says of one target, `model@provider`; `null` if it does not know it.
+    pub async fn target(&self, name: &str) -> Value {
+        let targets = self.targets().await;
+        let named = targets.as_array().into_iter().flatten().find(|target| target["target"] == name);
+        named.cloned().unwrap_or_default()
+    }
+
+    /// Its memory, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("—— the gateway's log ——\n{}——", self.log());
+        }
+    }
+}
+
+/// The first line on standard output. All that follows is read and thrown away, so that the
+/// gateway never waits for a reader.
+fn first_line(child: &mut Child) -> mpsc::Receiver<String> {
+    let stdout = child.stdout.take().expect("standard output is a pipe");
+    let (found, first) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // Only the first is waited for.
+            let _ = found.send(line);
+        }
+    });
+    first
+}
+
+/// `pointsman serves http://A/v1, admin on http://B` → `http://A`, `http://B`.
+fn addresses(line: &str) -> Option<(String, String)> {
+    let (data, admin) = line.strip_prefix("pointsman serves ")?.split_once("/v1, admin on ")?;
+    Some((data.to_owned(), admin.to_owned()))
+}
+
+#[tokio::test]
+async fn a_gateway_starts_reloads_and_ends_in_order() {
+    let config = ConfigText::new("").key("team", "pm-it", None).env("POINTSMAN_LOG", "info");
+    let mut gateway = Gateway::start(&config).await;
+    let live = http().get(gateway.admin_url("/health/live")).send().await.unwrap();
+    assert_eq!(live.status(), 200);
+
+    let changed = config.toml("[[keys]]\nname = \"other\"\nkey_env = \"IT_KEY_TEAM\"");
+    std::fs::write(gateway.config_file(), changed.text()).unwrap();
+    gateway.signal(Signal::Hangup);
+    eventually("the reload is logged", async || gateway.log().contains("read again")).await;
+
+    gateway.signal(Signal::Terminate);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_gateway_that_cannot_start_says_why() {
+    let why = Gateway::try_start(&ConfigText::new("").toml("nonsense = 1")).await.unwrap_err();
+    assert!(why.contains("nonsense"), "{why}");
+}

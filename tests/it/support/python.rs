@@ -1,0 +1,90 @@
+//! Python with the official SDKs: a virtual environment that is made once, and scripts that
+//! tell what they have seen in lines `ok <what>`.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sha2::{Digest, Sha256};
+
+/// Runs `tests/sdk/<script>` and returns what stands behind each `ok `.
+///
+/// # Panics
+/// If the script does not end well; its output is the message.
+pub async fn run(script: &str, args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
+    let script = folder().join(script);
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let env: Vec<(String, String)> = env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let output = tokio::task::spawn_blocking(move || {
+        let python = environment();
+        // Without the person's own packages and variables of Python, and without compiled files
+        // in the sources.
+        Command::new(&python).args(["-B", "-E", "-s"]).arg(&script).args(args).envs(env).output().expect("python runs")
+    })
+    .await
+    .expect("the script is waited for");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", whole(&output));
+    said.lines().filter_map(|line| line.strip_prefix("ok ")).map(str::to_owned).collect()
+}
+
+/// The interpreter of the virtual environment, which is made if it is not there or was made
+/// from other requirements. Tests that run at once, in any process, make it once.
+fn environment() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder in target");
+    let venv = target.join("sdk-venv");
+    let lock = File::create(target.join("sdk-venv.lock")).expect("the lock file");
+    lock.lock().expect("the lock");
+
+    let requirements = folder().join("requirements.txt");
+    let wanted = digest(&fs::read(&requirements).expect("requirements.txt"));
+    let stamp = venv.join("requirements.sha256");
+    let python = venv.join("bin").join("python");
+    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
+        return python;
+    }
+    make(&venv);
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+    must(Command::new(&python).args(install).arg(&requirements));
+    fs::write(&stamp, wanted).expect("the stamp");
+    python
+}
+
+/// Debian and its relatives have `venv` in a package of its own, and without it leave half
+/// an environment behind.
+fn make(venv: &Path) {
+    let attempt = || {
+        let mut command = Command::new("python3");
+        command.args(["-m", "venv", "--clear"]).arg(venv);
+        command
+    };
+    if attempt().output().is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let mut apt = Command::new("apt-get");
+    apt.args(["install", "-y", "--no-install-recommends", "python3", "python3-venv"]);
+    let _ = apt.env("DEBIAN_FRONTEND", "noninteractive").output();
+    must(&mut attempt());
+}
+
+/// Runs a command that the tests cannot do without.
+fn must(command: &mut Command) {
+    match command.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!("{command:?} failed; the SDK tests need Python 3 with venv and pip\n{}", whole(&output)),
+        Err(error) => panic!("{command:?} cannot run ({error}); the SDK tests need Python 3 with venv and pip"),
+    }
+}
+
+fn whole(output: &Output) -> String {
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    format!("{}\n{stdout}\n{stderr}", output.status)
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("sdk")
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
