@@ -1,0 +1,256 @@
+//! What does Pointsman itself cost, beside nginx as a plain reverse proxy?
+//!
+//! `cargo bench --bench proxy` runs the same load over the same upstream through both, one
+//! after the other, in one run: the proxy alone on core 0, load generator and upstream on
+//! core 1, medians of three rounds, and prints a Markdown table. `docs/benchmarks.md` says
+//! what the figures mean.
+//!
+//! Arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load;
+//! `--only list` names them), `--seconds N`, `--rounds N`, `--bin PATH` (another build of
+//! Pointsman).
+
+mod http;
+mod load;
+mod report;
+mod systems;
+mod upstream;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use load::{Job, Outcome, Window, quantile};
+use report::Report;
+use systems::{KEY, Process};
+use upstream::{ANSWER_BYTES, OPENAI_EVENTS, SLOW_MODEL};
+
+/// Streams held open for the memory that one takes.
+const HELD: usize = 1000;
+const CONNECTIONS: usize = 64;
+
+/// Who stands between load and upstream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum System {
+    Direct,
+    Nginx,
+    Pointsman,
+}
+
+/// One load on one system.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Its name in [`Report`] and for `--only`.
+    pub id: &'static str,
+    pub system: System,
+    /// The alias, or the model where there is none.
+    model: &'static str,
+    stream: bool,
+    /// Bytes of the request's body.
+    body: usize,
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    /// Each connection sends as soon as it has its answer.
+    Closed(usize),
+    /// So many requests a second.
+    Rate(u32),
+}
+
+use Shape::{Closed, Rate};
+use System::{Direct, Nginx, Pointsman};
+
+const SMALL: usize = 512;
+const RUNS: [Run; 15] = [
+    whole("nginx-whole", Nginx, "mock", SMALL, Closed(CONNECTIONS)),
+    whole("whole", Pointsman, "one", SMALL, Closed(CONNECTIONS)),
+    whole("whole-eight", Pointsman, "eight", SMALL, Closed(CONNECTIONS)),
+    whole("whole-translated", Pointsman, "translated", SMALL, Closed(CONNECTIONS)),
+    whole("direct-rate", Direct, "mock", SMALL, Rate(2000)),
+    whole("nginx-rate", Nginx, "mock", SMALL, Rate(2000)),
+    whole("rate", Pointsman, "one", SMALL, Rate(2000)),
+    streamed("direct-stream", Direct, "mock"),
+    streamed("nginx-stream", Nginx, "mock"),
+    streamed("stream", Pointsman, "one"),
+    streamed("stream-translated", Pointsman, "translated"),
+    whole("nginx-100k", Nginx, "mock", 100_000, Closed(CONNECTIONS)),
+    whole("100k", Pointsman, "one", 100_000, Closed(CONNECTIONS)),
+    whole("nginx-2m", Nginx, "mock", 2_000_000, Closed(8)),
+    whole("2m", Pointsman, "one", 2_000_000, Closed(8)),
+];
+
+const fn whole(id: &'static str, system: System, model: &'static str, body: usize, shape: Shape) -> Run {
+    Run { id, system, model, stream: false, body, shape }
+}
+
+const fn streamed(id: &'static str, system: System, model: &'static str) -> Run {
+    Run { id, system, model, stream: true, body: SMALL, shape: Closed(CONNECTIONS) }
+}
+
+struct Args {
+    rounds: usize,
+    window: Window,
+    only: Option<String>,
+    program: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    if args.iter().any(|arg| arg == "--upstream") {
+        return local.block_on(&runtime, upstream::serve());
+    }
+    let args = Args::read(&args)?;
+    if args.only.as_deref() == Some("list") {
+        RUNS.iter().for_each(|run| println!("{}", run.id));
+        return Ok(());
+    }
+    systems::settle_here()?;
+    let dir = tempfile::tempdir()?;
+    let upstream = systems::start_upstream()?;
+    let mut report = Report::default();
+    for round in 1..=args.rounds {
+        if args.only.is_none() {
+            eprintln!("round {round} of {}: memory", args.rounds);
+            memory(&args, &upstream, dir.path(), &mut report, &|job, streams| {
+                local.block_on(&runtime, load::hold(job, streams))
+            })?;
+        }
+        let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir.path())?;
+        let pointsman = systems::start_pointsman(&args.program, upstream.addr, dir.path())?;
+        for run in RUNS.iter().filter(|run| args.only.as_deref().is_none_or(|only| only == run.id)) {
+            let (addr, proxy) = match run.system {
+                Direct => (upstream.addr, None),
+                Nginx if run.stream => (unbuffered, Some(&nginx)),
+                Nginx => (nginx.addr, Some(&nginx)),
+                Pointsman => (pointsman.addr, Some(&pointsman)),
+            };
+            let meter = || Meter {
+                proxy: proxy.map_or(Duration::ZERO, Process::cpu),
+                load: systems::cpu_with_ended(std::process::id()) + upstream.cpu(),
+            };
+            let job = job(run, addr);
+            let (outcome, before, after) = match run.shape {
+                Closed(connections) => local.block_on(&runtime, load::closed(&job, connections, args.window, meter)),
+                Rate(rate) => load::open(&job, rate, args.window, meter),
+            }
+            .with_context(|| format!("the load `{}`", run.id))?;
+            let line = record(&mut report, run.id, &outcome, &before, &after);
+            eprintln!("round {round} of {}: {:18} {line}", args.rounds, run.id);
+        }
+    }
+    match args.only {
+        None => report.print(),
+        Some(_) => Ok(()),
+    }
+}
+
+/// CPU time at one moment.
+struct Meter {
+    proxy: Duration,
+    load: Duration,
+}
+
+fn record(report: &mut Report, id: &'static str, outcome: &Outcome, before: &Meter, after: &Meter) -> String {
+    let done = outcome.done.max(1) as f64;
+    let cpu = (after.proxy - before.proxy).as_secs_f64();
+    let rate = done / outcome.seconds;
+    let cpu_us = cpu / done * 1e6;
+    let busy = cpu / outcome.seconds;
+    let load_busy = (after.load - before.load).as_secs_f64() / outcome.seconds;
+    let (p50, p99) = (quantile(&outcome.latencies, 0.5), quantile(&outcome.latencies, 0.99));
+    let first = quantile(&outcome.first_contents, 0.5);
+    for (figure, value) in [("rate", rate), ("cpu", cpu_us), ("p50", p50), ("p99", p99), ("first", first)] {
+        report.add(id, figure, value);
+    }
+    report.add(id, "busy", busy);
+    report.add(id, "load_busy", load_busy);
+    format!(
+        "{rate:8.0}/s  {cpu_us:7.1} µs CPU each  proxy {:3.0} %  load {:3.0} %  p50 {p50:.0} µs  p99 {p99:.0} µs  first content {first:.0} µs",
+        busy * 100.0,
+        load_busy * 100.0
+    )
+}
+
+fn job(run: &Run, addr: SocketAddr) -> Job {
+    let translated = run.id.ends_with("translated");
+    Job {
+        addr,
+        request: http::post("/v1/chat/completions", KEY, &body(run.model, run.stream, run.body)).into(),
+        body_bytes: (!run.stream && !translated).then_some(ANSWER_BYTES),
+        events: if run.stream { OPENAI_EVENTS } else { 0 },
+    }
+}
+
+/// A chat of this many bytes.
+fn body(model: &str, stream: bool, bytes: usize) -> String {
+    let chat = |text: &str| {
+        serde_json::json!({
+            "model": model,
+            "messages": [
+                {"role": "system", "content": "You are a helpful assistant."},
+                {"role": "user", "content": text},
+            ],
+            "max_tokens": 64,
+            "temperature": 0.7,
+            "stream": stream,
+        })
+        .to_string()
+    };
+    let words = "The quick brown fox jumps over the lazy dog. ".repeat(bytes / 45 + 1);
+    chat(&words[..bytes - chat("").len()])
+}
+
+/// Resident memory of fresh processes, and what each held stream adds.
+fn memory(
+    args: &Args,
+    upstream: &Process,
+    dir: &std::path::Path,
+    report: &mut Report,
+    hold: &dyn Fn(&Job, usize) -> anyhow::Result<Vec<tokio::net::TcpStream>>,
+) -> anyhow::Result<()> {
+    let measure = |process: &Process, addr, model, id, report: &mut Report| -> anyhow::Result<()> {
+        let job = Job {
+            addr,
+            request: http::post("/v1/chat/completions", KEY, &body(model, true, SMALL)).into(),
+            body_bytes: None,
+            events: 0,
+        };
+        std::thread::sleep(Duration::from_millis(500));
+        let idle = process.resident();
+        let held = hold(&job, HELD)?;
+        std::thread::sleep(Duration::from_millis(500));
+        let each = (process.resident() - idle) / HELD as f64;
+        drop(held);
+        report.add(id, "idle", idle);
+        report.add(id, "per_stream", each);
+        eprintln!("  {id}: {:.1} MiB idle, {:.1} KiB for each of {HELD} streams", idle / 1048576.0, each / 1024.0);
+        Ok(())
+    };
+    let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir)?;
+    measure(&nginx, unbuffered, SLOW_MODEL, "nginx-memory", report)?;
+    drop(nginx);
+    let pointsman = systems::start_pointsman(&args.program, upstream.addr, dir)?;
+    measure(&pointsman, pointsman.addr, "slow", "memory", report)
+}
+
+impl Args {
+    fn read(args: &[String]) -> anyhow::Result<Self> {
+        let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
+        let quick = args.iter().any(|arg| arg == "--quick");
+        let seconds = value("--seconds").map_or(Ok(if quick { 1.0 } else { 4.0 }), |text| text.parse())?;
+        Ok(Self {
+            rounds: value("--rounds").map_or(Ok(if quick { 1 } else { 3 }), |text| text.parse())?,
+            window: Window {
+                warm_up: Duration::from_millis(if quick { 300 } else { 1000 }),
+                measured: Duration::try_from_secs_f64(seconds)?,
+            },
+            only: value("--only").cloned(),
+            program: value("--bin").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pointsman")), PathBuf::from),
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! The table: medians of the rounds, and each figure as a ratio.
+
+use std::collections::HashMap;
+
+/// Every figure of every round.
+#[derive(Debug, Default)]
+pub struct Report {
+    values: HashMap<(&'static str, &'static str), Vec<f64>>,
+}
+
+impl Report {
+    /// One figure of one load in one round.
+    pub fn add(&mut self, id: &'static str, figure: &'static str, value: f64) {
+        self.values.entry((id, figure)).or_default().push(value);
+    }
+
+    /// The median of its rounds; 0 where it was not measured.
+    fn median(&self, id: &'static str, figure: &'static str) -> f64 {
+        let mut values = self.values.get(&(id, figure)).cloned().unwrap_or_default();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    /// Prints all of it.
+    pub fn print(&self) -> anyhow::Result<()> {
+        let cpu = |id| self.median(id, "cpu");
+        println!("| figure | nginx | Pointsman | |");
+        println!("|---|---:|---:|---:|");
+        let ratio = |name: &str, unit: &str, nginx: f64, ours: f64| {
+            println!("| {name} | {} {unit} | {} {unit} | **{:.2} ×** |", rounded(nginx), rounded(ours), ours / nginx);
+        };
+        ratio("CPU per request: 0.5 KB in, 1 KB out, 64 connections", "µs", cpu("nginx-whole"), cpu("whole"));
+        ratio("the same, random-shuffle over 8 targets", "µs", cpu("nginx-whole"), cpu("whole-eight"));
+        let per_core = |id| 1e6 / cpu(id);
+        ratio("requests per second of CPU", "/s", per_core("nginx-whole"), per_core("whole"));
+        ratio("throughput with one core", "/s", self.median("nginx-whole", "rate"), self.median("whole", "rate"));
+        ratio("CPU per request at 2,000 requests/s", "µs", cpu("nginx-rate"), cpu("rate"));
+        let added = |name: &str, figure| {
+            let direct = self.median("direct-rate", figure);
+            let [nginx, ours] = ["nginx-rate", "rate"].map(|id| self.median(id, figure) - direct);
+            println!("| {name} | +{nginx:.0} µs | +{ours:.0} µs | **{:+.0} µs** |", ours - nginx);
+        };
+        added("added to the median at 2,000 requests/s", "p50");
+        added("added to the 99th percentile at 2,000 requests/s", "p99");
+        let direct = self.median("direct-stream", "rate");
+        let [nginx, ours] = ["nginx-stream", "stream"].map(|id| self.median(id, "rate") / direct);
+        println!(
+            "| 64 streams of 50 tokens at 1 ms: streams/s, direct = 1 | {nginx:.2} | {ours:.2} | **{:.2} ×** |",
+            ours / nginx
+        );
+        ratio("CPU per such stream", "µs", cpu("nginx-stream"), cpu("stream"));
+        let direct = self.median("direct-stream", "first");
+        let [nginx, ours] = ["nginx-stream", "stream"].map(|id| (self.median(id, "first") - direct) / 1000.0);
+        println!(
+            "| added to the time to first content | +{nginx:.2} ms | +{ours:.2} ms | **{:+.2} ms** |",
+            ours - nginx
+        );
+        ratio("CPU per request with 100 KB", "µs", cpu("nginx-100k"), cpu("100k"));
+        ratio("CPU per request with 2 MB", "µs", cpu("nginx-2m"), cpu("2m"));
+        let mib = |id| self.median(id, "idle") / 1_048_576.0;
+        ratio("memory idle", "MiB", mib("nginx-memory"), mib("memory"));
+        let kib = |id| self.median(id, "per_stream") / 1024.0;
+        ratio("memory per slow stream, 1,000 at once", "KiB", kib("nginx-memory"), kib("memory"));
+        println!();
+        println!("| translated (OpenAI client, Anthropic provider) | pass-through | translated | |");
+        println!("|---|---:|---:|---:|");
+        ratio("CPU per request", "µs", cpu("whole"), cpu("whole-translated"));
+        ratio("CPU per stream of 50 tokens", "µs", cpu("stream"), cpu("stream-translated"));
+        println!();
+        let busy = |id, figure| self.median(id, figure) * 100.0;
+        println!("How busy the proxy's and the load's core were, in %:");
+        for id in ["nginx-whole", "whole", "nginx-stream", "stream"] {
+            println!("- {id}: {:.0}, {:.0}", busy(id, "busy"), busy(id, "load_busy"));
+        }
+        Ok(())
+    }
+}
+
+/// Three significant digits, more only before the point.
+fn rounded(value: f64) -> String {
+    match value {
+        v if v >= 100.0 => format!("{v:.0}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v => format!("{v:.2}"),
+    }
+}
