@@ -16,6 +16,7 @@ pub mod chat;
 pub mod error;
 pub mod event;
 pub mod gemini;
+pub mod meta;
 pub mod native;
 pub mod openai;
 pub mod peek;
