@@ -86,6 +86,7 @@ pub fn encode_response(answer: &ChatResponse, meta: &ReplyMeta) -> Vec<u8> {
             Part::Image(_) | Part::Document { .. } | Part::ToolResult(_) => {}
         }
     }
+    let finish = finish_reason(&answer.finish, refusal.is_some());
     message.insert("content".into(), text.into());
     message.insert("refusal".into(), refusal.into());
     if !reasoning.is_empty() {
@@ -95,7 +96,7 @@ pub fn encode_response(answer: &ChatResponse, meta: &ReplyMeta) -> Vec<u8> {
         message.insert("tool_calls".into(), calls.into());
     }
     let choice = json!({
-        "index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason(&answer.finish),
+        "index": 0, "message": message, "logprobs": null, "finish_reason": finish,
     });
     json!({
         "id": answer_id(meta),
@@ -126,12 +127,15 @@ pub(super) fn extra_content(seal: Option<&Seal>) -> Option<Value> {
     Some(json!({"google": {"thought_signature": seal.data}}))
 }
 
-pub(super) fn finish_reason(finish: &Finish) -> &'static str {
+/// A refusal that is said in words of its own is a whole answer here; one that is not has
+/// cut whatever was said.
+pub(super) fn finish_reason(finish: &Finish, refusal_said: bool) -> &'static str {
     match finish {
-        Finish::Stop | Finish::StopSequence(_) | Finish::Refusal => "stop",
+        Finish::Stop | Finish::StopSequence(_) => "stop",
+        Finish::Refusal if refusal_said => "stop",
         Finish::Length => "length",
         Finish::ToolCalls => "tool_calls",
-        Finish::ContentFilter => "content_filter",
+        Finish::Refusal | Finish::ContentFilter => "content_filter",
     }
 }
 
@@ -141,4 +145,15 @@ pub(super) fn answer_id(meta: &ReplyMeta) -> String {
 
 pub(super) fn model_of<'a>(said: &'a str, meta: &'a ReplyMeta) -> &'a str {
     if said.is_empty() { &meta.model } else { said }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_words_of_its_own_is_a_cut_answer() {
+        assert_eq!(finish_reason(&Finish::Refusal, true), "stop");
+        assert_eq!(finish_reason(&Finish::Refusal, false), "content_filter");
+    }
 }

@@ -148,6 +148,7 @@ pub struct StreamEncoder {
     model: String,
     usage: TokenUsage,
     role_sent: bool,
+    refusal_said: bool,
     finish: Option<Finish>,
 }
 
@@ -155,7 +156,7 @@ impl StreamEncoder {
     /// At the beginning of a stream.
     pub fn new(meta: ReplyMeta) -> Self {
         let model = meta.model.clone();
-        Self { meta, model, usage: TokenUsage::default(), role_sent: false, finish: None }
+        Self { meta, model, usage: TokenUsage::default(), role_sent: false, refusal_said: false, finish: None }
     }
 
     /// Writes one step.
@@ -168,7 +169,10 @@ impl StreamEncoder {
                 self.role(out);
             }
             Event::Text(text) => self.delta(json!({"content": text}), out),
-            Event::Refusal(text) => self.delta(json!({"refusal": text}), out),
+            Event::Refusal(text) => {
+                self.refusal_said = true;
+                self.delta(json!({"refusal": text}), out);
+            }
             Event::Reasoning(text) => self.delta(json!({"reasoning_content": text}), out),
             Event::ToolCall { index, id, name, seal } => {
                 let mut call = json!({
@@ -194,7 +198,7 @@ impl StreamEncoder {
         self.role(out);
         let finish = self.finish.take().unwrap_or(Finish::Stop);
         self.chunk(
-            json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&finish)}]),
+            json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish_reason(&finish, self.refusal_said)}]),
             false,
             out,
         );

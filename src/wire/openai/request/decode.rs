@@ -21,6 +21,10 @@ pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
         Some(limit) => Some(limit),
         None => top.count("max_tokens")?,
     };
+    let user = match top.string("user")? {
+        Some(user) => Some(user),
+        None => top.string("safety_identifier")?,
+    };
     let stream_usage = match top.take("stream_options") {
         None => false,
         Some(options) => {
@@ -47,7 +51,7 @@ pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
         reasoning: read_reasoning(&mut top)?,
         stream: top.bool("stream")?.unwrap_or(false),
         stream_usage,
-        user: top.string("user")?,
+        user,
     })
 }
 

@@ -52,7 +52,9 @@ pub fn encode_request(request: &ChatRequest, to: &EncodeFor<'_>) -> Result<Vec<u
         OutputLimitField::MaxTokens => "max_tokens",
         OutputLimitField::MaxCompletionTokens => "max_completion_tokens",
     };
-    put(limit, request.max_output_tokens.map(Value::from));
+    // A limit above the model's own is refused, although it could make no difference.
+    let most = to.max_output_tokens.unwrap_or(u64::MAX);
+    put(limit, request.max_output_tokens.map(|wanted| wanted.min(most).into()));
     let sampling = request.sampling;
     put("temperature", sampling.temperature.map(|t| t.clamp(0.0, 2.0).into()));
     put("top_p", sampling.top_p.map(Value::from));
@@ -228,5 +230,37 @@ fn url(media: &Media) -> String {
     match media {
         Media::Url(url) => url.clone(),
         Media::Inline { media_type, base64 } => format!("data:{media_type};base64,{base64}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::domain::provider::OpenAiQuirks;
+    use crate::wire::openai::decode_request;
+
+    fn written(body: &Value, most: Option<u64>) -> Value {
+        let quirks =
+            OpenAiQuirks { responses_api: false, stream_usage: true, output_limit: OutputLimitField::MaxTokens };
+        let to = EncodeFor { model: "up", max_output_tokens: most, quirks, drop_unsupported: false };
+        let request = decode_request(body.to_string().as_bytes()).unwrap();
+        serde_json::from_slice(&encode_request(&request, &to).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_limit_is_never_above_the_models_own() {
+        let body = json!({"messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 9_000});
+        assert_eq!(written(&body, Some(4_096))["max_tokens"], 4_096);
+        assert_eq!(written(&body, Some(16_384))["max_tokens"], 9_000);
+        assert_eq!(written(&body, None)["max_tokens"], 9_000);
+    }
+
+    #[test]
+    fn the_users_newer_name_counts_where_the_older_is_missing() {
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        assert_eq!(written(&json!({"messages": messages, "safety_identifier": "a"}), None)["user"], "a");
+        assert_eq!(written(&json!({"messages": messages, "safety_identifier": "a", "user": "b"}), None)["user"], "b");
     }
 }
