@@ -4,15 +4,8 @@
 use serde_json::{Map, Value};
 
 /// Fields whose contents are the client's own: schemas, arguments and results of tools.
-const OPAQUE: [&str; 7] = [
-    "args",
-    "parameters",
-    "parametersJsonSchema",
-    "response",
-    "responseJsonSchema",
-    "responseSchema",
-    "labels",
-];
+const OPAQUE: [&str; 7] =
+    ["args", "parameters", "parametersJsonSchema", "response", "responseJsonSchema", "responseSchema", "labels"];
 
 /// The request with every field spelled as in the documentation.
 pub(super) fn canonical(value: Value) -> Value {
