@@ -18,7 +18,7 @@ use super::target_url::target_url;
 use crate::domain::alias::{Alias, Target};
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::EndpointIdx;
-use crate::domain::provider::{Protocol, Provider};
+use crate::domain::provider::{OutputLimitField, Protocol, Provider};
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 use crate::live::{Flight, FlightEnd, View};
@@ -147,7 +147,7 @@ impl Call {
         let mut body = match lane {
             Lane::Native => {
                 hide_usage = self.asks_usage_for_us(provider);
-                self.native_body(&at.upstream_model, hide_usage).map_err(Unwritable::Bad)?
+                self.native_body(provider, &at.upstream_model, hide_usage).map_err(Unwritable::Bad)?
             }
             Lane::Translated(protocol) => {
                 let to = EncodeFor {
@@ -185,23 +185,15 @@ impl Call {
         reports_on_demand && self.peek.stream && !self.peek.stream_usage && provider.quirks.stream_usage
     }
 
-    fn native_body(&self, upstream_model: &str, ask_usage: bool) -> Result<Bytes, BadRequest> {
+    fn native_body(&self, provider: &Provider, upstream_model: &str, ask_usage: bool) -> Result<Bytes, BadRequest> {
         if self.content_type.as_bytes().starts_with(b"multipart/") {
             return Ok(splice::replace_span(&self.body, &self.peek.model_span, upstream_model.as_bytes()));
         }
         let mut source = self.body.clone();
         let mut span = self.peek.model_span.clone();
-        // Opaque state of other providers in the history, which this one would refuse.
-        if memchr::memmem::find(&source, SEAL_PREFIX.as_bytes()).is_some() {
-            let stripped = match &self.operation {
-                Operation::Chat(Dialect::Messages) => anthropic::strip_foreign_seals(&source)?,
-                Operation::Chat(Dialect::Responses) => responses::strip_foreign_seals(&source)?,
-                _ => None,
-            };
-            if let Some(stripped) = stripped {
-                source = Bytes::from(stripped);
-                span = splice::model_span(&source)?;
-            }
+        if let Some(stripped) = self.without_foreign_state(provider)? {
+            source = Bytes::from(stripped);
+            span = splice::model_span(&source)?;
         }
         if !ask_usage {
             return Ok(splice::replace_model(&source, &span, upstream_model));
@@ -212,6 +204,23 @@ impl Call {
             return splice::merge(&source, &patch);
         }
         Ok(splice::replace_model_and_add(&source, &span, upstream_model, br#""stream_options":{"include_usage":true}"#))
+    }
+
+    /// The body without what other providers have left in its history and this one would
+    /// refuse; `None` where there is nothing of it.
+    fn without_foreign_state(&self, provider: &Provider) -> Result<Option<Vec<u8>>, BadRequest> {
+        let sealed = || memchr::memmem::find(&self.body, SEAL_PREFIX.as_bytes()).is_some();
+        match &self.operation {
+            Operation::Chat(Dialect::Messages) if sealed() => anthropic::strip_foreign_seals(&self.body),
+            Operation::Chat(Dialect::Responses) if sealed() => responses::strip_foreign_seals(&self.body),
+            // Only OpenAI's own models, wherever they are served, are that strict.
+            Operation::Chat(Dialect::ChatCompletions)
+                if provider.quirks.output_limit == OutputLimitField::MaxCompletionTokens =>
+            {
+                openai::strip_foreign_fields(&self.body)
+            }
+            _ => Ok(None),
+        }
     }
 
     fn translated_body(&self, protocol: Protocol, to: &EncodeFor<'_>) -> Result<Bytes, Unwritable> {

@@ -128,7 +128,6 @@ pub fn encode_response(answer: &ChatResponse, meta: &ReplyMeta) -> Vec<u8> {
             Part::Reasoning(_) | Part::Image(_) | Part::Document { .. } | Part::ToolResult(_) => {}
         }
     }
-<<<<<<< HEAD
     let out = AnswerOut {
         id: format!("chatcmpl-{}", meta.id),
         object: "chat.completion",
@@ -155,58 +154,6 @@ pub(super) fn finish_word(finish: &Finish, refusal_given: bool) -> &'static str 
         Finish::ToolCalls => "tool_calls",
         Finish::Refusal if refusal_given => "stop",
         Finish::ContentFilter | Finish::Refusal => "content_filter",
-=======
-    let finish = finish_reason(&answer.finish, refusal.is_some());
-    message.insert("content".into(), text.into());
-    message.insert("refusal".into(), refusal.into());
-    if !reasoning.is_empty() {
-        message.insert("reasoning_content".into(), reasoning.into());
-    }
-    if !calls.is_empty() {
-        message.insert("tool_calls".into(), calls.into());
-    }
-    let choice = json!({
-        "index": 0, "message": message, "logprobs": null, "finish_reason": finish,
-    });
-    json!({
-        "id": answer_id(meta),
-        "object": "chat.completion",
-        "created": meta.created,
-        "model": model_of(&answer.model, meta),
-        "choices": [choice],
-        "usage": UsageOut::from(&answer.usage),
-    })
-    .to_string()
-    .into_bytes()
-}
-
-fn tool_call(call: &ToolCall) -> Value {
-    let mut out = json!({
-        "id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments},
-    });
-    if let Some(extra) = extra_content(call.seal.as_ref()) {
-        out["extra_content"] = extra;
-    }
-    out
-}
-
-/// Gemini's state travels where its own OpenAI-compatible form has it; no other seal has a
-/// place in this dialect.
-pub(super) fn extra_content(seal: Option<&Seal>) -> Option<Value> {
-    let seal = seal.filter(|seal| seal.origin == SealOrigin::Gemini)?;
-    Some(json!({"google": {"thought_signature": seal.data}}))
-}
-
-/// A refusal that is said in words of its own is a whole answer here; one that is not has
-/// cut whatever was said.
-pub(super) fn finish_reason(finish: &Finish, refusal_said: bool) -> &'static str {
-    match finish {
-        Finish::Stop | Finish::StopSequence(_) => "stop",
-        Finish::Refusal if refusal_said => "stop",
-        Finish::Length => "length",
-        Finish::ToolCalls => "tool_calls",
-        Finish::Refusal | Finish::ContentFilter => "content_filter",
->>>>>>> wt-sdk
     }
 }
 
@@ -348,16 +295,5 @@ mod tests {
         fn any_bytes_are_decoded_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode_response(&bytes);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_without_words_of_its_own_is_a_cut_answer() {
-        assert_eq!(finish_reason(&Finish::Refusal, true), "stop");
-        assert_eq!(finish_reason(&Finish::Refusal, false), "content_filter");
     }
 }

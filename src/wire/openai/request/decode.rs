@@ -17,7 +17,6 @@ use crate::wire::openai::tree::{Object, Path};
 /// # Errors
 /// If the request is not of the dialect, with the path of what is wrong.
 pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
-<<<<<<< HEAD
     let body: Value = serde_json::from_slice(body)
         .map_err(|error| BadRequest::at("body", format!("not a JSON object that can be read: {error}")))?;
     let mut body = Object::new(body, Path::Root)?;
@@ -29,27 +28,6 @@ pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
     let stream_options = body.take("stream_options").map(|options| Object::new(options, options_at)).transpose()?;
     let limits = [body.count("max_completion_tokens")?, body.count("max_tokens")?];
     let users = [body.string("user")?, body.string("safety_identifier")?];
-=======
-    let tree: Value = serde_json::from_slice(body).map_err(|e| Path::Root.error(format!("not JSON: {e}")))?;
-    let mut top = Object::new(tree, Path::Root)?;
-    let messages = top.array("messages")?.ok_or_else(|| BadRequest::at("messages", "missing; expected an array"))?;
-    let (instructions, messages) = read_messages(messages, &Path::Root.field("messages"))?;
-    let (tools, tool_choice) = (read_tools(&mut top)?, read_tool_choice(&mut top)?);
-    let max_output_tokens = match top.count("max_completion_tokens")? {
-        Some(limit) => Some(limit),
-        None => top.count("max_tokens")?,
-    };
-    let user = match top.string("user")? {
-        Some(user) => Some(user),
-        None => top.string("safety_identifier")?,
-    };
-    let stream_usage = match top.take("stream_options") {
-        None => false,
-        Some(options) => {
-            Object::new(options, Path::Root.field("stream_options"))?.bool("include_usage")?.unwrap_or(false)
-        }
-    };
->>>>>>> wt-sdk
     Ok(ChatRequest {
         instructions: conversation.instructions,
         messages: conversation.messages,
@@ -67,7 +45,6 @@ pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
             presence_penalty: body.number("presence_penalty")?,
             seed: body.integer("seed")?,
         },
-<<<<<<< HEAD
         reasoning: decode_reasoning(&mut body)?,
         stream: body.bool("stream")?.unwrap_or(false),
         stream_usage: match stream_options {
@@ -75,12 +52,6 @@ pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
             None => false,
         },
         user: users.into_iter().flatten().next(),
-=======
-        reasoning: read_reasoning(&mut top)?,
-        stream: top.bool("stream")?.unwrap_or(false),
-        stream_usage,
-        user,
->>>>>>> wt-sdk
     })
 }
 

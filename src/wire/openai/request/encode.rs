@@ -39,9 +39,12 @@ pub fn encode_request(request: &ChatRequest, to: &EncodeFor<'_>) -> Result<Vec<u
         return Err(Unsupported { feature: Feature::ManyStops, detail });
     }
     let with_tools = !request.tools.is_empty();
+    // A limit beyond the model's own is refused by OpenAI, and means the same as its own.
+    let most = to.max_output_tokens.unwrap_or(u64::MAX);
+    let limit = request.max_output_tokens.map(|wanted| wanted.min(most));
     let (max_tokens, max_completion_tokens) = match to.quirks.output_limit {
-        OutputLimitField::MaxTokens => (request.max_output_tokens, None),
-        OutputLimitField::MaxCompletionTokens => (None, request.max_output_tokens),
+        OutputLimitField::MaxTokens => (limit, None),
+        OutputLimitField::MaxCompletionTokens => (None, limit),
     };
     let body = BodyOut {
         model: to.model,
@@ -76,27 +79,8 @@ pub fn encode_request(request: &ChatRequest, to: &EncodeFor<'_>) -> Result<Vec<u
         stream: request.stream,
         stream_options: (request.stream && to.quirks.stream_usage).then_some(StreamOptionsOut { include_usage: true }),
     };
-<<<<<<< HEAD
     // Unwrap safety: no map keys but strings, and writing to memory does not fail.
     Ok(serde_json::to_vec(&body).expect("a request can be written"))
-=======
-    // A limit above the model's own is refused, although it could make no difference.
-    let most = to.max_output_tokens.unwrap_or(u64::MAX);
-    put(limit, request.max_output_tokens.map(|wanted| wanted.min(most).into()));
-    let sampling = request.sampling;
-    put("temperature", sampling.temperature.map(|t| t.clamp(0.0, 2.0).into()));
-    put("top_p", sampling.top_p.map(Value::from));
-    put("frequency_penalty", sampling.frequency_penalty.map(Value::from));
-    put("presence_penalty", sampling.presence_penalty.map(Value::from));
-    put("seed", sampling.seed.map(Value::from));
-    put("reasoning_effort", request.reasoning.and_then(effort).map(Value::from));
-    put("user", request.user.clone().map(Value::from));
-    if request.stream {
-        put("stream", Some(true.into()));
-        put("stream_options", to.quirks.stream_usage.then(|| json!({"include_usage": true})));
-    }
-    Ok(Value::Object(body).to_string().into_bytes())
->>>>>>> wt-sdk
 }
 
 fn encode_choice(choice: &ToolChoice) -> Option<ChoiceOut<'_>> {
@@ -244,37 +228,5 @@ mod tests {
             ..ChatRequest::default()
         };
         assert_eq!(encoded(&request, &TO), json!({"model": "real", "messages": []}));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-    use crate::domain::provider::OpenAiQuirks;
-    use crate::wire::openai::decode_request;
-
-    fn written(body: &Value, most: Option<u64>) -> Value {
-        let quirks =
-            OpenAiQuirks { responses_api: false, stream_usage: true, output_limit: OutputLimitField::MaxTokens };
-        let to = EncodeFor { model: "up", max_output_tokens: most, quirks, drop_unsupported: false };
-        let request = decode_request(body.to_string().as_bytes()).unwrap();
-        serde_json::from_slice(&encode_request(&request, &to).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_limit_is_never_above_the_models_own() {
-        let body = json!({"messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 9_000});
-        assert_eq!(written(&body, Some(4_096))["max_tokens"], 4_096);
-        assert_eq!(written(&body, Some(16_384))["max_tokens"], 9_000);
-        assert_eq!(written(&body, None)["max_tokens"], 9_000);
-    }
-
-    #[test]
-    fn the_users_newer_name_counts_where_the_older_is_missing() {
-        let messages = json!([{"role": "user", "content": "hi"}]);
-        assert_eq!(written(&json!({"messages": messages, "safety_identifier": "a"}), None)["user"], "a");
-        assert_eq!(written(&json!({"messages": messages, "safety_identifier": "a", "user": "b"}), None)["user"], "b");
     }
 }
