@@ -8,6 +8,7 @@ mod fallback;
 mod golden;
 mod sdk;
 mod serve;
+mod simulate;
 mod storm;
 mod support;
 mod tidy;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::generate::SIGNATURE;
-use super::{list, text};
+use super::{fields_check, list, text};
 use crate::simulate::refusal::Refusal;
 
 const TOP: &[&str] = &[
@@ -62,6 +62,7 @@ pub(super) fn check(model: &str, body: &Value) -> Result<(), Refusal> {
     let config = &body["generationConfig"];
     known(config, "generation_config", CONFIG)?;
     check_config(config)?;
+    fields_check::check(body)?;
     for (t, tool) in list(body, "tools").enumerate() {
         for (f, function) in list(tool, "functionDeclarations").enumerate() {
             let name = text(function, "name");
@@ -88,15 +89,18 @@ pub(super) fn check(model: &str, body: &Value) -> Result<(), Refusal> {
                 "* GenerateContentRequest.contents[{i}].parts: contents.parts must not be empty."
             )));
         }
-        for part in list(content, "parts") {
-            known(part, &format!("contents[{i}].parts"), PART)?;
+        for (p, part) in list(content, "parts").enumerate() {
+            let at = format!("contents[{i}].parts[{p}]");
+            known(part, &at, PART)?;
+            fields_check::part(part, &at)?;
         }
     }
     check_turns(&contents)?;
     if generation(model).is_some_and(|generation| generation >= 3) { check_signatures(&contents) } else { Ok(()) }
 }
 
-fn known(value: &Value, at: &str, fields: &[&str]) -> Result<(), Refusal> {
+/// Refuses fields that are not in the list; `at` is where the value stands.
+pub(super) fn known(value: &Value, at: &str, fields: &[&str]) -> Result<(), Refusal> {
     for name in value.as_object().into_iter().flat_map(|object| object.keys()) {
         // Both spellings are accepted, as proto3's JSON mapping says.
         let camel = camel(name);

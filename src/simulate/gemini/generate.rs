@@ -7,7 +7,6 @@ use crate::domain::provider::Protocol;
 use crate::simulate::answer::{Answer, Ask, Choice, Finish, Tally, Tool};
 use crate::simulate::playback::{Beat, Framing, Script};
 use crate::simulate::protocol::Meta;
-use crate::simulate::words::id;
 
 /// The signature that this provider puts on its thoughts and calls, and accepts.
 pub(super) const SIGNATURE: &str = "c2ltdWxhdGVkLXRob3VnaHQ=";
@@ -136,15 +135,14 @@ fn candidate(index: usize, parts: Vec<Value>, reason: Option<&str>) -> Value {
 
 /// Calls of one turn; the first of a batch carries the signature.
 fn calls(answer: &Answer) -> Vec<Value> {
-    let call = |(i, call): (usize, &crate::simulate::answer::ToolCall)| {
-        let mut part = json!({"functionCall": {"id": id("", i as u64), "name": call.name, "args": call.arguments}});
-        part["functionCall"]["id"] = call.id.as_str().into();
+    let parts = answer.calls.iter().enumerate().map(|(i, call)| {
+        let mut part = json!({"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}});
         if i == 0 {
             part["thoughtSignature"] = SIGNATURE.into();
         }
         part
-    };
-    answer.calls.iter().enumerate().map(call).collect()
+    });
+    parts.collect()
 }
 
 /// Writes a whole answer.
@@ -167,32 +165,34 @@ pub(in crate::simulate) fn write(ask: &Ask, answers: &[Answer], meta: &Meta<'_>)
     chunk(ask, meta, candidates.collect())
 }
 
-/// Writes an answer as a stream, a token a chunk.
+/// Writes answers as a stream, a token a chunk, one candidate after the other.
 pub(in crate::simulate) fn stream(ask: &Ask, answers: &[Answer], meta: &Meta<'_>, framing: Framing) -> Script {
     let mut script = Script::new(framing);
-    let start = Tally { output: 0, reasoning: 0, ..meta.tally };
-    let empty = |reason| chunk_so_far(ask, meta, start, vec![candidate(0, vec![json!({"text": ""})], reason)]);
-    let Some(answer) = answers.first() else {
-        script.event(Beat::Head, None, &empty(None));
-        script.event(Beat::Follow, None, &empty(Some("STOP")));
-        return script;
-    };
-    script.event(Beat::Head, None, &empty(None));
-    let thoughts = answer.reasoning.iter().map(|token| (json!({"text": token, "thought": true}), true));
-    let words = answer.text.iter().map(|token| (json!({ "text": token }), false));
-    let calls = calls(answer).into_iter().map(|part| (part, false));
     let mut tally = Tally { output: 0, reasoning: 0, ..meta.tally };
-    for (part, thought) in thoughts.chain(words).chain(calls) {
-        tally.output += 1;
-        tally.reasoning += u64::from(thought);
-        script.event(Beat::Token, None, &chunk_so_far(ask, meta, tally, vec![candidate(0, vec![part], None)]));
+    let empty = |reason| vec![candidate(0, vec![json!({"text": ""})], reason)];
+    script.event(Beat::Head, None, &chunk_so_far(ask, meta, tally, empty(None)));
+    if answers.is_empty() {
+        script.event(Beat::Follow, None, &chunk(ask, meta, empty(Some("STOP"))));
     }
-    let mut last = json!({"text": ""});
-    if !answer.reasoning.is_empty() && answer.calls.is_empty() {
-        last["thoughtSignature"] = SIGNATURE.into();
+    for (index, answer) in answers.iter().enumerate() {
+        let thoughts = answer.reasoning.iter().map(|token| (json!({"text": token, "thought": true}), 1, true));
+        let words = answer.text.iter().map(|token| (json!({ "text": token }), 1, false));
+        // A call arrives at once, however many tokens its arguments are.
+        let sizes = answer.calls.iter().map(|call| call.pieces().len() as u64);
+        let calls = calls(answer).into_iter().zip(sizes).map(|(part, size)| (part, size, false));
+        for (part, size, thought) in thoughts.chain(words).chain(calls) {
+            tally.output += size;
+            tally.reasoning += u64::from(thought);
+            let candidates = vec![candidate(index, vec![part], None)];
+            script.event(Beat::Token, None, &chunk_so_far(ask, meta, tally, candidates));
+        }
+        let mut last = json!({"text": ""});
+        if !answer.reasoning.is_empty() && answer.calls.is_empty() {
+            last["thoughtSignature"] = SIGNATURE.into();
+        }
+        let end = candidate(index, vec![last], Some(finish(&answer.finish)));
+        script.event(Beat::Follow, None, &chunk_so_far(ask, meta, tally, vec![end]));
     }
-    let end = candidate(0, vec![last], Some(finish(&answer.finish)));
-    script.event(Beat::Follow, None, &chunk(ask, meta, vec![end]));
     if framing == Framing::Array {
         script.raw(Beat::Follow, b"]");
     }

@@ -2,6 +2,7 @@
 
 mod check;
 pub(super) mod error;
+mod fields_check;
 pub(super) mod generate;
 mod names;
 pub(super) mod plain;
