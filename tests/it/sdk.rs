@@ -119,5 +119,5 @@ async fn the_simulated_anthropic_is_true_to_anthropics_sdk() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_simulated_gemini_is_true_to_googles_sdk() {
-    direct(Protocol::Gemini, "genai_direct.py", 10).await;
+    direct(Protocol::Gemini, "genai_direct.py", 11).await;
 }

@@ -115,6 +115,18 @@ def counts_and_embeddings(cell):
 
 
 @check()
+def candidates(cell):
+    whole = ask("Two of them.", candidate_count=2)
+    assert [candidate.index for candidate in whole.candidates] == [0, 1], whole
+    texts = ["", ""]
+    got = chunks("Two of them.", candidate_count=2)
+    for candidate in (candidate for chunk in got for candidate in chunk.candidates):
+        texts[candidate.index] += "".join(part.text for part in candidate.content.parts)
+    assert texts == [candidate.content.parts[0].text for candidate in whole.candidates], texts
+    assert got[-1].usage_metadata == whole.usage_metadata, got[-1]
+
+
+@check()
 def refusals(cell):
     error = raises(errors.ClientError, lambda: ask("Hello", temperature=9))
     assert error.code == 400 and error.status == "INVALID_ARGUMENT", error
