@@ -139,8 +139,7 @@ fn check_whole(root: &Item<'_>, server: &ServerConfig, catalog: &Catalog, keys: 
     if catalog.alias_by_name.is_empty() {
         report.warn(whole("there is nothing to call: no alias, and no model of a configured provider"));
     }
-    match (server.open, keys) {
-        (true, [_, ..]) => report.warn(whole("[[keys]] have no effect: server.open lets every caller in")),
-        _ => {}
+    if server.open && !keys.is_empty() {
+        report.warn(whole("[[keys]] have no effect: server.open lets every caller in"));
     }
 }

@@ -100,8 +100,8 @@ fn builder(limits: &ServerLimits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         // Hyper's floor for this buffer is 8 KiB.
-        .max_buf_size(limits.max_header_bytes.max(8192))
-        .pipeline_flush(true);
+        // Not `pipeline_flush`: it lets answers be buffered without a bound.
+        .max_buf_size(limits.max_header_bytes.max(8192));
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -59,7 +59,7 @@ pub(super) async fn serve(engine: &Engine, route: Route, parts: &Parts, body: By
         return Fate::Answer(call.refuse(&refusal));
     }
     if call.route.endpoint.lists_models() {
-        return Fate::Answer(call.plain(&Value::Null).unwrap_or_else(|(call, refusal)| call.refuse(&refusal)));
+        return Fate::Answer(call.plain(&Value::Null).unwrap_or_else(|refused| refused.0.refuse(&refused.1)));
     }
     let mut draws = engine.draw(&call.behaviour);
     let fault = draws.fault.take();
@@ -84,15 +84,15 @@ pub(super) async fn serve(engine: &Engine, route: Route, parts: &Parts, body: By
             Err(call) => call.answer_parsed(body, draws, Some(&kind)).await,
         },
     };
-    Fate::Answer(answer.unwrap_or_else(|(call, refusal)| call.refuse(&refusal)))
+    Fate::Answer(answer.unwrap_or_else(|refused| refused.0.refuse(&refused.1)))
 }
 
 /// A call that turned out to be refused.
-pub(super) type Refused<'a> = (Box<Call<'a>>, Refusal);
+pub(super) type Refused<'a> = Box<(Call<'a>, Refusal)>;
 
 impl<'a> Call<'a> {
     fn refused<T>(self, refusal: Refusal) -> Result<T, Refused<'a>> {
-        Err((Box::new(self), refusal))
+        Err(Box::new((self, refusal)))
     }
 
     /// A healthy call.

@@ -86,6 +86,7 @@ impl Programme {
 }
 
 impl Engine {
+    #[expect(clippy::disallowed_methods, reason = "a provider of its own reads a clock of its own")]
     pub fn new(name: &str, protocol: Protocol, behaviour: Behaviour, seed: u64) -> Arc<Self> {
         let engine = Arc::new(Self {
             name: name.to_owned(),

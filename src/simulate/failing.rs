@@ -48,7 +48,7 @@ pub(super) fn outcome(kind: &FaultKind) -> Cow<'static, str> {
 }
 
 /// Answers the faults that do not depend on what was asked; hands the call back for the others.
-pub(super) fn without_reading<'a>(call: Call<'a>, kind: &FaultKind) -> Result<Response<Reply>, Call<'a>> {
+pub(super) fn without_reading<'a>(call: Call<'a>, kind: &FaultKind) -> Result<Response<Reply>, Box<Call<'a>>> {
     Ok(match kind {
         FaultKind::Status { code, retry_after, error, body } => {
             let mut refusal = Refusal::of_status(*code);
@@ -73,7 +73,7 @@ pub(super) fn without_reading<'a>(call: Call<'a>, kind: &FaultKind) -> Result<Re
             response.headers_mut().remove(header::RETRY_AFTER);
             response
         }
-        _ => return Err(call),
+        _ => return Err(Box::new(call)),
     })
 }
 

@@ -73,6 +73,7 @@ impl Simulator {
         let addr = listener.local_addr()?;
         let engine = Engine::new(name, protocol, behaviour, seed);
         let stop = CancellationToken::new();
+        #[expect(clippy::disallowed_methods, reason = "the simulator keeps the handle and ends it")]
         let accepting = tokio::spawn(serve::accept(listener, Arc::clone(&engine), stop.clone()));
         Ok(Self { addr, engine, stop: stop.drop_guard(), accepting })
     }

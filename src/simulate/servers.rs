@@ -95,6 +95,7 @@ impl Drop for Busy {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests spawn what they wait for")]
 mod tests {
     use std::time::Duration;
 

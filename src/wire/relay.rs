@@ -61,7 +61,15 @@ enum Encoder {
 #[derive(Debug)]
 enum Lane {
     Native { inspector: Inspector, hide_usage: bool },
-    Translated { decoder: Decoder, encoder: Encoder, events: Vec<Event>, seen: Seen },
+    Translated(Box<Translation>),
+}
+
+#[derive(Debug)]
+struct Translation {
+    decoder: Decoder,
+    encoder: Encoder,
+    events: Vec<Event>,
+    seen: Seen,
 }
 
 /// The state machine.
@@ -113,7 +121,8 @@ impl Relay {
                 Encoder::Responses(Box::new(responses::StreamEncoder::new(meta, echo.unwrap_or_default())))
             }
         };
-        Self::new(Lane::Translated { decoder, encoder, events: Vec::new(), seen: Seen::default() }, max_event)
+        let translation = Translation { decoder, encoder, events: Vec::new(), seen: Seen::default() };
+        Self::new(Lane::Translated(Box::new(translation)), max_event)
     }
 
     fn new(lane: Lane, max_event: usize) -> Self {
@@ -134,7 +143,7 @@ impl Relay {
     pub fn seen(&self) -> &Seen {
         match &self.lane {
             Lane::Native { inspector, .. } => inspector.seen(),
-            Lane::Translated { seen, .. } => seen,
+            Lane::Translated(translation) => &translation.seen,
         }
     }
 
@@ -195,7 +204,7 @@ impl Relay {
                     self.out.put_slice(b"data: [DONE]\n\n");
                 }
             }
-            Lane::Translated { decoder, events, .. } => decoder.end(events)?,
+            Lane::Translated(translation) => translation.decoder.end(&mut translation.events)?,
         }
         self.drain_events()?;
         self.end()
@@ -205,7 +214,7 @@ impl Relay {
     pub fn fail(&mut self, error: &ErrorBody) {
         let mut out = Vec::new();
         match &mut self.lane {
-            Lane::Translated { encoder, .. } => encoder.error(error, &mut out),
+            Lane::Translated(translation) => translation.encoder.error(error, &mut out),
             Lane::Native { inspector, .. } => inspector.encoder().error(error, &mut out),
         }
         self.ended = true;
@@ -224,9 +233,9 @@ impl Relay {
                 self.committed |= signal == Signal::Content;
                 if signal == Signal::End { self.end() } else { Ok(()) }
             }
-            Lane::Translated { decoder, events, .. } => {
-                decoder.decode(frame, events)?;
-                let done = decoder.done();
+            Lane::Translated(translation) => {
+                translation.decoder.decode(frame, &mut translation.events)?;
+                let done = translation.decoder.done();
                 self.drain_events()?;
                 if done { self.end() } else { Ok(()) }
             }
@@ -235,7 +244,8 @@ impl Relay {
 
     /// Writes what was decoded.
     fn drain_events(&mut self) -> Result<(), StreamFailure> {
-        let Lane::Translated { encoder, events, seen, .. } = &mut self.lane else { return Ok(()) };
+        let Lane::Translated(translation) = &mut self.lane else { return Ok(()) };
+        let Translation { encoder, events, seen, .. } = &mut **translation;
         let mut out = Vec::new();
         let mut failure = None;
         for event in events.drain(..) {
@@ -270,9 +280,9 @@ impl Relay {
             }
             self.committed = true;
         }
-        if let Lane::Translated { encoder, .. } = &mut self.lane {
+        if let Lane::Translated(translation) = &mut self.lane {
             let mut out = Vec::new();
-            encoder.end(&mut out);
+            translation.encoder.end(&mut out);
             self.out.put_slice(&out);
         }
         Ok(())

@@ -1,4 +1,5 @@
 //! The demo as a person meets it: what it prints, the commands it offers, and its end.
+#![expect(clippy::disallowed_methods, reason = "a person's patience is measured on the wall")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -81,7 +82,6 @@ fn shell(command: &str) -> String {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a person's patience is measured on the wall")]
 fn a_person_can_start_it_paste_its_commands_and_watch_traffic_move() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
     command.args([

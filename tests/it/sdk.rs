@@ -44,7 +44,12 @@ async fn world() -> (Gateway, Vec<Sim>) {
     let mut sims = Vec::new();
     for (name, protocol, behaviour) in members {
         let sim = Sim::start(name, protocol, behaviour.clone()).await;
-        let more = if name == "openai-responses" { "responses_api = true" } else { "" };
+        // Without this, a provider is taken for the one of its name that the catalogue knows.
+        let more = match name {
+            "openai-responses" => "responses_api = true",
+            "openai" => "responses_api = false",
+            _ => "",
+        };
         config = config.sim(&sim, more);
         sims.push(sim);
     }
@@ -72,22 +77,22 @@ async fn row(script: &str, checks: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chat_completions_meet_every_protocol() {
-    row("chat.py", 0).await;
+    row("chat.py", 121).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_meet_every_protocol() {
-    row("messages.py", 0).await;
+    row("messages.py", 126).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_meet_every_protocol() {
-    row("responses.py", 0).await;
+    row("responses.py", 117).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embeddings_completions_and_models_are_served() {
-    row("others.py", 0).await;
+    row("others.py", 7).await;
 }
 
 /// The simulators are worth something only as far as they are true to the SDKs of those whom
@@ -102,17 +107,17 @@ async fn direct(protocol: Protocol, script: &str, checks: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_simulated_openai_is_true_to_openais_sdk() {
-    direct(Protocol::OpenAi, "chat.py", 0).await;
-    direct(Protocol::OpenAi, "responses.py", 0).await;
-    direct(Protocol::OpenAi, "others.py", 0).await;
+    direct(Protocol::OpenAi, "chat.py", 26).await;
+    direct(Protocol::OpenAi, "responses.py", 25).await;
+    direct(Protocol::OpenAi, "others.py", 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_simulated_anthropic_is_true_to_anthropics_sdk() {
-    direct(Protocol::Anthropic, "messages.py", 0).await;
+    direct(Protocol::Anthropic, "messages.py", 27).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_simulated_gemini_is_true_to_googles_sdk() {
-    direct(Protocol::Gemini, "genai_direct.py", 0).await;
+    direct(Protocol::Gemini, "genai_direct.py", 10).await;
 }

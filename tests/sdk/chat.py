@@ -182,7 +182,7 @@ def as_history(message):
 @check()
 def tools(cell):
     names, text = loop(cell, "How is the weather?", whole_turn)
-    assert names == ["get_weather"] and "the tools say: get_weather is fine" in text, (names, text)
+    assert names == ["get_weather"] and "get_weather is fine" in text, (names, text)
 
 
 @check()
@@ -301,14 +301,14 @@ def reasoning(cell):
 @once
 def a_conversation_moves_between_providers():
     messages = user("How is the weather?")
-    for cell in reversed(CELLS):
+    for cell in [*reversed(CELLS), *CELLS]:
         answer = ask(cell, messages, tools=TOOLS, reasoning_effort="high")
         message = answer.choices[0].message
         messages.append(as_history(message))
         for call in message.tool_calls or []:
             messages.append({"role": "tool", "tool_call_id": call.id, "content": "sunny"})
         messages += user("And now?")
-    assert len(messages) == 1 + 3 * len(CELLS), messages
+    assert [message["role"] for message in messages].count("assistant") == 2 * len(CELLS), messages
 
 
 @check()
@@ -347,7 +347,7 @@ def whole_stream(alias):
 @check()
 def bad_request(cell):
     error = raises(openai.BadRequestError, lambda: ask(cell, [{"role": "nobody", "content": "Hello"}]))
-    assert error.type == "invalid_request_error" and "messages" in error.message, error
+    assert error.type == "invalid_request_error" and "messages[0].role" in f"{error.param} {error.message}", error
     error = raises(openai.BadRequestError, lambda: ask(cell, "Hello", max_tokens="many"))
     assert "max_tokens" in error.message, error
 

@@ -154,7 +154,7 @@ def streamed_turn(cell, messages, **more):
 @check()
 def tools(cell):
     names, text = loop(cell, "How is the weather?", whole_turn)
-    assert names == ["get_weather"] and "the tools say: get_weather is fine" in text, (names, text)
+    assert names == ["get_weather"] and "get_weather is fine" in text, (names, text)
 
 
 @check()

@@ -38,7 +38,8 @@ def completions(cell):
     answer = strict(client.completions.create(model=cell.alias, prompt="count to 5"), Completion)
     assert answer.choices[0].text == "1 2 3 4 5" and answer.usage.total_tokens > 0, answer
     stream = client.completions.create(model=cell.alias, prompt="count to 5", stream=True)
-    pieces = [strict(chunk, Completion) for chunk in stream]
+    # No strictness here: the API itself leaves `finish_reason` empty until the end.
+    pieces = list(stream)
     assert "".join(choice.text for chunk in pieces for choice in chunk.choices) == "1 2 3 4 5", pieces
     assert all(chunk.usage is None for chunk in pieces), "nobody asked for usage"
     stream = client.completions.create(

@@ -113,14 +113,19 @@ fn stop(answer: Option<&Answer>) -> (&'static str, Value) {
 /// The `usage` object; cached tokens are not part of `input_tokens`.
 fn usage(meta: &Meta<'_>, output: u64) -> Value {
     let tally = if meta.usage { meta.tally } else { Default::default() };
-    json!({
+    let mut usage = json!({
         "input_tokens": tally.prompt - tally.cached,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": tally.cached,
         "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
         "output_tokens": if meta.usage { output } else { 0 },
         "service_tier": "standard",
-    })
+    });
+    // Thoughts are counted only with the whole of the output.
+    if tally.reasoning > 0 && output == tally.output {
+        usage["output_tokens_details"] = json!({"thinking_tokens": tally.reasoning});
+    }
+    usage
 }
 
 fn envelope(ask: &Ask, meta: &Meta<'_>) -> Value {

@@ -3,6 +3,7 @@
 mod check;
 pub(super) mod error;
 pub(super) mod generate;
+mod names;
 pub(super) mod plain;
 
 use http::Method;
@@ -66,6 +67,7 @@ pub(super) fn route(method: &Method, path: &str) -> Option<(Endpoint, Option<Str
 /// Reads a request for content.
 pub(super) fn read(endpoint: Endpoint, route: &Route, body: Value, validate: bool) -> Result<Ask, Refusal> {
     let model = route.model.as_deref().unwrap_or_default();
+    let body = names::canonical(body);
     if validate {
         check::check(model, &body)?;
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Endpoint, check, generate, list, text};
+use super::{Endpoint, check, generate, list, names, text};
 use crate::simulate::protocol::{Meta, Route};
 use crate::simulate::refusal::{Reason, Refusal};
 use crate::simulate::words::{hash, mix};
@@ -19,6 +19,7 @@ pub(in crate::simulate) fn answer(
     meta: &Meta<'_>,
 ) -> Result<(&'static str, Bytes), Refusal> {
     let model = route.model.as_deref().unwrap_or_default();
+    let body = &names::canonical(body.clone());
     let value = match endpoint {
         Endpoint::CountTokens => {
             let inner = body.get("generateContentRequest").unwrap_or(body).clone();

@@ -1,152 +1,309 @@
-//! A chat answer or a chunk of one, as compatible servers write them.
+//! The shape of answers and of their pieces in a stream, read with tolerance: what
+//! compatible servers leave out, set to `null` or write in their own way.
 
-use std::borrow::Cow;
+use std::hash::Hasher;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::error::read_error;
 use super::usage::{GroqIn, UsageIn};
+use crate::domain::usage::TokenUsage;
 use crate::wire::chat::Finish;
-use crate::wire::error::ProviderError;
+use crate::wire::error::{Malformed, ProviderError};
+use crate::wire::peek::clip;
 
-/// A whole answer or one chunk: they differ only in `message` and `delta`.
-#[derive(Debug, Deserialize)]
-pub(super) struct AnswerIn<'a> {
-    #[serde(borrow, default)]
-    pub(super) id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    pub(super) model: Option<Cow<'a, str>>,
-    #[serde(default)]
+/// A whole answer, or one chunk of a stream.
+#[derive(Deserialize)]
+pub(super) struct AnswerIn {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
     pub(super) choices: Option<Vec<ChoiceIn>>,
-    #[serde(default)]
     pub(super) usage: Option<UsageIn>,
-    #[serde(default)]
     pub(super) x_groq: Option<GroqIn>,
-    #[serde(default)]
-    pub(super) error: Option<Value>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct ChoiceIn {
-    #[serde(default)]
     pub(super) index: Option<u64>,
-    #[serde(default, alias = "message")]
-    pub(super) delta: Option<MessageIn>,
-    /// Text completions.
-    #[serde(default)]
-    pub(super) text: Option<String>,
-    #[serde(default)]
+    delta: Option<MessageIn>,
+    message: Option<MessageIn>,
     pub(super) finish_reason: Option<String>,
+    /// vLLM: the stop sequence that came, or the id of a token.
+    pub(super) stop_reason: Option<Value>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+impl ChoiceIn {
+    /// The piece or the whole; some servers send a whole message in a stream.
+    pub(super) fn take_message(&mut self) -> Option<MessageIn> {
+        self.delta.take().or_else(|| self.message.take())
+    }
+}
+
+#[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct MessageIn {
-    pub(super) content: Option<Value>,
-    pub(super) refusal: Option<String>,
-    pub(super) reasoning_content: Option<String>,
-    /// The word of vLLM and OpenRouter.
-    pub(super) reasoning: Option<Value>,
-    pub(super) tool_calls: Option<Vec<ToolCallIn>>,
+    content: Option<ContentIn>,
+    refusal: Option<String>,
+    /// DeepSeek's and vLLM's name.
+    reasoning_content: Option<String>,
+    /// OpenRouter's, Groq's and later vLLM's name. Some servers send both.
+    reasoning: Option<Value>,
+    pub(super) tool_calls: Option<Vec<CallIn>>,
+    /// The old form of a tool call.
     pub(super) function_call: Option<FunctionIn>,
-    pub(super) audio: Option<Value>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct ToolCallIn {
-    pub(super) index: Option<u32>,
-    pub(super) id: Option<String>,
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ContentIn {
+    Text(String),
+    Parts(Vec<PartIn>),
+}
+
+/// A part of content in Mistral's form. Parts of other types have no text.
+#[derive(Deserialize)]
+struct PartIn {
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    thinking: Option<ContentIn>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct CallIn {
+    pub(super) index: Option<u64>,
+    id: Option<String>,
     pub(super) function: Option<FunctionIn>,
     pub(super) extra_content: Option<Value>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+impl CallIn {
+    /// The id; `None` also where it is empty or, as Mistral had it, the word "null".
+    pub(super) fn take_id(&mut self) -> Option<String> {
+        self.id.take().filter(|id| !id.is_empty() && id != "null")
+    }
+}
+
+#[derive(Deserialize, Default)]
 pub(super) struct FunctionIn {
     pub(super) name: Option<String>,
-    /// Text, but some servers send an object.
-    pub(super) arguments: Option<Value>,
+    arguments: Option<Value>,
 }
 
 impl FunctionIn {
-    /// JSON text of the arguments.
-    pub(super) fn arguments(&self) -> String {
-        match &self.arguments {
+    /// JSON text, also where a server sends the object itself.
+    pub(super) fn arguments(&mut self) -> String {
+        match self.arguments.take() {
             None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => text.clone(),
+            Some(Value::String(text)) => text,
             Some(other) => other.to_string(),
         }
     }
 }
 
-impl ToolCallIn {
-    /// Gemini's opaque state, where its OpenAI-compatible form puts it.
-    pub(super) fn signature(&self) -> Option<String> {
-        Some(self.extra_content.as_ref()?.pointer("/google/thought_signature")?.as_str()?.to_owned())
-    }
+/// Reasoning, text and refusal of a message; each empty where there is none.
+#[derive(Default)]
+pub(super) struct Words {
+    pub(super) reasoning: String,
+    pub(super) text: String,
+    pub(super) refusal: String,
 }
 
 impl MessageIn {
-    /// Reasoning, then text: content may be a list of parts, of which some think.
-    pub(super) fn texts(&self) -> (String, String) {
-        let mut reasoning = self.reasoning_content.clone().unwrap_or_default();
-        if reasoning.is_empty()
-            && let Some(Value::String(text)) = &self.reasoning
-        {
-            reasoning.push_str(text);
-        }
-        let mut text = String::new();
-        match &self.content {
-            Some(Value::String(whole)) => text.push_str(whole),
-            Some(Value::Array(parts)) => {
+    pub(super) fn take_words(&mut self) -> Words {
+        let reasoning = self.reasoning_content.take().filter(|text| !text.is_empty());
+        let mut words = Words {
+            reasoning: reasoning.or_else(|| Some(self.reasoning.as_ref()?.as_str()?.to_owned())).unwrap_or_default(),
+            text: String::new(),
+            refusal: self.refusal.take().unwrap_or_default(),
+        };
+        match self.content.take() {
+            None => {}
+            Some(ContentIn::Text(text)) => words.text = text,
+            Some(ContentIn::Parts(parts)) => {
                 for part in parts {
-                    match part.get("type").and_then(Value::as_str) {
-                        Some("thinking") => reasoning.push_str(&inner_text(part.get("thinking"))),
-                        _ => text.push_str(&inner_text(part.get("text"))),
-                    }
+                    words.text.push_str(&part.text.unwrap_or_default());
+                    part.thinking.into_iter().for_each(|thinking| thinking.append_to(&mut words.reasoning));
                 }
             }
-            _ => {}
         }
-        (reasoning, text)
-    }
-
-    /// Whether there is anything in it that a caller waits for.
-    pub(super) fn has_content(&self) -> bool {
-        let (reasoning, text) = self.texts();
-        !reasoning.is_empty()
-            || !text.is_empty()
-            || self.refusal.as_ref().is_some_and(|refusal| !refusal.is_empty())
-            || self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
-            || self.function_call.is_some()
-            || self.audio.as_ref().is_some_and(|audio| !audio.is_null())
+        words
     }
 }
 
-/// Text, or the text of a list of text parts.
-fn inner_text(value: Option<&Value>) -> String {
-    match value {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(parts)) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
-        _ => String::new(),
+impl ContentIn {
+    fn append_to(self, out: &mut String) {
+        match self {
+            Self::Text(text) => out.push_str(&text),
+            Self::Parts(parts) => {
+                parts.iter().filter_map(|part| part.text.as_deref()).for_each(|text| out.push_str(text))
+            }
+        }
     }
 }
 
-/// What a `finish_reason` means; `None` where it is missing or empty. `calls`: the answer
-/// has tool calls, which some servers finish with `stop`.
-pub(super) fn finish(reason: Option<&str>, calls: bool) -> Option<Finish> {
-    let reason = reason.filter(|reason| !reason.is_empty())?;
-    Some(match reason {
-        "length" | "max_tokens" | "model_length" => Finish::Length,
-        "content_filter" => Finish::ContentFilter,
-        "tool_calls" | "function_call" => Finish::ToolCalls,
-        _ if calls => Finish::ToolCalls,
+impl AnswerIn {
+    /// Usage wherever it is; `None` where nothing was counted.
+    pub(super) fn usage(&self) -> Option<TokenUsage> {
+        let groq = self.x_groq.as_ref().and_then(|groq| groq.usage);
+        self.usage.or(groq).map(UsageIn::read).filter(|usage| !usage.is_empty())
+    }
+}
+
+/// What a body with status 200, or the data of one event, turns out to be.
+pub(super) enum Read {
+    Answer(Box<AnswerIn>),
+    Error(ProviderError),
+}
+
+/// Reads JSON of either kind.
+///
+/// # Errors
+/// If it is neither an answer nor an error.
+pub(super) fn read(data: &[u8]) -> Result<Read, Malformed> {
+    if let Some(error) = read_embedded_error(data) {
+        return Ok(Read::Error(error));
+    }
+    let answer = serde_json::from_slice(data);
+    answer.map(|answer| Read::Answer(Box::new(answer))).map_err(|error| not_an_answer(data, &error))
+}
+
+/// An error object where an answer was due: `{"error": …}`, or vLLM's older
+/// `{"object": "error", …}`.
+pub(super) fn read_embedded_error(data: &[u8]) -> Option<ProviderError> {
+    memchr::memmem::find(data, b"\"error\"")?;
+    let value: Value = serde_json::from_slice(data).ok()?;
+    let has_error = value.get("error").is_some_and(|error| !error.is_null());
+    let is_error = value.get("object").and_then(Value::as_str) == Some("error");
+    (has_error || is_error).then(|| read_error(None, &value))
+}
+
+/// Says what is wrong without the words of a model or a page.
+pub(super) fn not_an_answer(data: &[u8], error: &serde_json::Error) -> Malformed {
+    let what = match data.trim_ascii_start().first() {
+        None => "an empty answer".to_owned(),
+        Some(b'{') => format!("not a chat completion: {}", clip(&error.to_string(), 200)),
+        Some(b'<') => "a page instead of JSON".to_owned(),
+        Some(_) => "not JSON".to_owned(),
+    };
+    Malformed(what)
+}
+
+/// An error that came with status 200, as an answer's fault.
+pub(super) fn error_in_answer(error: &ProviderError) -> Malformed {
+    // Not its message, which may name our account.
+    Malformed(match &error.code {
+        Some(code) => format!("status 200 with an error: {code}"),
+        None => "status 200 with an error".to_owned(),
+    })
+}
+
+/// Why generation ended, as far as the reason alone tells; `None` where it is missing or
+/// empty, which some servers write while the answer is still coming.
+pub(super) fn read_finish(reason: Option<&str>) -> Option<Finish> {
+    Some(match reason? {
+        "" | "null" => return None,
+        "length" | "max_tokens" | "model_length" | "MAX_TOKENS" => Finish::Length,
+        "tool_calls" | "function_call" | "tool_use" | "tool_call" => Finish::ToolCalls,
+        "content_filter" | "safety" | "SAFETY" | "sensitive" | "RECITATION" => Finish::ContentFilter,
+        // `stop`, `eos`, `end_turn` and whatever else a server calls it.
         _ => Finish::Stop,
     })
 }
 
-/// The error object of an answer or a chunk, if it has one.
-pub(super) fn reported(error: Option<&Value>) -> Option<ProviderError> {
-    error.filter(|error| !error.is_null()).map(super::error::read_error)
+/// Corrects the reason by what the answer holds: some servers say `stop` with tool calls
+/// present, and OpenAI's own says it with a refusal.
+pub(super) fn settle_finish(finish: Finish, has_calls: bool, refused: bool, stop_sequence: Option<String>) -> Finish {
+    match finish {
+        Finish::Stop | Finish::ToolCalls if has_calls => Finish::ToolCalls,
+        Finish::Stop | Finish::ToolCalls if refused => Finish::Refusal,
+        Finish::Stop if stop_sequence.is_some() => Finish::StopSequence(stop_sequence),
+        Finish::ToolCalls => Finish::Stop,
+        other => other,
+    }
+}
+
+/// Makes ids for tool calls that came without: alike within the answer but for their
+/// index, and unlike those of other answers.
+pub(super) fn made_up_call_id(answer_id: &str, fallback: u64, index: usize) -> String {
+    let own: String = answer_id.chars().filter(char::is_ascii_alphanumeric).collect();
+    // The end is the part that differs; ids all begin with the same prefix.
+    match own.len() {
+        0 => format!("call_{fallback:x}_{index}"),
+        length => format!("call_{}_{index}", &own[length.saturating_sub(24)..]),
+    }
+}
+
+/// A number that differs from answer to answer, made of its bytes.
+pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn reasons_in_every_spelling() {
+        for (reason, expected) in [
+            (None, None),
+            (Some(""), None),
+            (Some("stop"), Some(Finish::Stop)),
+            (Some("eos"), Some(Finish::Stop)),
+            (Some("length"), Some(Finish::Length)),
+            (Some("function_call"), Some(Finish::ToolCalls)),
+            (Some("content_filter"), Some(Finish::ContentFilter)),
+        ] {
+            assert_eq!(read_finish(reason), expected, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn the_reason_follows_what_the_answer_holds() {
+        assert_eq!(settle_finish(Finish::Stop, true, false, None), Finish::ToolCalls);
+        assert_eq!(settle_finish(Finish::ToolCalls, false, false, None), Finish::Stop);
+        assert_eq!(settle_finish(Finish::Stop, false, true, None), Finish::Refusal);
+        assert_eq!(settle_finish(Finish::Length, true, false, None), Finish::Length);
+        let stop = Finish::StopSequence(Some("END".into()));
+        assert_eq!(settle_finish(Finish::Stop, false, false, Some("END".into())), stop);
+    }
+
+    #[test]
+    fn words_in_every_place() {
+        let words = |message: Value| {
+            let words = serde_json::from_value::<MessageIn>(message).unwrap().take_words();
+            (words.reasoning, words.text, words.refusal)
+        };
+        let of = |reasoning: &str, text: &str, refusal: &str| (reasoning.into(), text.into(), refusal.into());
+        assert_eq!(words(json!({"content": null, "refusal": null, "reasoning": null})), of("", "", ""));
+        assert_eq!(words(json!({"content": "a", "reasoning_content": "b", "reasoning": "b"})), of("b", "a", ""));
+        assert_eq!(words(json!({"reasoning": "b", "reasoning_content": ""})), of("b", "", ""));
+        assert_eq!(words(json!({"reasoning": {"odd": 1}, "refusal": "no"})), of("", "", "no"));
+        let parts = json!([
+            {"type": "thinking", "thinking": [{"type": "text", "text": "b"}]},
+            {"type": "text", "text": "a"},
+            {"type": "reference", "reference_ids": [1]},
+        ]);
+        assert_eq!(words(json!({"content": parts})), of("b", "a", ""));
+    }
+
+    #[test]
+    fn made_up_ids_differ_between_answers_and_calls() {
+        assert_eq!(made_up_call_id("chatcmpl-abc", 0, 1), "call_chatcmplabc_1");
+        assert_ne!(made_up_call_id("", fingerprint(b"a"), 0), made_up_call_id("", fingerprint(b"b"), 0));
+    }
+
+    #[test]
+    fn errors_are_told_from_answers() {
+        let is_error = |body: &str| matches!(read(body.as_bytes()), Ok(Read::Error(_)));
+        assert!(is_error(r#"{"error":{"message":"x"}}"#));
+        assert!(is_error(r#"{"object":"error","message":"x"}"#));
+        assert!(!is_error(r#"{"error":null,"choices":[]}"#));
+        assert!(!is_error(r#"{"choices":[{"delta":{"content":"error"}}]}"#));
+        assert!(read(b"<html>").is_err() && read(b"").is_err() && read(b"[1]").is_err());
+    }
 }

@@ -1,47 +1,133 @@
-//! Chat answers that pass through: when they commit, when they end, what they used.
+//! What must be known of Chat Completions answers that pass through. Text completions
+//! have the same shape but for the place of the text, so they are read here as well.
 
 use memchr::memmem;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::answer::{AnswerIn, finish, reported};
-use super::usage::raise;
+use super::answer::{error_in_answer, not_an_answer, read_embedded_error, read_finish, settle_finish};
+use super::error::decode_error;
+use super::fields::given;
+use super::usage::{GroqIn, UsageIn, raise};
+use crate::domain::usage::TokenUsage;
 use crate::wire::chat::Finish;
-use crate::wire::error::Malformed;
+use crate::wire::error::{ErrorHint, Malformed, ProviderError};
 use crate::wire::native::{Seen, Signal};
+use crate::wire::peek::estimate_tokens;
 use crate::wire::sse;
 
-/// Watches a passing stream of chat chunks.
+#[derive(Deserialize)]
+struct Glance<'a> {
+    #[serde(default, borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(default)]
+    usage: Option<UsageIn>,
+    #[serde(default)]
+    x_groq: Option<GroqIn>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default, borrow)]
+    delta: Option<Message<'a>>,
+    #[serde(default, borrow)]
+    message: Option<Message<'a>>,
+    /// Of a text completion.
+    #[serde(default, borrow)]
+    text: Option<&'a RawValue>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+/// Everything that is content when there is something in it.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(default, borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    reasoning_details: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    tool_calls: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    function_call: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    audio: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    images: Option<&'a RawValue>,
+}
+
+impl<'a> Choice<'a> {
+    fn message(&self) -> Option<&Message<'a>> {
+        self.delta.as_ref().or(self.message.as_ref())
+    }
+
+    /// Bytes of JSON that are content; 0 if there is none.
+    fn content_bytes(&self) -> usize {
+        let message = self.message().map(|m| {
+            [
+                m.content,
+                m.refusal,
+                m.reasoning_content,
+                m.reasoning,
+                m.reasoning_details,
+                m.tool_calls,
+                m.function_call,
+                m.audio,
+                m.images,
+            ]
+        });
+        let fields = message.into_iter().flatten().chain([self.text]);
+        fields.filter(|raw| given(*raw)).flatten().map(|raw| raw.get().len()).sum()
+    }
+
+    fn has_calls(&self) -> bool {
+        self.message().is_some_and(|message| given(message.tool_calls) || given(message.function_call))
+    }
+
+    fn refused(&self) -> bool {
+        self.message().is_some_and(|message| given(message.refusal))
+    }
+}
+
+impl<'a> Glance<'a> {
+    fn choices(&self) -> &[Choice<'a>] {
+        self.choices.as_deref().unwrap_or_default()
+    }
+
+    fn usage(&self) -> Option<TokenUsage> {
+        let groq = self.x_groq.as_ref().and_then(|groq| groq.usage);
+        self.usage.or(groq).map(UsageIn::read).filter(|usage| !usage.is_empty())
+    }
+}
+
+/// Watches a stream that passes through.
 #[derive(Debug, Default)]
 pub struct Inspector {
     seen: Seen,
-    content: bool,
-    calls: bool,
+    has_calls: bool,
+    refused: bool,
     done: bool,
 }
 
 impl Inspector {
-    /// At the beginning of a stream.
+    /// An inspector for one stream.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the answer has told so far.
-    pub fn seen(&self) -> &Seen {
-        &self.seen
-    }
-
-    /// Whether the stream may end here.
-    pub fn ended(&self) -> bool {
-        self.done || self.seen.finish.is_some()
-    }
-
-    /// Looks at one frame.
+    /// Says what one frame means.
     ///
     /// # Errors
-    /// If it is not of the dialect.
+    /// If the frame is not of the dialect. After the first content most frames are not
+    /// looked into.
     pub fn inspect(&mut self, frame: &[u8]) -> Result<Signal, Malformed> {
-        // Content that follows content is by far the most there is, and is told by what it
-        // does not have.
-        if self.content && !has_news(frame) {
+        if self.seen.pieces > 0 && is_plain_piece(frame) {
             self.seen.pieces += 1;
             return Ok(Signal::Content);
         }
@@ -54,72 +140,232 @@ impl Inspector {
             self.done = true;
             return Ok(Signal::End);
         }
-        let chunk: AnswerIn<'_> =
-            serde_json::from_slice(data).map_err(|error| Malformed(format!("not a chunk of a chat: {error}")))?;
-        if let Some(error) = reported(chunk.error.as_ref()) {
+        if let Some(error) = read_embedded_error(data) {
             return Ok(Signal::Error(error));
         }
-        let usage = chunk.usage.or_else(|| chunk.x_groq.and_then(|groq| groq.usage));
-        if let Some(usage) = usage {
-            raise(&mut self.seen.usage, &usage.read());
+        if event.name == "error" {
+            return Ok(Signal::Error(decode_error(200, data)));
         }
-        let choices = chunk.choices.unwrap_or_default();
-        if choices.is_empty() && usage.is_some() {
-            return Ok(Signal::UsageOnly);
+        let glance: Glance<'_> = serde_json::from_slice(data).map_err(|error| not_an_answer(data, &error))?;
+        Ok(self.chunk(&glance))
+    }
+
+    /// What the stream has told of itself.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Whether the stream may end here without being broken.
+    pub fn ended(&self) -> bool {
+        self.done || self.seen.finish.is_some()
+    }
+
+    fn chunk(&mut self, glance: &Glance<'_>) -> Signal {
+        let usage = glance.usage();
+        if let Some(usage) = &usage {
+            raise(&mut self.seen.usage, usage);
         }
         let mut content = false;
-        for choice in &choices {
-            if let Some(delta) = &choice.delta {
-                content |= delta.has_content();
-                self.calls |= delta.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
+        for choice in glance.choices() {
+            if choice.finish_reason.as_deref() == Some("error") {
+                let message = "generation ended with an error".to_owned();
+                return Signal::Error(ProviderError { message, code: None, hint: Some(ErrorHint::ServerError) });
             }
-            content |= choice.text.as_ref().is_some_and(|text| !text.is_empty());
-            if let Some(finish) = finish(choice.finish_reason.as_deref(), self.calls) {
-                self.seen.finish = Some(finish);
+            content |= choice.content_bytes() > 0;
+            self.has_calls |= choice.has_calls();
+            self.refused |= choice.refused();
+            if let Some(finish) = read_finish(choice.finish_reason.as_deref()) {
+                self.seen.finish = Some(settle_finish(finish, self.has_calls, self.refused, None));
             }
         }
-        self.content |= content;
-        self.seen.pieces += u64::from(content);
-        Ok(if content { Signal::Content } else { Signal::Noise })
+        if content {
+            self.seen.pieces += 1;
+            Signal::Content
+        } else if glance.choices().is_empty() && usage.is_some() {
+            Signal::UsageOnly
+        } else {
+            Signal::Noise
+        }
     }
 }
 
-/// Whether a frame may hold more than a piece of content: an end, a reason, usage, an
-/// error, or nothing at all.
-fn has_news(frame: &[u8]) -> bool {
-    let without_null = |word: &str| {
-        memmem::find_iter(frame, word).any(|at| !frame[at + word.len()..].trim_ascii_start().starts_with(b"null"))
-    };
-    !frame.starts_with(b"data: {")
-        || without_null("\"usage\":")
-        || without_null("\"finish_reason\":")
-        || memmem::find(frame, b"\"error\"").is_some()
-        || memmem::find(frame, b"\"x_groq\"").is_some()
-        || memmem::find(frame, b"\"tool_calls\"").is_some()
+/// Whether a frame after the first content can be taken for one more piece of it: nothing
+/// but one line of data in which no end, error, reason or usage is told.
+///
+/// Quotes in a model's own text are escaped, so none of these words can be met there.
+fn is_plain_piece(frame: &[u8]) -> bool {
+    frame.starts_with(b"data:")
+        && memmem::find(frame, b"\"choices\"").is_some()
+        && memmem::find(frame, b"\"error\"").is_none()
+        && !tells(frame, b"\"finish_reason\"")
+        && !tells(frame, b"\"usage\"")
 }
 
-/// Looks at a whole answer.
+/// Whether a field is there with a value other than `null`.
+fn tells(frame: &[u8], field: &[u8]) -> bool {
+    memmem::find_iter(frame, field).any(|at| {
+        let rest = frame[at + field.len()..].trim_ascii_start();
+        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.is_some_and(|value| !value.starts_with(b"null"))
+    })
+}
+
+/// Looks through a whole answer that passes through.
 ///
 /// # Errors
-/// If it is an error, empty, or not of the dialect.
+/// If it is empty, holds an error or is not of the dialect.
 pub fn inspect_answer(body: &[u8]) -> Result<Seen, Malformed> {
-    let answer: AnswerIn<'_> =
-        serde_json::from_slice(body).map_err(|error| Malformed(format!("not a chat completion: {error}")))?;
-    if let Some(error) = reported(answer.error.as_ref()) {
-        return Err(Malformed(format!("an error with status 200: {}", error.message)));
+    if let Some(error) = read_embedded_error(body) {
+        return Err(error_in_answer(&error));
     }
-    let mut seen = Seen { usage: answer.usage.map(|usage| usage.read()).unwrap_or_default(), ..Seen::default() };
-    let choices = answer.choices.filter(|choices| !choices.is_empty());
-    for choice in choices.ok_or_else(|| Malformed("an answer without choices".into()))? {
-        let message = choice.delta.unwrap_or_default();
-        let calls = message.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty());
-        let text = choice.text.is_some_and(|text| !text.is_empty());
-        seen.pieces += u64::from(message.has_content() || text);
-        seen.finish = finish(choice.finish_reason.as_deref(), calls).or(seen.finish);
+    let glance: Glance<'_> = serde_json::from_slice(body).map_err(|error| not_an_answer(body, &error))?;
+    let first = glance.choices().first().ok_or_else(|| Malformed("an answer without choices".to_owned()))?;
+    if first.finish_reason.as_deref() == Some("error") {
+        return Err(Malformed("generation ended with an error".to_owned()));
     }
-    let cut = matches!(seen.finish, Some(Finish::Length | Finish::ContentFilter));
-    if seen.pieces == 0 && !cut && (seen.finish.is_none() || seen.usage.output == 0) {
-        return Err(Malformed("the answer is empty".into()));
+    let usage = glance.usage().unwrap_or_default();
+    let finish = read_finish(first.finish_reason.as_deref());
+    let content: usize = glance.choices().iter().map(Choice::content_bytes).sum();
+    let cut = matches!(finish, Some(Finish::Length | Finish::ContentFilter));
+    if content == 0 && !cut && (finish.is_none() || usage.output == 0) {
+        return Err(Malformed("empty answer".to_owned()));
     }
-    Ok(seen)
+    let finish = finish.map(|finish| settle_finish(finish, first.has_calls(), first.refused(), None));
+    Ok(Seen { usage, finish, pieces: estimate_tokens(content) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn frame(chunk: &Value) -> Vec<u8> {
+        format!("data: {chunk}\n\n").into_bytes()
+    }
+
+    fn delta(delta: Value) -> Vec<u8> {
+        frame(&json!({"id": "x", "choices": [{"index": 0, "delta": delta, "finish_reason": null}], "usage": null}))
+    }
+
+    #[test]
+    fn role_only_chunks_do_not_commit() {
+        for noise in [
+            delta(json!({"role": "assistant", "content": ""})),
+            delta(json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": []})),
+            delta(json!({})),
+            delta(Value::Null),
+            frame(&json!({"choices": [], "prompt_filter_results": [{}]})),
+            frame(&json!({"choices": [{"text": "", "index": 0}]})),
+            b": ping\n\n".to_vec(),
+            b"event: ping\n\n".to_vec(),
+        ] {
+            let text = String::from_utf8_lossy(&noise).into_owned();
+            assert_eq!(Inspector::new().inspect(&noise), Ok(Signal::Noise), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_content_commits() {
+        for content in [
+            delta(json!({"content": "x"})),
+            delta(json!({"content": [{"type": "thinking", "thinking": []}]})),
+            delta(json!({"refusal": "no"})),
+            delta(json!({"reasoning_content": "x"})),
+            delta(json!({"reasoning": "x"})),
+            delta(json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}]})),
+            delta(json!({"function_call": {"name": "f"}})),
+            delta(json!({"audio": {"id": "a"}})),
+            frame(&json!({"choices": [{"text": "x", "index": 0}]})),
+        ] {
+            let mut inspector = Inspector::new();
+            let text = String::from_utf8_lossy(&content).into_owned();
+            assert_eq!(inspector.inspect(&content), Ok(Signal::Content), "{text}");
+            assert_eq!(inspector.seen().pieces, 1);
+            assert!(!inspector.ended());
+        }
+    }
+
+    #[test]
+    fn after_content_the_end_and_the_usage_are_still_seen() {
+        let mut inspector = Inspector::new();
+        inspector.inspect(&delta(json!({"content": "a"}))).unwrap();
+        let tricky = "\"usage\": {\"finish_reason\":\"stop\"} \"error\" [DONE]";
+        assert_eq!(inspector.inspect(&delta(json!({"content": tricky}))), Ok(Signal::Content));
+        assert!(!inspector.ended() && inspector.seen().usage.is_empty());
+
+        let finish = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]});
+        assert_eq!(inspector.inspect(&frame(&finish)), Ok(Signal::Noise));
+        assert!(inspector.ended());
+        let usage = json!({"choices": [], "usage": {"prompt_tokens": 4, "completion_tokens": 2}});
+        assert_eq!(inspector.inspect(&frame(&usage)), Ok(Signal::UsageOnly));
+        assert_eq!(inspector.inspect(b"data: [DONE]\n\n"), Ok(Signal::End));
+        let usage = TokenUsage { input: 4, output: 2, ..TokenUsage::default() };
+        assert_eq!(*inspector.seen(), Seen { usage, finish: Some(Finish::Length), pieces: 2 });
+    }
+
+    #[test]
+    fn content_and_finish_and_usage_in_one_chunk() {
+        let mut inspector = Inspector::new();
+        let all = json!({
+            "choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+        });
+        assert_eq!(inspector.inspect(&frame(&all)), Ok(Signal::Content));
+        assert!(inspector.ended());
+        assert_eq!(inspector.seen().usage.output, 1);
+    }
+
+    #[test]
+    fn errors_are_seen_before_and_after_content() {
+        let errors = [
+            "data: {\"error\":{\"message\":\"m\"}}\n\n",
+            "data: {\"error\":{\"message\":\"m\"},\"choices\":[{\"finish_reason\":\"error\"}]}\n\n",
+            "event: error\ndata: {\"message\":\"m\"}\n\n",
+            "data: {\"object\":\"error\",\"message\":\"m\"}\n\n",
+        ];
+        for error in errors {
+            for content_first in [false, true] {
+                let mut inspector = Inspector::new();
+                if content_first {
+                    inspector.inspect(&delta(json!({"content": "a"}))).unwrap();
+                }
+                let signal = inspector.inspect(error.as_bytes()).unwrap();
+                assert!(matches!(&signal, Signal::Error(e) if e.message == "m"), "{error}: {signal:?}");
+            }
+        }
+        assert!(Inspector::new().inspect(b"data: <html>\n\n").is_err());
+    }
+
+    #[test]
+    fn whole_answers_are_judged() {
+        let answer = |message: Value, reason: &str, usage: Value| {
+            let choices = json!([{"index": 0, "message": message, "finish_reason": reason}]);
+            inspect_answer(json!({"choices": choices, "usage": usage}).to_string().as_bytes())
+        };
+        let usage = json!({"prompt_tokens": 5, "completion_tokens": 3});
+        let seen = answer(json!({"content": "hi there"}), "stop", usage.clone()).unwrap();
+        assert_eq!((seen.finish, seen.usage.output, seen.pieces > 0), (Some(Finish::Stop), 3, true));
+        let calls = json!({"content": null, "tool_calls": [{"id": "a", "function": {"name": "f"}}]});
+        assert_eq!(answer(calls, "stop", Value::Null).unwrap().finish, Some(Finish::ToolCalls));
+        assert!(answer(json!({"content": ""}), "stop", Value::Null).is_err());
+        assert!(answer(json!({"content": ""}), "stop", usage).is_ok());
+        assert!(answer(json!({"content": ""}), "length", Value::Null).is_ok());
+        for body in ["", "{}", "[]", "null", "<html>", r#"{"choices":[]}"#, r#"{"error":{"message":"x"}}"#] {
+            assert!(inspect_answer(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(inspect_answer(br#"{"choices":[{"text":"x","finish_reason":"stop"}]}"#).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_inspected_without_panic(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..4)) {
+            let mut inspector = Inspector::new();
+            let _ = inspector.inspect(&delta(json!({"content": "a"})));
+            for frame in &frames {
+                let _ = inspector.inspect(frame);
+                let _ = inspect_answer(frame);
+            }
+        }
+    }
 }

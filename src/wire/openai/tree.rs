@@ -63,6 +63,10 @@ impl<'p> Object<'p> {
         self.map.swap_remove(name).filter(|value| !value.is_null())
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.map.get(name).is_some_and(|value| !value.is_null())
+    }
+
     pub(super) fn string(&mut self, name: &str) -> Result<Option<String>, BadRequest> {
         match self.take(name) {
             None => Ok(None),

@@ -169,7 +169,7 @@ async fn a_gateway_starts_reloads_and_ends_in_order() {
     let live = http().get(gateway.admin_url("/health/live")).send().await.unwrap();
     assert_eq!(live.status(), 200);
 
-    let changed = config.toml("[[keys]]\nname = \"other\"\nkey_env = \"IT_KEY_TEAM\"");
+    let changed = config.toml(&format!("[[keys]]\nname = \"other\"\nhash = \"sha256:{:064}\"", 1));
     std::fs::write(gateway.config_file(), changed.text()).unwrap();
     gateway.signal(Signal::Hangup);
     eventually("the reload is logged", async || gateway.log().contains("read again")).await;

@@ -1,16 +1,15 @@
-//! A chat request as an OpenAI-compatible provider gets it.
+//! A request of any dialect as OpenAI-compatible servers get it: all but the conversation,
+//! which is in [`turns`](super::turns).
 
-use serde_json::{Map, Value, json};
-
+use super::outgoing::{BodyOut, ChoiceOut, FormatOut, FunctionOut, NameOut, SchemaOut, StreamOptionsOut, ToolOut};
+use super::turns::encode_turns;
 use crate::domain::feature::{Feature, FeatureSet};
 use crate::domain::provider::OutputLimitField;
-use crate::wire::chat::{
-    ChatRequest, Effort, Format, Media, Message, Part, Reasoning, Role, SealOrigin, ToolCall, ToolChoice, ToolResult,
-};
+use crate::wire::chat::{ChatRequest, Effort, Format, Reasoning, Role, ToolChoice};
 use crate::wire::error::Unsupported;
 use crate::wire::meta::EncodeFor;
 
-/// What a translated request may use and still be said here.
+/// What Chat Completions can say of a translated request.
 pub const EXPRESSIBLE: FeatureSet = FeatureSet::of(&[
     Feature::Tools,
     Feature::Images,
@@ -21,212 +20,210 @@ pub const EXPRESSIBLE: FeatureSet = FeatureSet::of(&[
     Feature::Stops,
 ]);
 
-/// Writes the body.
+/// How many stop sequences the API takes.
+const MAX_STOPS: usize = 4;
+
+/// Writes the JSON body for a provider.
 ///
 /// # Errors
-/// If the request uses what this protocol lacks.
+/// If the request has more than four stop sequences, a last assistant message to go on
+/// with, a document by URL, or media from the assistant — unless these may be dropped.
 pub fn encode_request(request: &ChatRequest, to: &EncodeFor<'_>) -> Result<Vec<u8>, Unsupported> {
-    let mut body = Map::new();
-    body.insert("model".into(), to.model.into());
-    body.insert("messages".into(), messages(request, to)?.into());
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            body.insert(name.into(), value);
-        }
+    let ends_with_assistant = request.messages.last().is_some_and(|message| message.role == Role::Assistant);
+    if ends_with_assistant && !to.drop_unsupported {
+        let detail = "the last message is the assistant's, to be continued".to_owned();
+        return Err(Unsupported { feature: Feature::Prefill, detail });
+    }
+    if request.stop.len() > MAX_STOPS && !to.drop_unsupported {
+        let detail = format!("{} stop sequences", request.stop.len());
+        return Err(Unsupported { feature: Feature::ManyStops, detail });
+    }
+    let with_tools = !request.tools.is_empty();
+    let (max_tokens, max_completion_tokens) = match to.quirks.output_limit {
+        OutputLimitField::MaxTokens => (request.max_output_tokens, None),
+        OutputLimitField::MaxCompletionTokens => (None, request.max_output_tokens),
     };
-    if !request.tools.is_empty() {
-        put("tools", Some(request.tools.iter().map(tool).collect()));
-        put("tool_choice", tool_choice(&request.tool_choice));
-        put("parallel_tool_calls", request.parallel_tool_calls.map(Value::from));
-    }
-    put("response_format", format(&request.format));
-    let mut stop = request.stop.clone();
-    if stop.len() > 4 {
-        if !to.drop_unsupported {
-            return Err(unsupported(Feature::ManyStops, "`stop` takes at most four sequences"));
-        }
-        stop.truncate(4);
-    }
-    put("stop", (!stop.is_empty()).then(|| stop.into()));
-    let limit = match to.quirks.output_limit {
-        OutputLimitField::MaxTokens => "max_tokens",
-        OutputLimitField::MaxCompletionTokens => "max_completion_tokens",
+    let body = BodyOut {
+        model: to.model,
+        messages: encode_turns(request, to)?,
+        tools: request
+            .tools
+            .iter()
+            .map(|tool| ToolOut {
+                r#type: "function",
+                function: FunctionOut {
+                    name: &tool.name,
+                    description: tool.description.as_deref(),
+                    parameters: &tool.parameters,
+                    strict: tool.strict,
+                },
+            })
+            .collect(),
+        // The API refuses both where there are no tools.
+        tool_choice: encode_choice(&request.tool_choice).filter(|_| with_tools),
+        parallel_tool_calls: request.parallel_tool_calls.filter(|_| with_tools),
+        response_format: encode_format(&request.format),
+        stop: &request.stop[..request.stop.len().min(MAX_STOPS)],
+        max_tokens,
+        max_completion_tokens,
+        temperature: request.sampling.temperature.map(|t| t.clamp(0.0, 2.0)),
+        top_p: request.sampling.top_p,
+        frequency_penalty: request.sampling.frequency_penalty.map(|p| p.clamp(-2.0, 2.0)),
+        presence_penalty: request.sampling.presence_penalty.map(|p| p.clamp(-2.0, 2.0)),
+        seed: request.sampling.seed,
+        reasoning_effort: request.reasoning.and_then(encode_effort),
+        user: request.user.as_deref(),
+        stream: request.stream,
+        stream_options: (request.stream && to.quirks.stream_usage).then_some(StreamOptionsOut { include_usage: true }),
     };
-    put(limit, request.max_output_tokens.map(Value::from));
-    let sampling = request.sampling;
-    put("temperature", sampling.temperature.map(|t| t.clamp(0.0, 2.0).into()));
-    put("top_p", sampling.top_p.map(Value::from));
-    put("frequency_penalty", sampling.frequency_penalty.map(Value::from));
-    put("presence_penalty", sampling.presence_penalty.map(Value::from));
-    put("seed", sampling.seed.map(Value::from));
-    put("reasoning_effort", request.reasoning.and_then(effort).map(Value::from));
-    put("user", request.user.clone().map(Value::from));
-    if request.stream {
-        put("stream", Some(true.into()));
-        put("stream_options", to.quirks.stream_usage.then(|| json!({"include_usage": true})));
-    }
-    Ok(Value::Object(body).to_string().into_bytes())
+    // Unwrap safety: no map keys but strings, and writing to memory does not fail.
+    Ok(serde_json::to_vec(&body).expect("a request can be written"))
 }
 
-fn unsupported(feature: Feature, detail: &str) -> Unsupported {
-    Unsupported { feature, detail: detail.into() }
-}
-
-/// The effort, or the one that a budget of tokens comes nearest to: up to 2,000 tokens low,
-/// up to 12,000 medium, more high.
-fn effort(reasoning: Reasoning) -> Option<&'static str> {
-    match (reasoning.effort, reasoning.budget_tokens) {
-        (Some(Effort::Max), _) => Some("xhigh"),
-        (Some(effort), _) => Some(effort.as_str()),
-        (None, Some(0..=2_000)) => Some("low"),
-        (None, Some(2_001..=12_000)) => Some("medium"),
-        (None, Some(_)) => Some("high"),
-        (None, None) => None,
-    }
-}
-
-fn tool(tool: &crate::wire::chat::Tool) -> Value {
-    let mut function = json!({"name": tool.name, "parameters": tool.parameters});
-    if let Some(description) = &tool.description {
-        function["description"] = description.as_str().into();
-    }
-    if let Some(strict) = tool.strict {
-        function["strict"] = strict.into();
-    }
-    json!({"type": "function", "function": function})
-}
-
-fn tool_choice(choice: &ToolChoice) -> Option<Value> {
+fn encode_choice(choice: &ToolChoice) -> Option<ChoiceOut<'_>> {
     match choice {
         ToolChoice::Auto => None,
-        ToolChoice::None => Some("none".into()),
-        ToolChoice::Required => Some("required".into()),
-        ToolChoice::Named(name) => Some(json!({"type": "function", "function": {"name": name}})),
+        ToolChoice::None => Some(ChoiceOut::Word("none")),
+        ToolChoice::Required => Some(ChoiceOut::Word("required")),
+        ToolChoice::Named(name) => Some(ChoiceOut::Named { r#type: "function", function: NameOut { name } }),
     }
 }
 
-fn format(format: &Format) -> Option<Value> {
+fn encode_format(format: &Format) -> Option<FormatOut<'_>> {
     match format {
         Format::Text => None,
-        Format::JsonObject => Some(json!({"type": "json_object"})),
-        Format::JsonSchema { name, description, schema, strict } => {
-            let mut inner = json!({"name": name.as_deref().unwrap_or("response"), "schema": schema});
-            if let Some(description) = description {
-                inner["description"] = description.as_str().into();
-            }
-            if let Some(strict) = strict {
-                inner["strict"] = (*strict).into();
-            }
-            Some(json!({"type": "json_schema", "json_schema": inner}))
+        Format::JsonObject => Some(FormatOut::JsonObject),
+        Format::JsonSchema { name, description, schema, strict } => Some(FormatOut::JsonSchema {
+            json_schema: SchemaOut {
+                name: name.as_deref().unwrap_or("response"),
+                description: description.as_deref(),
+                schema,
+                strict: *strict,
+            },
+        }),
+    }
+}
+
+/// The effort, or what a budget in tokens comes to: none for 0, `low` up to 4,096,
+/// `medium` up to 16,384, `high` above. `max` becomes `xhigh`, which more models know.
+fn encode_effort(reasoning: Reasoning) -> Option<&'static str> {
+    let effort = reasoning.effort.or_else(|| {
+        reasoning.budget_tokens.map(|budget| match budget {
+            0 => Effort::None,
+            1..=4096 => Effort::Low,
+            4097..=16_384 => Effort::Medium,
+            _ => Effort::High,
+        })
+    });
+    effort.map(|effort| effort.min(Effort::XHigh).as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode_request;
+    use super::*;
+    use crate::domain::provider::OpenAiQuirks;
+    use crate::wire::chat::{Message, Part};
+    use serde_json::{Value, json};
+
+    const TO: EncodeFor<'static> = EncodeFor {
+        model: "real",
+        max_output_tokens: Some(100),
+        quirks: OpenAiQuirks {
+            responses_api: false,
+            stream_usage: true,
+            output_limit: OutputLimitField::MaxCompletionTokens,
+        },
+        drop_unsupported: false,
+    };
+
+    fn encoded(request: &ChatRequest, to: &EncodeFor<'_>) -> Value {
+        serde_json::from_slice(&encode_request(request, to).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_a_client_says_reaches_the_provider_as_it_was() {
+        let body = json!({
+            "model": "real",
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "look"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+                    {"type": "image_url", "image_url": {"url": "https://x/y"}},
+                    {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}},
+                ]},
+                {"role": "assistant", "content": "calling", "tool_calls": [
+                    {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}},
+                    {"id": "2", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                ]},
+                {"role": "tool", "tool_call_id": "1", "content": "one"},
+                {"role": "tool", "tool_call_id": "2", "content": "two"},
+                {"role": "system", "content": "now German"},
+                {"role": "user", "content": "go on"},
+            ],
+            "tools": [{"type": "function", "function": {
+                "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": true,
+            }}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "parallel_tool_calls": true,
+            "response_format": {"type": "json_schema", "json_schema": {
+                "name": "n", "schema": {"type": "object"}, "strict": true,
+            }},
+            "stop": ["a"],
+            "max_completion_tokens": 9,
+            "temperature": 0.5, "top_p": 0.5, "frequency_penalty": 0.5, "presence_penalty": 0.5, "seed": 1,
+            "reasoning_effort": "low",
+            "user": "u",
+            "stream": true, "stream_options": {"include_usage": true},
+        });
+        let request = decode_request(body.to_string().as_bytes()).unwrap();
+        assert_eq!(encoded(&request, &TO), body);
+    }
+
+    #[test]
+    fn quirks_are_followed() {
+        let request = ChatRequest { stream: true, max_output_tokens: Some(5), ..ChatRequest::default() };
+        let quirks =
+            OpenAiQuirks { responses_api: false, stream_usage: false, output_limit: OutputLimitField::MaxTokens };
+        let expected = json!({"model": "real", "messages": [], "max_tokens": 5, "stream": true});
+        assert_eq!(encoded(&request, &EncodeFor { quirks, ..TO }), expected);
+        // Nothing is made up: a limit that the client did not set is not sent.
+        assert_eq!(encoded(&ChatRequest::default(), &TO), json!({"model": "real", "messages": []}));
+    }
+
+    #[test]
+    fn effort_and_budget() {
+        let effort = |effort, budget_tokens| encode_effort(Reasoning { effort, budget_tokens, show: true });
+        assert_eq!(effort(None, None), None);
+        assert_eq!(effort(Some(Effort::None), None), Some("none"));
+        assert_eq!(effort(Some(Effort::Max), None), Some("xhigh"));
+        assert_eq!(effort(Some(Effort::Low), Some(50_000)), Some("low"));
+        for (budget, expected) in [(0, "none"), (1024, "low"), (8000, "medium"), (32_000, "high")] {
+            assert_eq!(effort(None, Some(budget)), Some(expected), "{budget}");
         }
     }
-}
 
-fn messages(request: &ChatRequest, to: &EncodeFor<'_>) -> Result<Vec<Value>, Unsupported> {
-    let mut out = Vec::with_capacity(request.messages.len() + 1);
-    if !request.instructions.is_empty() {
-        out.push(json!({"role": "system", "content": request.instructions.join("\n\n")}));
-    }
-    for message in &request.messages {
-        match message.role {
-            Role::System => out.push(json!({"role": "system", "content": content(&message.parts, to)?})),
-            Role::User => user(message, to, &mut out)?,
-            Role::Assistant => out.extend(assistant(message)),
-        }
-    }
-    Ok(out)
-}
+    #[test]
+    fn what_cannot_be_said_is_refused_or_dropped() {
+        let stops = ChatRequest { stop: vec!["x".into(); 5], ..ChatRequest::default() };
+        assert_eq!(encode_request(&stops, &TO).unwrap_err().feature, Feature::ManyStops);
+        let dropping = EncodeFor { drop_unsupported: true, ..TO };
+        assert_eq!(encoded(&stops, &dropping)["stop"], json!(["x", "x", "x", "x"]));
 
-/// Results come first, each its own message; what else the turn holds follows. A tool
-/// message takes text alone, so pictures and documents in a result go into that user
-/// message.
-fn user(message: &Message, to: &EncodeFor<'_>, out: &mut Vec<Value>) -> Result<(), Unsupported> {
-    let mut rest: Vec<Part> = Vec::new();
-    for part in &message.parts {
-        match part {
-            Part::ToolResult(result) => out.push(tool_result(result, &mut rest)),
-            other => rest.push(other.clone()),
-        }
+        let message = Message { role: Role::Assistant, parts: vec![Part::Text("so".into())] };
+        let prefill = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+        assert_eq!(encode_request(&prefill, &TO).unwrap_err().feature, Feature::Prefill);
+        assert_eq!(encoded(&prefill, &dropping)["messages"], json!([{"role": "assistant", "content": "so"}]));
     }
-    if !rest.is_empty() {
-        out.push(json!({"role": "user", "content": content(&rest, to)?}));
-    }
-    Ok(())
-}
 
-fn tool_result(result: &ToolResult, media: &mut Vec<Part>) -> Value {
-    let mut texts = Vec::new();
-    for part in &result.parts {
-        match part {
-            Part::Text(text) => texts.push(text.as_str()),
-            other => media.push(other.clone()),
-        }
-    }
-    let text = texts.join("\n");
-    let text = if result.is_error { format!("Error: {text}") } else { text };
-    json!({"role": "tool", "tool_call_id": result.call_id, "content": text})
-}
-
-fn assistant(message: &Message) -> Option<Value> {
-    let mut text = String::new();
-    let mut refusal = None;
-    let mut calls = Vec::new();
-    for part in &message.parts {
-        match part {
-            Part::Text(more) => text.push_str(more),
-            Part::Refusal(words) => refusal = Some(words.clone()),
-            Part::ToolCall(call) => calls.push(tool_call(call)),
-            _ => {}
-        }
-    }
-    let mut out = json!({"role": "assistant"});
-    if !text.is_empty() || (calls.is_empty() && refusal.is_none()) {
-        out["content"] = text.into();
-    }
-    if let Some(refusal) = refusal {
-        out["refusal"] = refusal.into();
-    }
-    if !calls.is_empty() {
-        out["tool_calls"] = calls.into();
-    }
-    Some(out)
-}
-
-fn tool_call(call: &ToolCall) -> Value {
-    let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
-    let mut out = json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}});
-    if let Some(seal) = call.seal.as_ref().filter(|seal| seal.origin == SealOrigin::Gemini) {
-        out["extra_content"] = json!({"google": {"thought_signature": seal.data}});
-    }
-    out
-}
-
-/// Text alone as a string, which every server takes; otherwise a list of parts.
-fn content(parts: &[Part], to: &EncodeFor<'_>) -> Result<Value, Unsupported> {
-    if let [Part::Text(text)] = parts {
-        return Ok(text.as_str().into());
-    }
-    let mut out = Vec::with_capacity(parts.len());
-    for part in parts {
-        match part {
-            Part::Text(text) | Part::Refusal(text) => out.push(json!({"type": "text", "text": text})),
-            Part::Image(media) => out.push(json!({"type": "image_url", "image_url": {"url": url(media)}})),
-            Part::Document { media: media @ Media::Inline { .. }, name } => {
-                let name = name.as_deref().unwrap_or("document.pdf");
-                out.push(json!({"type": "file", "file": {"filename": name, "file_data": url(media)}}));
-            }
-            Part::Document { media: Media::Url(_), .. } if !to.drop_unsupported => {
-                return Err(unsupported(Feature::Documents, "a document by URL"));
-            }
-            _ => {}
-        }
-    }
-    Ok(out.into())
-}
-
-fn url(media: &Media) -> String {
-    match media {
-        Media::Url(url) => url.clone(),
-        Media::Inline { media_type, base64 } => format!("data:{media_type};base64,{base64}"),
+    #[test]
+    fn choices_need_tools() {
+        let request = ChatRequest {
+            tool_choice: ToolChoice::Required,
+            parallel_tool_calls: Some(false),
+            ..ChatRequest::default()
+        };
+        assert_eq!(encoded(&request, &TO), json!({"model": "real", "messages": []}));
     }
 }

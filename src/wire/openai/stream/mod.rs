@@ -1,0 +1,7 @@
+//! Streamed Chat Completions, in both directions.
+
+mod decode;
+mod encode;
+
+pub use decode::StreamDecoder;
+pub use encode::StreamEncoder;
