@@ -32,10 +32,9 @@ struct Period {
 }
 
 /// Sends `rate` requests a second and prints a line each period, for ever.
-pub async fn run(gateway: SocketAddr, key: String, rate: f64, every: Duration) {
+pub async fn run(client: reqwest::Client, gateway: SocketAddr, key: String, rate: f64, every: Duration) {
     let period = Arc::new(Mutex::new(Period::default()));
     let mut requests = JoinSet::new();
-    let client = reqwest::Client::new();
     let mut print = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     let mut turn = 0usize;
     loop {

@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::respond::Trace;
 use crate::domain::failure::FailureKind;
-use crate::upstream::attempt::AttemptError;
+use crate::upstream::refusal::AttemptError;
 use crate::wire::error::{BadRequest, ErrorBody, ErrorKind};
 use crate::wire::{anthropic, openai, responses};
 

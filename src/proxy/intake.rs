@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use super::error::{ErrorShape, GatewayError};
 use super::multipart;
 use crate::domain::time::UnixMillis;
-use crate::upstream::attempt::Call;
+use crate::upstream::call::Call;
 use crate::upstream::lane::Operation;
 use crate::wire::error::BadRequest;
 use crate::wire::meta::ReplyMeta;

@@ -19,8 +19,10 @@ use crate::live::{Caller, Flight, View};
 use crate::routing::eligibility::SkipReason;
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
 use crate::routing::{Candidate, Plan, Query, RequestFacts, Skipped, rank};
-use crate::upstream::attempt::{AttemptError, AttemptLimits, Call, Reply, Unwritable, stream_limits};
+use crate::upstream::attempt::{AttemptLimits, Reply, stream_limits};
+use crate::upstream::call::{Call, Unwritable};
 use crate::upstream::lane::{fit, model_needs};
+use crate::upstream::refusal::AttemptError;
 
 /// Serves one request.
 ///

@@ -103,3 +103,44 @@ pub fn model_needs(needs: FeatureSet) -> FeatureSet {
     }
     of_the_model
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::tests_support::fleet;
+
+    fn at(protocol: Protocol, responses_api: bool, operation: &Operation) -> Option<Lane> {
+        let mut provider = fleet(&[None]).catalog.providers.remove(0);
+        provider.protocol = protocol;
+        provider.quirks.responses_api = responses_api;
+        lane(operation, &provider)
+    }
+
+    #[test]
+    fn the_same_protocol_on_both_sides_passes_through() {
+        use Dialect::{ChatCompletions, Messages, Responses};
+        let chat = Operation::Chat;
+        assert_eq!(at(Protocol::OpenAi, false, &chat(ChatCompletions)), Some(Lane::Native));
+        assert_eq!(at(Protocol::Anthropic, false, &chat(Messages)), Some(Lane::Native));
+        assert_eq!(at(Protocol::OpenAi, true, &chat(Responses)), Some(Lane::Native));
+        assert_eq!(at(Protocol::OpenAi, false, &chat(Responses)), Some(Lane::Translated(Protocol::OpenAi)));
+        assert_eq!(at(Protocol::Gemini, false, &chat(Messages)), Some(Lane::Translated(Protocol::Gemini)));
+        assert_eq!(at(Protocol::Anthropic, false, &Operation::Embeddings), None);
+        assert_eq!(at(Protocol::Gemini, false, &Operation::Completions), None);
+    }
+
+    #[test]
+    fn what_passes_through_needs_no_words_and_what_is_translated_does() {
+        let needs = FeatureSet::of(&[Feature::LogitBias, Feature::Tools]);
+        let fit = fit(&Operation::Chat(Dialect::ChatCompletions), needs);
+        assert_eq!(fit.openai, Some(FeatureSet::EMPTY));
+        assert_eq!(fit.anthropic, Some(FeatureSet::of(&[Feature::LogitBias])));
+        assert_eq!(super::fit(&Operation::Embeddings, needs).anthropic, None);
+    }
+
+    #[test]
+    fn a_model_is_asked_only_for_what_models_can_do() {
+        let needs = FeatureSet::of(&[Feature::ImageUrls, Feature::Logprobs, Feature::Tools]);
+        assert_eq!(model_needs(needs), FeatureSet::of(&[Feature::Images, Feature::Tools]));
+    }
+}

@@ -3,8 +3,10 @@
 
 pub mod attempt;
 pub mod body;
+pub mod call;
 pub mod client;
 pub mod headers;
 pub mod lane;
+pub mod refusal;
 pub mod retry_after;
 pub mod target_url;

@@ -186,6 +186,45 @@ async fn limits_are_held_with_the_status_that_sdks_understand() {
 }
 
 #[tokio::test]
+async fn callers_narrow_one_request_by_headers() {
+    let one = Sim::start("one", Protocol::OpenAi, json!({})).await;
+    let two = Sim::start("two", Protocol::Anthropic, json!({})).await;
+    let down = Sim::start("down", Protocol::OpenAi, json!({"faults": [{"kind": "status", "code": 503}]})).await;
+    let config = ConfigText::new("").sim(&one, "").sim(&two, "").sim(&down, "").key("it", "pm-it", None).alias(
+        "a",
+        &["one", "two", "down"],
+        "",
+    );
+    let gateway = Gateway::start(&config).await;
+    let served_by = async |headers: &[(&str, &str)]| {
+        let got = ask(&gateway, &Asked { alias: "a", headers, ..Asked::default() }).await;
+        (got.status, got.header("x-pointsman-target").to_owned())
+    };
+    assert_eq!(served_by(&[("x-pointsman-order", "two")]).await, (200, "two/m@two".into()));
+    assert_eq!(served_by(&[("x-pointsman-ignore", "one/m@one")]).await, (200, "two/m@two".into()));
+    assert_eq!(served_by(&[("x-pointsman-order", "down")]).await, (200, "one/m@one".into()));
+    let alone = [("x-pointsman-order", "down"), ("x-pointsman-max-attempts", "1")];
+    assert_eq!(served_by(&alone).await.0, 502);
+    assert_eq!(served_by(&[("x-pointsman-only", "nobody")]).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_history_of_another_provider_is_made_fit_for_openais_own_server() {
+    let own = Sim::start("own", Protocol::OpenAi, json!({"validate": false})).await;
+    let quirk = "output_limit_field = \"max_completion_tokens\"";
+    let config = ConfigText::new("").sim(&own, quirk).key("it", "pm-it", None).alias("a", &["own"], "");
+    let gateway = Gateway::start(&config).await;
+    let history = json!({"messages": [
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": "hi", "reasoning_content": "hm"},
+        {"role": "user", "content": "again"},
+    ]});
+    assert_eq!(ask(&gateway, &Asked { alias: "a", more: history, ..Asked::default() }).await.status, 200);
+    let received = own.last_body().await;
+    assert!(received.contains("again") && !received.contains("reasoning_content"), "{received}");
+}
+
+#[tokio::test]
 async fn a_provider_at_its_limit_is_passed_over() {
     let small = Sim::start("small", Protocol::OpenAi, json!({"ttft_ms": 400})).await;
     let other = Sim::start("other", Protocol::OpenAi, json!({})).await;

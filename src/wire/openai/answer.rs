@@ -224,22 +224,19 @@ pub(super) fn settle_finish(finish: Finish, has_calls: bool, refused: bool, stop
     }
 }
 
-/// Makes ids for tool calls that came without: alike within the answer but for their
-/// index, and unlike those of other answers.
-pub(super) fn made_up_call_id(answer_id: &str, fallback: u64, index: usize) -> String {
+/// What the ids of tool calls begin with that came without one, each followed by its
+/// index: unlike those of other answers, by the answer's id or failing that by its bytes.
+pub(super) fn call_id_stem(answer_id: &str, answer: &[u8]) -> String {
     let own: String = answer_id.chars().filter(char::is_ascii_alphanumeric).collect();
     // The end is the part that differs; ids all begin with the same prefix.
     match own.len() {
-        0 => format!("call_{fallback:x}_{index}"),
-        length => format!("call_{}_{index}", &own[length.saturating_sub(24)..]),
+        0 => {
+            let mut hasher = std::hash::DefaultHasher::new();
+            hasher.write(answer);
+            format!("call_{:x}", hasher.finish())
+        }
+        length => format!("call_{}", &own[length.saturating_sub(24)..]),
     }
-}
-
-/// A number that differs from answer to answer, made of its bytes.
-pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 #[cfg(test)]
@@ -292,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn made_up_ids_differ_between_answers_and_calls() {
-        assert_eq!(made_up_call_id("chatcmpl-abc", 0, 1), "call_chatcmplabc_1");
-        assert_ne!(made_up_call_id("", fingerprint(b"a"), 0), made_up_call_id("", fingerprint(b"b"), 0));
+    fn made_up_ids_differ_between_answers() {
+        assert_eq!(call_id_stem("chatcmpl-abc", b""), "call_chatcmplabc");
+        assert_ne!(call_id_stem("", b"a"), call_id_stem("", b"b"));
     }
 
     #[test]

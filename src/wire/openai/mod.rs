@@ -16,6 +16,7 @@ pub mod passthrough;
 pub mod request;
 pub mod response;
 pub mod stream;
+mod strip;
 mod tree;
 mod usage;
 
@@ -24,3 +25,4 @@ pub use native::{Inspector, inspect_answer};
 pub use request::{EXPRESSIBLE, decode_request, encode_request, peek};
 pub use response::{decode_response, encode_response};
 pub use stream::{StreamDecoder, StreamEncoder};
+pub use strip::strip_foreign_fields;

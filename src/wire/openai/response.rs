@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::answer::{Read, error_in_answer, fingerprint, made_up_call_id, read, read_finish, settle_finish};
+use super::answer::{Read, call_id_stem, error_in_answer, read, read_finish, settle_finish};
 use super::request::{extra_content, gemini_seal};
 use super::usage::UsageOut;
 use crate::wire::chat::{ChatResponse, Finish, Part, ReasoningPart, ToolCall};
@@ -49,7 +49,7 @@ pub fn decode_response(body: &[u8]) -> Result<ChatResponse, Malformed> {
     for (index, (call_id, extra, mut function)) in calls.enumerate() {
         let name = function.name.take().filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| Malformed("a tool call without a name".to_owned()))?;
-        let made_up = || made_up_call_id(&id, fingerprint(body), index);
+        let made_up = || format!("{}_{index}", call_id_stem(&id, body));
         parts.push(Part::ToolCall(ToolCall {
             id: call_id.unwrap_or_else(made_up),
             name,

@@ -1,9 +1,10 @@
 //! Python with the official SDKs: a virtual environment that is made once, and scripts that
 //! tell what they have seen in lines `ok <what>`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -28,26 +29,27 @@ pub async fn run(script: &str, args: &[&str], env: &[(&str, &str)]) -> Vec<Strin
     said.lines().filter_map(|line| line.strip_prefix("ok ")).map(str::to_owned).collect()
 }
 
-/// The interpreter of the virtual environment, which is made if it is not there or was made
-/// from other requirements. Tests that run at once, in any process, make it once.
+/// The interpreter of the virtual environment for these requirements, which is made if it is
+/// not there. Tests of this process make it once; two processes at once may each make one,
+/// and the first to be done is kept.
 fn environment() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder in target");
-    let venv = target.join("sdk-venv");
-    let lock = File::create(target.join("sdk-venv.lock")).expect("the lock file");
-    lock.lock().expect("the lock");
-
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let requirements = folder().join("requirements.txt");
-    let wanted = digest(&fs::read(&requirements).expect("requirements.txt"));
-    let stamp = venv.join("requirements.sha256");
-    let python = venv.join("bin").join("python");
-    if fs::read_to_string(&stamp).is_ok_and(|made| made == wanted) {
-        return python;
+    let digest = digest(&fs::read(&requirements).expect("requirements.txt"));
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder in target");
+    let venv = target.join(format!("sdk-venv-{}", &digest[..12]));
+    if !venv.exists() {
+        let unfinished = target.join(format!("sdk-venv-unfinished-{}", std::process::id()));
+        make(&unfinished);
+        let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+        must(Command::new(unfinished.join("bin").join("python")).args(install).arg(&requirements));
+        if fs::rename(&unfinished, &venv).is_err() {
+            // Another process was faster.
+            fs::remove_dir_all(&unfinished).expect("the folder can be removed");
+        }
     }
-    make(&venv);
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    must(Command::new(&python).args(install).arg(&requirements));
-    fs::write(&stamp, wanted).expect("the stamp");
-    python
+    venv.join("bin").join("python")
 }
 
 /// Debian and its relatives have `venv` in a package of its own, and without it leave half

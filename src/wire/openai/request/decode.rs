@@ -10,7 +10,7 @@ use crate::wire::openai::tree::{Object, Path};
 /// Reads a whole request.
 ///
 /// Parameters that [`ChatRequest`] has no place for (`n`, `logprobs`, `logit_bias`, audio
-/// output, hosted and custom tools) are left out: [`peek`](super::peek) reports them, so
+/// output, hosted and custom tools) are left out: [`peek`](super::peek()) reports them, so
 /// they come here only where the operator has asked for that. Content is never left out;
 /// what cannot be held of it is an error.
 ///

@@ -39,9 +39,12 @@ pub fn encode_request(request: &ChatRequest, to: &EncodeFor<'_>) -> Result<Vec<u
         return Err(Unsupported { feature: Feature::ManyStops, detail });
     }
     let with_tools = !request.tools.is_empty();
+    // A limit beyond the model's own is refused by OpenAI, and means the same as its own.
+    let most = to.max_output_tokens.unwrap_or(u64::MAX);
+    let limit = request.max_output_tokens.map(|wanted| wanted.min(most));
     let (max_tokens, max_completion_tokens) = match to.quirks.output_limit {
-        OutputLimitField::MaxTokens => (request.max_output_tokens, None),
-        OutputLimitField::MaxCompletionTokens => (None, request.max_output_tokens),
+        OutputLimitField::MaxTokens => (limit, None),
+        OutputLimitField::MaxCompletionTokens => (None, limit),
     };
     let body = BodyOut {
         model: to.model,

@@ -169,7 +169,7 @@ fn note_format(top: &TopLevel<'_>, peek: &mut Peek) -> Result<(), BadRequest> {
 }
 
 /// Words of which one is in any message that is more than plain text.
-pub(super) const BEYOND_TEXT: [&str; 5] = ["type", "tool_calls", "tool_call_id", "function_call", "function"];
+const BEYOND_TEXT: [&str; 5] = ["type", "tool_calls", "tool_call_id", "function_call", "function"];
 
 /// Whether the messages have to be looked at one by one.
 pub(super) fn beyond_text(messages: &str) -> bool {

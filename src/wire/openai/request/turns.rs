@@ -20,6 +20,7 @@ pub(super) fn encode_turns<'a>(
         out.push(MessageOut::System { content: request.instructions.join("\n\n") });
     }
     for run in request.messages.chunk_by(|a, b| a.role == b.role) {
+        // In bounds: a run is never empty.
         match run[0].role {
             Role::System => out.extend(run.iter().map(encode_system)),
             Role::Assistant => {

@@ -5,39 +5,20 @@
 
 use serde_json::Value;
 
+use super::calls::{Calls, Piece};
 use crate::domain::usage::TokenUsage;
-use crate::wire::chat::{Finish, Seal};
+use crate::wire::chat::Finish;
 use crate::wire::error::{ErrorHint, Malformed, ProviderError};
 use crate::wire::event::Event;
-use crate::wire::openai::answer::{
-    AnswerIn, CallIn, ChoiceIn, FunctionIn, Read, fingerprint, made_up_call_id, read, read_finish, settle_finish,
-};
+use crate::wire::openai::answer::{AnswerIn, ChoiceIn, Read, call_id_stem, read, read_finish, settle_finish};
 use crate::wire::openai::request::gemini_seal;
 use crate::wire::sse;
-
-/// A tool call as far as it has come.
-#[derive(Debug)]
-struct Call {
-    /// The index on the wire, where the server gives one.
-    wire_index: Option<u64>,
-    /// What the server called it; empty where it gave no id.
-    wire_id: String,
-    /// Position among the calls of the answer, once the name is known and it was told.
-    announced: Option<u32>,
-    /// Arguments that came before the name.
-    early: String,
-    seal: Option<Seal>,
-}
 
 /// Turns the frames of one stream into events.
 #[derive(Debug, Default)]
 pub struct StreamDecoder {
     started: bool,
-    id: String,
-    /// Stands in for the answer's id where there is none.
-    fingerprint: u64,
-    calls: Vec<Call>,
-    announced: u32,
+    calls: Calls,
     refused: bool,
     usage: TokenUsage,
     finish: Option<Finish>,
@@ -107,19 +88,17 @@ impl StreamDecoder {
         out.push(Event::Error(error));
     }
 
-    fn start(&mut self, id: Option<String>, model: Option<String>, out: &mut Vec<Event>) {
-        if !std::mem::replace(&mut self.started, true) {
-            self.id = id.unwrap_or_default();
-            out.push(Event::Start { id: self.id.clone(), model: model.unwrap_or_default() });
-        }
+    fn start(&mut self, id: String, model: Option<String>, out: &mut Vec<Event>) {
+        self.started = true;
+        out.push(Event::Start { id, model: model.unwrap_or_default() });
     }
 
     fn tell_finish(&mut self, finish: Finish, out: &mut Vec<Event>) -> Result<(), Malformed> {
-        if self.calls.iter().any(|call| call.announced.is_none()) {
-            return Err(Malformed("a tool call without a name".to_owned()));
+        let has_calls = self.calls.finish()?;
+        if !self.started {
+            self.start(String::new(), None, out);
         }
-        self.start(None, None, out);
-        let finish = settle_finish(finish, self.announced > 0, self.refused, self.stop_sequence.take());
+        let finish = settle_finish(finish, has_calls, self.refused, self.stop_sequence.take());
         out.push(Event::Finish(finish));
         Ok(())
     }
@@ -135,9 +114,10 @@ impl StreamDecoder {
                 return Ok(());
             }
             if !self.started {
-                self.fingerprint = fingerprint(data);
+                let id = chunk.id.take().unwrap_or_default();
+                self.calls = Calls::new(call_id_stem(&id, data));
+                self.start(id, chunk.model.take(), out);
             }
-            self.start(chunk.id.take(), chunk.model.take(), out);
             self.choice(&mut choice, out);
         }
         if let Some(usage) = usage.filter(|usage| *usage != self.usage) {
@@ -159,80 +139,18 @@ impl StreamDecoder {
             out.extend(pieces.into_iter().filter(|(text, _)| !text.is_empty()).map(|(text, event)| event(text)));
             for mut call in message.tool_calls.take().unwrap_or_default() {
                 let id = call.take_id();
-                let CallIn { index, function, extra_content, .. } = call;
-                let seal = extra_content.as_ref().and_then(gemini_seal);
-                self.call(index, id, function.unwrap_or_default(), seal, out);
+                let seal = call.extra_content.as_ref().and_then(gemini_seal);
+                self.calls
+                    .piece(Piece { index: call.index, id, function: call.function.unwrap_or_default(), seal }, out);
             }
             if let Some(function) = message.function_call.take() {
-                self.call(Some(0), None, function, None, out);
+                self.calls.piece(Piece { index: Some(0), id: None, function, seal: None }, out);
             }
         }
         if let Some(finish) = read_finish(choice.finish_reason.as_deref()) {
             self.finish = Some(finish);
             self.stop_sequence = choice.stop_reason.as_ref().and_then(Value::as_str).map(str::to_owned);
         }
-    }
-
-    fn call(
-        &mut self,
-        index: Option<u64>,
-        id: Option<String>,
-        mut function: FunctionIn,
-        seal: Option<Seal>,
-        out: &mut Vec<Event>,
-    ) {
-        let name = function.name.take().filter(|name| !name.is_empty());
-        let arguments = function.arguments();
-        let position = match self.position(index, id.as_deref(), name.is_some()) {
-            Some(position) => position,
-            None if name.is_none() && id.is_none() && arguments.is_empty() => return,
-            None => {
-                let wire_id = id.unwrap_or_default();
-                self.calls.push(Call { wire_index: index, wire_id, announced: None, early: String::new(), seal: None });
-                self.calls.len() - 1
-            }
-        };
-        let call = &mut self.calls[position];
-        if let (None, Some(name)) = (call.announced, name) {
-            let index = self.announced;
-            self.announced += 1;
-            call.announced = Some(index);
-            let id = if call.wire_id.is_empty() {
-                made_up_call_id(&self.id, self.fingerprint, index as usize)
-            } else {
-                call.wire_id.clone()
-            };
-            out.push(Event::ToolCall { index, id, name, seal: seal.or_else(|| call.seal.take()) });
-            let early = std::mem::take(&mut call.early);
-            if !early.is_empty() {
-                out.push(Event::ToolArguments { index, json: early });
-            }
-        } else if seal.is_some() {
-            call.seal = seal;
-        }
-        match call.announced {
-            Some(index) if !arguments.is_empty() => out.push(Event::ToolArguments { index, json: arguments }),
-            Some(_) => {}
-            None => call.early.push_str(&arguments),
-        }
-    }
-
-    /// Which call a piece belongs to; `None` for a new one.
-    ///
-    /// Servers differ: most number the calls, some send whole calls without a number, some
-    /// give every call the number 0 and tell them apart by id, some repeat id and name in
-    /// every piece.
-    fn position(&self, index: Option<u64>, id: Option<&str>, named: bool) -> Option<usize> {
-        let latest = match index {
-            Some(_) => self.calls.iter().rposition(|call| call.wire_index == index)?,
-            None => match id {
-                Some(id) => return self.calls.iter().rposition(|call| call.wire_id == id),
-                None if named => return None,
-                None => return self.calls.len().checked_sub(1),
-            },
-        };
-        let other_id = id.is_some_and(|id| !self.calls[latest].wire_id.is_empty() && self.calls[latest].wire_id != id);
-        (!(named && other_id)).then_some(latest)
     }
 }
 
@@ -303,62 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn calls_interleave_by_index() {
-        let got = events(&calls(&[
-            json!({"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}),
-            json!({"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": ""}}),
-            json!({"index": 0, "function": {"arguments": "{\"x\""}}),
-            json!({"index": 1, "function": {"arguments": "{}"}}),
-            json!({"index": 0, "function": {"arguments": ":1}"}}),
-        ]));
-        let expected = [
-            start(),
-            call(0, "a", "f"),
-            call(1, "b", "g"),
-            arguments(0, "{\"x\""),
-            arguments(1, "{}"),
-            arguments(0, ":1}"),
-            Event::Finish(Finish::ToolCalls),
-        ];
-        assert_eq!(got, expected);
-    }
-
-    #[test]
-    fn calls_as_servers_vary_them() {
-        // Whole calls without index and id.
-        let got = events(&calls(&[
-            json!({"function": {"name": "f", "arguments": "{}"}}),
-            json!({"function": {"name": "f", "arguments": {"x": 1}}}),
-        ]));
-        let expected =
-            [call(0, "call_r1_0", "f"), arguments(0, "{}"), call(1, "call_r1_1", "f"), arguments(1, "{\"x\":1}")];
-        assert_eq!(got[1..5], expected);
-
-        // Every call has the index 0.
-        let got = events(&calls(&[
-            json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{"}}),
-            json!({"index": 0, "function": {"arguments": "}"}}),
-            json!({"index": 0, "id": "b", "function": {"name": "f", "arguments": "{}"}}),
-        ]));
-        let expected = [call(0, "a", "f"), arguments(0, "{"), arguments(0, "}"), call(1, "b", "f"), arguments(1, "{}")];
-        assert_eq!(got[1..6], expected);
-
-        // Id and name are repeated; pieces without index follow the latest call.
-        let got = events(&calls(&[
-            json!({"id": "a", "function": {"name": "f", "arguments": "{"}}),
-            json!({"id": "a", "function": {"name": "f", "arguments": "1"}}),
-            json!({"id": "null", "function": {"arguments": "}"}}),
-        ]));
-        assert_eq!(got[1..5], [call(0, "a", "f"), arguments(0, "{"), arguments(0, "1"), arguments(0, "}")]);
-
-        // The name comes after the first arguments.
-        let got = events(&calls(&[
-            json!({"index": 0, "id": "a", "function": {"arguments": "{"}}),
-            json!({"index": 0, "function": {"name": "f", "arguments": "}"}}),
-        ]));
-        assert_eq!(got[1..4], [call(0, "a", "f"), arguments(0, "{"), arguments(0, "}")]);
-
-        // The old form.
+    fn calls_end_in_tool_calls_whatever_the_reason_says() {
+        let got = events(&calls(&[json!({"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}})]));
+        assert_eq!(got, [start(), call(0, "a", "f"), arguments(0, "{}"), Event::Finish(Finish::ToolCalls)]);
+        // The old form, without ids.
         let legacy =
             [delta(json!({"function_call": {"name": "f"}})), delta(json!({"function_call": {"arguments": "{}"}}))];
         assert_eq!(events(&legacy)[1..3], [call(0, "call_r1_0", "f"), arguments(0, "{}")]);
@@ -452,25 +318,6 @@ mod tests {
                 let _ = decoder.decode(&[b"data: ", frame.as_slice()].concat(), &mut out);
             }
             let _ = decoder.end(&mut out);
-        }
-
-        #[test]
-        fn any_order_of_pieces_keeps_the_arguments_together(
-            pieces in prop::collection::vec((0u64..3, "[a-z]{1,3}"), 0..20),
-        ) {
-            let mut chunks: Vec<Value> = (0..3)
-                .map(|i| json!({"index": i, "id": format!("id{i}"), "function": {"name": "f", "arguments": ""}}))
-                .collect();
-            chunks.extend(pieces.iter().map(|(i, text)| json!({"index": i, "function": {"arguments": text}})));
-            let got = events(&calls(&chunks));
-            for i in 0..3u32 {
-                let expected: String = pieces.iter().filter(|(k, _)| *k == u64::from(i)).map(|(_, t)| t.as_str()).collect();
-                let joined: String = got.iter().filter_map(|event| match event {
-                    Event::ToolArguments { index, json } if *index == i => Some(json.as_str()),
-                    _ => None,
-                }).collect();
-                prop_assert_eq!(joined, expected);
-            }
         }
     }
 }

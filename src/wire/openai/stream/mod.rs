@@ -1,5 +1,6 @@
 //! Streamed Chat Completions, in both directions.
 
+mod calls;
 mod decode;
 mod encode;
 

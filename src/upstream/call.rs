@@ -1,0 +1,197 @@
+//! A client's request, and how it is written for one endpoint: passed through with a few
+//! bytes changed, or translated.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request};
+use serde_json::{Value, json};
+
+use super::headers::request_headers;
+use super::lane::{Lane, Operation, lane};
+use super::target_url::target_url;
+use crate::domain::alias::{Alias, Target};
+use crate::domain::ids::EndpointIdx;
+use crate::domain::provider::{OutputLimitField, Protocol, Provider};
+use crate::live::View;
+use crate::wire::chat::{ChatRequest, SEAL_PREFIX};
+use crate::wire::error::{BadRequest, Unsupported};
+use crate::wire::meta::{EncodeFor, ReplyMeta};
+use crate::wire::peek::{Peek, has_token};
+use crate::wire::{Dialect, anthropic, gemini, openai, responses, splice};
+
+/// What stays the same over all attempts of a request.
+#[derive(Debug)]
+pub struct Call {
+    /// What is asked for.
+    pub operation: Operation,
+    /// The client's headers.
+    pub headers: HeaderMap,
+    /// The client's body.
+    pub body: Bytes,
+    /// Its content type.
+    pub content_type: HeaderValue,
+    /// What was read of it.
+    pub peek: Peek,
+    /// What a translated answer says of itself.
+    pub meta: ReplyMeta,
+    /// The whole request, once a candidate needs it.
+    decoded: OnceLock<Result<ChatRequest, BadRequest>>,
+}
+
+/// The request could not even be written for this endpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unwritable {
+    /// It is not of its own dialect.
+    Bad(BadRequest),
+    /// The endpoint's protocol cannot say it.
+    Unsupported(Unsupported),
+}
+
+/// A request as one endpoint gets it.
+#[derive(Debug)]
+pub struct Prepared {
+    /// It.
+    pub request: Request<Bytes>,
+    /// How the endpoint serves it.
+    pub lane: Lane,
+    /// Usage chunks in the stream are ours alone.
+    pub hide_usage: bool,
+}
+
+impl Call {
+    /// A call that was peeked at.
+    pub fn new(
+        operation: Operation,
+        headers: HeaderMap,
+        body: Bytes,
+        content_type: HeaderValue,
+        peek: Peek,
+        meta: ReplyMeta,
+    ) -> Self {
+        Self { operation, headers, body, content_type, peek, meta, decoded: OnceLock::new() }
+    }
+
+    fn chat(&self) -> Result<&ChatRequest, BadRequest> {
+        let decode = || match &self.operation {
+            Operation::Chat(Dialect::ChatCompletions) => openai::decode_request(&self.body),
+            Operation::Chat(Dialect::Responses) => responses::decode_request(&self.body),
+            _ => anthropic::decode_request(&self.body),
+        };
+        self.decoded.get_or_init(decode).as_ref().map_err(Clone::clone)
+    }
+
+    /// Writes the request for one endpoint.
+    ///
+    /// # Errors
+    /// If it cannot be said in the endpoint's protocol, or is not of its own.
+    pub fn prepare(
+        &self,
+        view: &View,
+        alias: &Alias,
+        target: &Target,
+        endpoint: EndpointIdx,
+    ) -> Result<Prepared, Unwritable> {
+        let at = view.catalog.endpoint(endpoint);
+        let provider = view.catalog.provider(at.provider);
+        let Some(lane) = lane(&self.operation, provider) else {
+            return Err(Unwritable::Bad(BadRequest::at("body", "the provider has no such operation")));
+        };
+        let mut hide_usage = false;
+        let mut body = match lane {
+            Lane::Native => {
+                hide_usage = self.asks_usage_for_us(provider);
+                self.native_body(provider, &at.upstream_model, hide_usage).map_err(Unwritable::Bad)?
+            }
+            Lane::Translated(protocol) => {
+                let to = EncodeFor {
+                    model: &at.upstream_model,
+                    max_output_tokens: view.catalog.model(at.model).max_output_tokens,
+                    quirks: provider.quirks,
+                    drop_unsupported: alias.drop_unsupported,
+                };
+                self.translated_body(protocol, &to)?
+            }
+        };
+        if !target.params.is_empty() {
+            body = splice::merge(&body, &target.params.set).map_err(Unwritable::Bad)?;
+        }
+        let stream = self.peek.stream;
+        let content_type = match lane {
+            Lane::Native => self.content_type.clone(),
+            Lane::Translated(_) => HeaderValue::from_static("application/json"),
+        };
+        let url = target_url(provider, &at.upstream_model, &self.operation, lane, stream);
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url
+            .parse()
+            .map_err(|_| Unwritable::Bad(BadRequest::at("model", format!("`{}` makes no valid URL", at.id))))?;
+        *request.headers_mut() = request_headers(provider, lane, &self.headers, content_type, stream);
+        Ok(Prepared { request, lane, hide_usage })
+    }
+
+    /// Whether usage at the end of a stream has to be asked for although the client did
+    /// not: without it an answer could not be accounted for.
+    fn asks_usage_for_us(&self, provider: &Provider) -> bool {
+        let reports_on_demand =
+            matches!(self.operation, Operation::Chat(Dialect::ChatCompletions) | Operation::Completions);
+        reports_on_demand && self.peek.stream && !self.peek.stream_usage && provider.quirks.stream_usage
+    }
+
+    fn native_body(&self, provider: &Provider, upstream_model: &str, ask_usage: bool) -> Result<Bytes, BadRequest> {
+        if self.content_type.as_bytes().starts_with(b"multipart/") {
+            return Ok(splice::replace_span(&self.body, &self.peek.model_span, upstream_model.as_bytes()));
+        }
+        let mut source = self.body.clone();
+        let mut span = self.peek.model_span.clone();
+        if let Some(stripped) = self.without_foreign_state(provider)? {
+            source = Bytes::from(stripped);
+            span = splice::model_span(&source)?;
+        }
+        if !ask_usage {
+            return Ok(splice::replace_model(&source, &span, upstream_model));
+        }
+        if has_token(&source, "stream_options") {
+            let patch = json!({"model": upstream_model, "stream_options": {"include_usage": true}});
+            let Value::Object(patch) = patch else { return Ok(source) };
+            return splice::merge(&source, &patch);
+        }
+        Ok(splice::replace_model_and_add(&source, &span, upstream_model, br#""stream_options":{"include_usage":true}"#))
+    }
+
+    /// The body without what other providers have left in its history and this one would
+    /// refuse; `None` where there is nothing of it.
+    fn without_foreign_state(&self, provider: &Provider) -> Result<Option<Vec<u8>>, BadRequest> {
+        let sealed = || memchr::memmem::find(&self.body, SEAL_PREFIX.as_bytes()).is_some();
+        match &self.operation {
+            Operation::Chat(Dialect::Messages) if sealed() => anthropic::strip_foreign_seals(&self.body),
+            Operation::Chat(Dialect::Responses) if sealed() => responses::strip_foreign_seals(&self.body),
+            // Only OpenAI's own models, wherever they are served, are that strict.
+            Operation::Chat(Dialect::ChatCompletions)
+                if provider.quirks.output_limit == OutputLimitField::MaxCompletionTokens =>
+            {
+                openai::strip_foreign_fields(&self.body)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn translated_body(&self, protocol: Protocol, to: &EncodeFor<'_>) -> Result<Bytes, Unwritable> {
+        if self.operation == Operation::Embeddings {
+            let request = openai::embeddings::decode_embeddings(&self.body).map_err(Unwritable::Unsupported)?;
+            return Ok(gemini::encode_embeddings(&request.inputs, request.dimensions, to.model).into());
+        }
+        let chat = self.chat().map_err(Unwritable::Bad)?;
+        if self.operation == Operation::CountTokens {
+            return gemini::encode_count_tokens(chat, to).map(Bytes::from).map_err(Unwritable::Unsupported);
+        }
+        match protocol {
+            Protocol::OpenAi => openai::encode_request(chat, to),
+            Protocol::Anthropic => anthropic::encode_request(chat, to),
+            Protocol::Gemini => gemini::encode_request(chat, to),
+        }
+        .map(Bytes::from)
+        .map_err(Unwritable::Unsupported)
+    }
+}
