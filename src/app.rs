@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use hyper_util::service::TowerToHyperService;
 use rand::RngExt;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -17,9 +18,10 @@ use crate::clock::Clock;
 use crate::config::{self, Config, KeyConfig};
 use crate::domain::ids::KeyName;
 use crate::live::{KeyRing, Live};
+use crate::proxy::Gateway;
+use crate::proxy::routes::DataPlane;
 use crate::proxy::server::{self, ServerLimits};
 use crate::proxy::tls::{self, TlsConfig};
-use crate::proxy::{Gateway, routes};
 
 /// A gateway that listens.
 #[derive(Debug)]
@@ -76,10 +78,11 @@ impl App {
             head_timeout: server.limits.head_timeout,
             drain: server.limits.drain_timeout,
         };
-        let router = routes::router(Arc::clone(&gateway));
-        app.spawn("data plane", server::serve(data, tls_config.clone(), router, limits, app.stop.clone()));
+        let data_plane = DataPlane::new(Arc::clone(&gateway));
+        app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
         let admin_limits = ServerLimits { max_connections: 256, drain: std::time::Duration::from_secs(1), ..limits };
-        app.spawn("admin", server::serve(admin, None, admin::router(gateway), admin_limits, app.stop.clone()));
+        let admin_plane = TowerToHyperService::new(admin::router(gateway));
+        app.spawn("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
         if let Some(tls) = tls_config {
             app.spawn("certificates", watch_certificates(tls, app.stop.clone()));
         }

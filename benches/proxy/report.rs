@@ -6,6 +6,10 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub struct Report {
     values: HashMap<(&'static str, &'static str), Vec<f64>>,
+    /// Measurements made again since other programs were busy.
+    pub repeated: usize,
+    /// Those that count although others were busy every time.
+    pub disturbed: usize,
 }
 
 impl Report {
@@ -72,6 +76,10 @@ impl Report {
         for id in ["nginx-whole", "whole", "nginx-stream", "stream"] {
             println!("- {id}: {:.0}, {:.0}", busy(id, "busy"), busy(id, "load_busy"));
         }
+        println!(
+            "\nOther programs disturbed {} measurements, which were repeated, and {} for good.",
+            self.repeated, self.disturbed
+        );
         Ok(())
     }
 }

@@ -82,6 +82,17 @@ pub fn cpu_with_ended(pid: u32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// Time that all cores together have worked or were kept from it by the hypervisor, in
+/// hundredths of a second.
+pub fn machine_busy() -> Duration {
+    let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields: Vec<u64> =
+        stat.lines().next().unwrap_or_default().split_whitespace().filter_map(|ticks| ticks.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of these.
+    let busy: u64 = [0, 1, 2, 5, 6, 7].iter().filter_map(|at| fields.get(*at)).sum();
+    Duration::from_millis(busy * 10)
+}
+
 fn resident(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -11,8 +11,9 @@ fuzz_target!(|body: &[u8]| {
     patch.insert("b".into(), Value::Null);
     patch.insert("c".into(), json!({"d": null, "e": [2]}));
     let Ok(merged) = merge(body, &patch) else { return };
+    // JSON knows numbers that a tree cannot hold; such bodies have nothing to compare with.
+    let Ok(Value::Object(original)) = serde_json::from_slice::<Value>(body) else { return };
     let Ok(Value::Object(merged)) = serde_json::from_slice::<Value>(&merged) else { panic!("not an object") };
-    let Ok(Value::Object(original)) = serde_json::from_slice::<Value>(body) else { panic!("was not an object") };
     assert_eq!(merged.get("a"), Some(&json!(1)));
     assert!(!merged.contains_key("b"));
     for (name, value) in &original {

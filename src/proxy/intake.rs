@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 
 use super::error::{ErrorShape, GatewayError};
 use super::multipart;
@@ -59,7 +59,7 @@ pub struct BodyLimits {
 ///
 /// # Errors
 /// If it is too large, too slow, or breaks off.
-pub async fn read_body(headers: &HeaderMap, body: Body, limits: BodyLimits) -> Result<Bytes, GatewayError> {
+pub async fn read_body(headers: &HeaderMap, body: Incoming, limits: BodyLimits) -> Result<Bytes, GatewayError> {
     let too_large = GatewayError::TooLarge { limit: limits.max };
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limits.max) {

@@ -1,14 +1,19 @@
 //! The paths of the data plane.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::get;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use hyper::body::Incoming;
+use hyper::service::Service;
+use tower::ServiceExt;
 
 use super::auth::shown_key;
 use super::error::{ErrorShape, GatewayError};
@@ -18,28 +23,65 @@ use super::respond::Trace;
 use super::{Gateway, pipeline};
 use crate::domain::names::NameError;
 use crate::live::{Caller, View};
+use crate::upstream::lane::Operation;
 
-/// The router of the data plane.
-pub fn router(gateway: Arc<Gateway>) -> Router {
-    Router::new()
-        .route("/v1/models", get(list_models))
-        .route("/v1/models/{*id}", get(one_model))
-        .route("/health/live", get(|| async { "ok" }))
-        .fallback(any(serve))
-        .with_state(gateway)
+/// The data plane: what clients call, and the few paths that only tell something.
+///
+/// Nearly every request is a `POST` to a path that [`operation_of`] knows, so these do not
+/// pay for a router.
+#[derive(Clone, Debug)]
+pub struct DataPlane {
+    gateway: Arc<Gateway>,
+    others: Router,
 }
 
-async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Response {
-    let mut trace = Trace::new();
-    let path = request.uri().path();
-    // Anthropic's SDK wants a base URL without `/v1`, OpenAI's one with it.
-    let Some((operation, shape)) = path.strip_prefix("/v1").and_then(operation_of) else {
-        let shape = if path.starts_with("/v1/messages") { ErrorShape::Anthropic } else { ErrorShape::OpenAi };
-        return GatewayError::NoSuchPath.into_response(shape, &trace);
-    };
-    if request.method() != Method::POST {
-        return GatewayError::WrongMethod.into_response(shape, &trace);
+impl DataPlane {
+    /// Over a gateway.
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        let others = Router::new()
+            .route("/v1/models", get(list_models))
+            .route("/v1/models/{*id}", get(one_model))
+            .route("/health/live", get(|| async { "ok" }))
+            .fallback(refuse)
+            .with_state(Arc::clone(&gateway));
+        Self { gateway, others }
     }
+}
+
+impl Service<Request<Incoming>> for DataPlane {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        if request.method() == Method::POST
+            && let Ok((operation, shape)) = operation_at(request.uri().path())
+        {
+            let gateway = Arc::clone(&self.gateway);
+            return Box::pin(async move { Ok(serve(&gateway, operation, shape, request).await) });
+        }
+        Box::pin(self.others.clone().oneshot(request.map(Body::new)))
+    }
+}
+
+/// An operation's path with another method than `POST`, or no path of ours.
+async fn refuse(request: Request<Body>) -> Response {
+    let trace = Trace::new();
+    match operation_at(request.uri().path()) {
+        Ok((_, shape)) => GatewayError::WrongMethod.into_response(shape, &trace),
+        Err(shape) => GatewayError::NoSuchPath.into_response(shape, &trace),
+    }
+}
+
+/// What a path asks for; otherwise the shape in which its caller expects errors.
+fn operation_at(path: &str) -> Result<(Operation, ErrorShape), ErrorShape> {
+    // Anthropic's SDK wants a base URL without `/v1`, OpenAI's one with it.
+    let nothing = if path.starts_with("/v1/messages") { ErrorShape::Anthropic } else { ErrorShape::OpenAi };
+    path.strip_prefix("/v1").and_then(operation_of).ok_or(nothing)
+}
+
+async fn serve(gateway: &Gateway, operation: Operation, shape: ErrorShape, request: Request<Incoming>) -> Response {
+    let mut trace = Trace::new();
     let view = gateway.live.view();
     let (head, body) = request.into_parts();
     let outcome = async {
@@ -47,7 +89,7 @@ async fn serve(State(gateway): State<Arc<Gateway>>, request: Request) -> Respons
         let limits = BodyLimits { max: view.limits.max_body_bytes, time: view.limits.body_timeout };
         let body = read_body(&head.headers, body, limits).await?;
         let call = call(operation, head.headers, body, &trace.id, gateway.live.clock.now())?;
-        pipeline::serve(&gateway, &view, &caller, &call, &mut trace).await
+        pipeline::serve(gateway, &view, &caller, &call, &mut trace).await
     }
     .await;
     outcome.unwrap_or_else(|error| error.into_response(shape, &trace))

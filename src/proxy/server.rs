@@ -1,15 +1,18 @@
 //! Accepting connections: TCP_NODELAY, TLS, HTTP/1.1 and HTTP/2, limits, and an orderly
 //! end.
 
+use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,13 +36,16 @@ pub struct ServerLimits {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`, then lets requests under way finish within the drain time.
-pub async fn serve(
+pub async fn serve<S>(
     listener: TcpListener,
     tls: Option<Arc<TlsConfig>>,
-    router: Router,
+    service: S,
     limits: ServerLimits,
     stop: CancellationToken,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     let builder = Arc::new(builder(&limits));
     let connections = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
@@ -58,13 +64,12 @@ pub async fn serve(
         };
         // Without this a small answer waits for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let (builder, router, tls) = (Arc::clone(&builder), router.clone(), tls.clone());
+        let (builder, service, tls) = (Arc::clone(&builder), service.clone(), tls.clone());
         let watcher = graceful.watcher();
         let head_timeout = limits.head_timeout;
         #[expect(clippy::disallowed_methods, reason = "connections end by themselves and are drained below")]
         tokio::spawn(async move {
             let _permit = permit;
-            let service = TowerToHyperService::new(router);
             // What a client does wrong on its own connection ends that connection, no more.
             let outcome = match tls {
                 None => watcher.watch(builder.serve_connection(TokioIo::new(stream), service)).await,

@@ -73,7 +73,13 @@ pub fn merge(body: &[u8], patch: &Map<String, Value>) -> Result<Bytes, BadReques
             None => put(name, span_in(body, raw.get()).map_or(raw.get().as_bytes(), |span| &body[span])),
             Some(Value::Null) => {}
             Some(change) => {
-                let mut value = serde_json::from_str(raw.get()).unwrap_or(Value::Null);
+                // JSON knows numbers that a tree cannot hold. Where one stands in a field that
+                // is only replaced it does not matter; within one that is merged it would be lost.
+                let mut value = match (change, serde_json::from_str(raw.get())) {
+                    (_, Ok(value)) => value,
+                    (Value::Object(_), Err(error)) => return Err(BadRequest::at(name.as_ref(), error.to_string())),
+                    (_, Err(_)) => Value::Null,
+                };
                 merge_value(&mut value, change);
                 put(name, value.to_string().as_bytes());
             }
@@ -146,6 +152,13 @@ mod tests {
             r#"{"a":1.50,"b":{"d":2,"x":3},"f":{"h":1}}"#
         );
         assert_eq!(merged("{}", json!({"a": 1})), r#"{"a":1}"#);
+    }
+
+    #[test]
+    fn a_number_that_no_tree_can_hold_is_kept_or_refused_and_never_lost() {
+        assert_eq!(merged(r#"{"x":1e999,"y":1e999}"#, json!({"y": 2})), r#"{"x":1e999,"y":2}"#);
+        let Value::Object(patch) = json!({"c": {"d": 1}}) else { unreachable!() };
+        assert_eq!(merge(br#"{"c":{"x":1e999}}"#, &patch).unwrap_err().path, "c");
     }
 
     proptest! {
