@@ -12,7 +12,8 @@
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
-//! | [`live`] | the state that requests share, swapped whole | the above, `upstream::client` |
+//! | [`transport`] | connections to providers, bodies within limits | `domain` |
+//! | [`live`] | the state that requests share, swapped whole | the above but `wire` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`proxy`] | the data plane | the above |
 //! | [`admin`] | the admin listener | the above |
@@ -38,5 +39,6 @@ pub mod proxy;
 pub mod routing;
 pub mod simulate;
 pub mod telemetry;
+pub mod transport;
 pub mod upstream;
 pub mod wire;

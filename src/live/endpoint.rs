@@ -14,7 +14,7 @@ use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 use crate::health::{Health, Outcome, Standing, outcome_of};
 use crate::routing::eligibility::SkipReason;
-use crate::upstream::client::Client;
+use crate::transport::client::Client;
 
 /// The live state of an endpoint.
 #[derive(Debug, Default)]

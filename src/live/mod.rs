@@ -23,7 +23,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::ids::{EndpointIdx, ProviderIdx, Revision};
 use crate::domain::time::UnixMillis;
 use crate::routing::{EndpointState, Observations};
-use crate::upstream::client::{self, ClientError};
+use crate::transport::client::{self, ClientError};
 
 /// Everything a request needs to know, of one revision.
 #[derive(Debug)]

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::error::{ErrorShape, GatewayError};
 use super::multipart;
 use crate::domain::time::UnixMillis;
+use crate::transport::collect::{CollectError, collect};
 use crate::upstream::call::Call;
 use crate::upstream::lane::Operation;
 use crate::wire::error::BadRequest;
@@ -65,29 +65,12 @@ pub async fn read_body(headers: &HeaderMap, body: Incoming, limits: BodyLimits) 
     if announced.is_some_and(|length| length > limits.max) {
         return Err(too_large);
     }
-    let reading = async {
-        let mut body = body;
-        let mut whole = BytesMut::new();
-        let mut only: Option<Bytes> = None;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| GatewayError::Bad(BadRequest::at("body", "it broke off")))?;
-            let Ok(chunk) = frame.into_data() else { continue };
-            if whole.len() + only.as_ref().map_or(0, Bytes::len) + chunk.len() > limits.max {
-                return Err(too_large);
-            }
-            // Most bodies come in one piece, which need not be copied.
-            match (only.take(), whole.is_empty()) {
-                (None, true) => only = Some(chunk),
-                (first, _) => {
-                    whole.reserve(announced.unwrap_or(0).saturating_sub(whole.len()));
-                    whole.extend_from_slice(&first.unwrap_or_default());
-                    whole.extend_from_slice(&chunk);
-                }
-            }
-        }
-        Ok(only.unwrap_or_else(|| whole.freeze()))
-    };
-    tokio::time::timeout(limits.time, reading).await.unwrap_or(Err(GatewayError::SlowBody))
+    match tokio::time::timeout(limits.time, collect(body, limits.max)).await {
+        Ok(Ok(whole)) => Ok(whole),
+        Ok(Err(CollectError::TooLong { .. })) => Err(too_large),
+        Ok(Err(CollectError::Broken)) => Err(GatewayError::Bad(BadRequest::at("body", "it broke off"))),
+        Err(_) => Err(GatewayError::SlowBody),
+    }
 }
 
 /// Reads the few fields that routing needs.

@@ -8,7 +8,7 @@ use http::{HeaderValue, Response};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 
-use super::body::{OpaqueBody, RelayBody, StreamLimits, estimated_output, read_whole, settled_usage};
+use super::body::{OpaqueBody, RelayBody, StreamLimits, estimated_output, settled_usage};
 use super::call::{Call, Prepared};
 use super::lane::{Lane, Operation};
 use super::refusal::{AttemptError, ERROR_BODY, decode_error, refusal};
@@ -19,6 +19,7 @@ use crate::domain::provider::Protocol;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 use crate::live::{Flight, FlightEnd, View};
+use crate::transport::collect::collect;
 use crate::wire::error::Malformed;
 use crate::wire::native::Seen;
 use crate::wire::relay::Relay;
@@ -117,12 +118,14 @@ impl Call {
                 let content_type = content_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
                 return Ok(Accepted::Opaque { content_type, body });
             }
-            let bytes = read_whole(&mut body, limits.max_answer).await?;
+            let bytes = collect(body, limits.max_answer)
+                .await
+                .map_err(|error| AttemptError::new(FailureKind::Malformed, format!("the answer: {error}")))?;
             return self.whole(protocol, lane, bytes);
         }
         let said = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !said.starts_with("text/event-stream") {
-            let start = read_whole(&mut body, ERROR_BODY).await.unwrap_or_default();
+            let start = collect(body, ERROR_BODY).await.unwrap_or_default();
             let error = decode_error(protocol, 200, &start);
             return Err(AttemptError::new(
                 FailureKind::Malformed,

@@ -11,12 +11,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
 use tokio::time::{Instant, Sleep};
 
-use super::refusal::AttemptError;
 use crate::domain::failure::FailureKind;
 use crate::domain::usage::TokenUsage;
 use crate::live::{Flight, FlightEnd};
@@ -205,32 +203,6 @@ fn public_reason(failure: &StreamFailure) -> String {
             None => "the provider reported an error".into(),
         },
     }
-}
-
-/// Reads a body within a limit.
-///
-/// # Errors
-/// If it is longer, or breaks off.
-pub async fn read_whole(body: &mut reqwest::Body, limit: usize) -> Result<Bytes, AttemptError> {
-    let malformed = |why: String| AttemptError::new(FailureKind::Malformed, why);
-    let mut whole = BytesMut::new();
-    let mut only: Option<Bytes> = None;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| malformed("the connection was lost within the answer".into()))?;
-        let Ok(chunk) = frame.into_data() else { continue };
-        if whole.len() + only.as_ref().map_or(0, Bytes::len) + chunk.len() > limit {
-            return Err(malformed(format!("the answer is longer than {limit} bytes")));
-        }
-        // Most answers come in one piece, which need not be copied.
-        match (only.take(), whole.is_empty()) {
-            (None, true) => only = Some(chunk),
-            (first, _) => {
-                whole.extend_from_slice(&first.unwrap_or_default());
-                whole.extend_from_slice(&chunk);
-            }
-        }
-    }
-    Ok(only.unwrap_or_else(|| whole.freeze()))
 }
 
 /// An answer that passes through without being understood: audio, images, lists.

@@ -4,7 +4,6 @@
 pub mod attempt;
 pub mod body;
 pub mod call;
-pub mod client;
 pub mod headers;
 pub mod lane;
 pub mod refusal;

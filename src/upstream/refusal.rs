@@ -7,11 +7,11 @@ use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 use serde_json::{Map, Value};
 
-use super::body::read_whole;
 use super::retry_after::retry_after;
 use crate::domain::failure::FailureKind;
 use crate::domain::provider::Protocol;
 use crate::domain::time::UnixMillis;
+use crate::transport::collect::collect;
 use crate::wire::error::{ErrorHint, ProviderError};
 use crate::wire::relay::StreamFailure;
 use crate::wire::{anthropic, gemini, openai};
@@ -62,8 +62,8 @@ pub const ERROR_BODY: usize = 64 * 1024;
 
 /// An answer other than 2xx.
 pub async fn refusal(protocol: Protocol, response: Response<reqwest::Body>, now: UnixMillis) -> AttemptError {
-    let (head, mut body) = response.into_parts();
-    let bytes = read_whole(&mut body, ERROR_BODY).await.unwrap_or_default();
+    let (head, body) = response.into_parts();
+    let bytes = collect(body, ERROR_BODY).await.unwrap_or_default();
     let status = head.status;
     let error = decode_error(protocol, status.as_u16(), &bytes);
     let kind = classify(status, error.hint);

@@ -12,3 +12,4 @@ mod simulate;
 mod storm;
 mod support;
 mod tidy;
+mod towards;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::answer::{error_in_answer, not_an_answer, read_embedded_error, read_finish, settle_finish};
 use super::error::decode_error;
 use super::fields::given;
-use super::usage::{GroqIn, UsageIn, raise};
+use super::usage::{GroqIn, UsageIn};
 use crate::domain::usage::TokenUsage;
 use crate::wire::chat::Finish;
 use crate::wire::error::{ErrorHint, Malformed, ProviderError};
@@ -163,7 +163,7 @@ impl Inspector {
     fn chunk(&mut self, glance: &Glance<'_>) -> Signal {
         let usage = glance.usage();
         if let Some(usage) = &usage {
-            raise(&mut self.seen.usage, usage);
+            self.seen.usage = self.seen.usage.max_of(usage);
         }
         let mut content = false;
         for choice in glance.choices() {

@@ -106,15 +106,6 @@ impl From<&TokenUsage> for UsageOut {
     }
 }
 
-/// Takes in a later report: field by field the larger one.
-pub(super) fn raise(usage: &mut TokenUsage, later: &TokenUsage) {
-    usage.input = usage.input.max(later.input);
-    usage.cached_input = usage.cached_input.max(later.cached_input);
-    usage.cache_write = usage.cache_write.max(later.cache_write);
-    usage.output = usage.output.max(later.output);
-    usage.reasoning = usage.reasoning.max(later.reasoning);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

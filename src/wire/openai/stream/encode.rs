@@ -10,7 +10,7 @@ use crate::wire::meta::ReplyMeta;
 use crate::wire::openai::error::error_object;
 use crate::wire::openai::request::extra_content;
 use crate::wire::openai::response::finish_word;
-use crate::wire::openai::usage::{UsageOut, raise};
+use crate::wire::openai::usage::UsageOut;
 
 /// Writes the chunks of one stream.
 #[derive(Debug)]
@@ -124,7 +124,10 @@ impl StreamEncoder {
             Event::Finish(finish) => {
                 return self.choice(DeltaOut::default(), Some(finish_word(finish, self.refusal_given)), out);
             }
-            Event::Usage(usage) => return raise(&mut self.usage, usage),
+            Event::Usage(usage) => {
+                self.usage = self.usage.max_of(usage);
+                return;
+            }
             // The caller says it in its own words, by `error`.
             Event::Error(_) => return self.failed = true,
             Event::ReasoningSeal(_) => return,
