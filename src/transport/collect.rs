@@ -38,7 +38,11 @@ pub async fn collect(mut body: impl Body<Data = Bytes> + Unpin, limit: usize) ->
         match (only.take(), whole.is_empty()) {
             (None, true) => only = Some(chunk),
             (first, _) => {
-                whole.extend_from_slice(&first.unwrap_or_default());
+                let first = first.unwrap_or_default();
+                // What is announced for the rest saves growing step by step.
+                let rest = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
+                whole.reserve(first.len() + chunk.len() + rest);
+                whole.extend_from_slice(&first);
                 whole.extend_from_slice(&chunk);
             }
         }
