@@ -9,7 +9,7 @@ use super::problem::{Report, one_of};
 use super::provider::Providers;
 use super::read::{Item, Table};
 use super::target;
-use crate::domain::alias::{Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
+use crate::domain::alias::{Adaptivity, Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
 use crate::domain::catalog::{Catalog, Model};
 use crate::domain::ids::{AliasIdx, AliasName, ModelIdx};
 use crate::domain::names::NameIndex;
@@ -99,7 +99,7 @@ fn add_direct_aliases(catalog: &mut Catalog) {
 fn direct_alias(model: &Model, idx: ModelIdx) -> Alias {
     Alias {
         name: AliasName::new(model.id.as_str()),
-        strategy: Strategy::Priority,
+        strategy: Strategy::Priority { within: None },
         targets: vec![Target {
             model: idx,
             endpoints: model.endpoints.clone(),
@@ -113,6 +113,8 @@ fn direct_alias(model: &Model, idx: ModelIdx) -> Alias {
         }],
         limits: RequestLimits::default(),
         fallback: FallbackPolicy::default(),
+        max_price: None,
+        adaptivity: Adaptivity::default(),
         direct: true,
         drop_unsupported: false,
     }
@@ -142,10 +144,12 @@ impl Reader<'_, '_> {
         Some(Alias {
             limits: self.limits(),
             fallback: FallbackPolicy { any_error: policy("any_error"), content_policy: policy("content_policy") },
+            max_price: None,
+            adaptivity: Adaptivity::default(),
             direct: false,
             drop_unsupported: self.table.read("drop_unsupported", |item| item.boolean(report)).unwrap_or_default(),
             name: AliasName::new(name?),
-            strategy: strategy.unwrap_or(Strategy::Priority),
+            strategy: strategy.unwrap_or(Strategy::Priority { within: None }),
             targets,
         })
     }
@@ -171,7 +175,7 @@ impl Reader<'_, '_> {
     fn strategy(&self) -> Option<Strategy> {
         let item = self.table.require("strategy", self.report)?;
         let name = item.text(self.report)?;
-        let ours = [Strategy::Priority, Strategy::RandomShuffle];
+        let ours = [Strategy::Priority { within: None }, Strategy::RandomShuffle { sticky_by: None }];
         if let Some(strategy) = ours.iter().find(|strategy| strategy.as_str() == name) {
             return Some(strategy.clone());
         }

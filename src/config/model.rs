@@ -11,6 +11,7 @@ use crate::domain::catalog::{Endpoint, Model};
 use crate::domain::ids::{EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderIdx};
 use crate::domain::money::Prices;
 use crate::domain::names::{NameError, NameIndex, fold};
+use crate::domain::provider::Limits;
 
 pub(super) const FIELDS: &[&str] =
     &["id", "endpoints", "context_window", "max_output_tokens", "input_modalities", "tools", "structured_output"];
@@ -184,6 +185,7 @@ impl Models {
                 provider: endpoint.provider,
                 upstream_model: endpoint.upstream_model,
                 prices: endpoint.prices,
+                limits: Limits::default(),
             });
         }
         self.models.push(Model {

@@ -27,6 +27,7 @@ pub(super) const FIELDS: &[&str] = &[
     "forward_headers",
     "azure_api_version",
     "requests_per_minute",
+    "tokens_per_minute",
     "max_in_flight",
     "connect_timeout",
     "enabled",
@@ -171,6 +172,7 @@ impl Reader<'_, '_> {
             quirks: self.quirks(protocol, &url_style),
             url_style,
             limits: Limits {
+                tokens_per_minute: self.table.read("tokens_per_minute", |item| item.integer(1..=u64::MAX, report)),
                 requests_per_minute: self.table.read("requests_per_minute", |item| item.count(1..=u32::MAX, report)),
                 max_in_flight: self.table.read("max_in_flight", |item| item.count(1..=u32::MAX, report)),
             },

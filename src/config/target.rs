@@ -32,13 +32,13 @@ impl Reader<'_> {
         let table = item.table(FIELDS, report)?;
         let rank = table.read("rank", |item| item.count(0..=u32::MAX, report));
         if let Some(item) = table.get("rank")
-            && strategy == Some(&Strategy::RandomShuffle)
+            && matches!(strategy, Some(Strategy::RandomShuffle { .. } | Strategy::Scored(_)))
         {
-            report.warn(item.problem("has no effect under random-shuffle"));
+            report.warn(item.problem("only has an effect under priority"));
         }
         let rank = match strategy {
-            Some(Strategy::RandomShuffle) => 0,
-            Some(Strategy::Priority) | None => rank.unwrap_or(position),
+            Some(Strategy::RandomShuffle { .. } | Strategy::Scored(_)) => 0,
+            Some(Strategy::Priority { .. }) | None => rank.unwrap_or(position),
         };
         let weight = table.read("weight", |item| item.amount(report)).unwrap_or(1.0);
         let params = self.params(&table);

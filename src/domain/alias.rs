@@ -5,23 +5,179 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::ids::{AliasName, EndpointIdx, ModelIdx};
+use super::money::PicoUsd;
 
 /// How an alias orders its targets.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Strategy {
-    /// Ascending rank; equal ranks are ordered among themselves by weight.
-    Priority,
+    /// Ascending rank; equal ranks are ordered among themselves by weight, or by `within`.
+    Priority {
+        /// What orders targets of equal rank.
+        within: Option<Scoring>,
+    },
     /// First pick by weight, the rest weighted without replacement.
-    RandomShuffle,
+    RandomShuffle {
+        /// Keeps whoever this names on the same target.
+        sticky_by: Option<Identity>,
+    },
+    /// By what is observed of them.
+    Scored(Scoring),
 }
 
 impl Strategy {
     /// The name as the configuration and the answer's headers spell it.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Priority => "priority",
-            Self::RandomShuffle => "random-shuffle",
+            Self::Priority { .. } => "priority",
+            Self::RandomShuffle { .. } => "random-shuffle",
+            Self::Scored(scoring) => scoring.as_str(),
         }
+    }
+
+    /// What scores its targets, if anything does.
+    pub fn scoring(&self) -> Option<&Scoring> {
+        match self {
+            Self::Priority { within } => within.as_ref(),
+            Self::RandomShuffle { .. } => None,
+            Self::Scored(scoring) => Some(scoring),
+        }
+    }
+}
+
+/// How targets are compared by what is observed of them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Scoring {
+    /// The shortest predicted time.
+    LowestLatency(LatencyOptions),
+    /// The highest rate that can be sustained.
+    HighestThroughput(ThroughputMetric),
+    /// The least used in the last minute.
+    LowestUsage(UsageOptions),
+    /// The least expected cost.
+    LowestPrice(PriceOptions),
+}
+
+impl Scoring {
+    /// The name as the configuration spells it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::LowestLatency(_) => "lowest-latency",
+            Self::HighestThroughput(_) => "highest-throughput",
+            Self::LowestUsage(_) => "lowest-usage",
+            Self::LowestPrice(_) => "lowest-price",
+        }
+    }
+}
+
+/// What "latency" is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LatencyMetric {
+    /// Until the last token of an answer of the expected length.
+    #[default]
+    Total,
+    /// Until the first token.
+    FirstToken,
+}
+
+/// Options of lowest-latency.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct LatencyOptions {
+    /// What is predicted.
+    pub metric: LatencyMetric,
+    /// The quantile of it that is compared, in (0, 1); `None` is the mean.
+    pub quantile: Option<f64>,
+}
+
+/// What "throughput" is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ThroughputMetric {
+    /// Requests per second that the alias can sustain: the least utilised target.
+    #[default]
+    Requests,
+    /// Tokens per second of one answer.
+    TokensPerSecond,
+}
+
+/// What usage is counted in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UsageUnit {
+    /// Prompt and output tokens.
+    #[default]
+    Tokens,
+    /// Requests.
+    Requests,
+    /// What they cost.
+    Cost,
+}
+
+/// Whose usage is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum UsageScope {
+    /// Everybody's.
+    #[default]
+    Fleet,
+    /// That of the key which asks.
+    Key,
+}
+
+/// Options of lowest-usage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UsageOptions {
+    /// `None`: the tightest limit where every candidate has limits, else tokens.
+    pub unit: Option<UsageUnit>,
+    /// Whose.
+    pub scope: UsageScope,
+}
+
+/// Options of lowest-price.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PriceOptions {
+    /// A target whose price is not known is never chosen.
+    pub strict: bool,
+    /// Only targets whose predicted 90 % quantile meets this, if there are any.
+    pub max_latency: Option<Duration>,
+}
+
+/// What tells two callers, or two conversations, apart.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Identity {
+    /// The end user that the application names in the request.
+    User,
+    /// The request's `prompt_cache_key`.
+    PromptCacheKey,
+    /// The first messages of the conversation.
+    Conversation,
+    /// A header.
+    Header(http::HeaderName),
+}
+
+/// The highest prices that an alias accepts, per token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MaxPrice {
+    /// Of a prompt token.
+    pub input: Option<PicoUsd>,
+    /// Of a generated token.
+    pub output: Option<PicoUsd>,
+}
+
+/// What an alias may spend on knowing better.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Adaptivity {
+    /// Exploration: how much may be lost by trying targets other than the best, as a share
+    /// of what requests cost. 0 switches it off.
+    pub explore: f64,
+    /// Leave an attempt whose first content is far later than predicted, where another
+    /// candidate stands by.
+    pub give_up_early: bool,
+    /// The share of requests that may be sent twice when the first content is late; 0 is off.
+    pub hedge: f64,
+    /// What a conversation is known by, that is kept where its prompt is cached.
+    pub affinity: Option<Identity>,
+}
+
+impl Default for Adaptivity {
+    fn default() -> Self {
+        Self { explore: 0.03, give_up_early: true, hedge: 0.0, affinity: None }
     }
 }
 
@@ -117,6 +273,10 @@ pub struct Alias {
     pub limits: RequestLimits,
     /// When to fall back.
     pub fallback: FallbackPolicy,
+    /// Endpoints that cost more, or whose price is not known, are left out.
+    pub max_price: Option<MaxPrice>,
+    /// What may be spent on knowing better.
+    pub adaptivity: Adaptivity,
     /// Not configured, but made for a model that callers may name directly.
     pub direct: bool,
     /// Leave out what a target's protocol cannot say instead of passing the target over.

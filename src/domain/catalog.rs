@@ -11,7 +11,7 @@ use super::ids::{AliasIdx, EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderI
 use super::money::Prices;
 use super::names::{NameError, NameIndex};
 use super::nearest::nearest;
-use super::provider::Provider;
+use super::provider::{Limits, Provider};
 
 /// What is known of a model, wherever it is served. Unknown counts as able.
 #[derive(Clone, Debug)]
@@ -48,6 +48,8 @@ pub struct Endpoint {
     pub upstream_model: String,
     /// What it costs; `None` is not known, which is not free.
     pub prices: Option<Prices>,
+    /// Our own limits, beside those of the provider.
+    pub limits: Limits,
 }
 
 /// The whole configuration of routing, checked.

@@ -31,11 +31,13 @@ pub enum FailureKind {
     BrokenStream,
     /// The caller went away.
     ClientGone,
+    /// Another attempt at the same request was faster.
+    Superseded,
 }
 
 impl FailureKind {
     /// Every class, for tables and metrics.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Connect,
         Self::Timeout,
         Self::RateLimited,
@@ -48,6 +50,7 @@ impl FailureKind {
         Self::Malformed,
         Self::BrokenStream,
         Self::ClientGone,
+        Self::Superseded,
     ];
 
     /// The stable name in headers, logs and metrics.
@@ -65,6 +68,7 @@ impl FailureKind {
             Self::Malformed => "malformed",
             Self::BrokenStream => "broken_stream",
             Self::ClientGone => "client_gone",
+            Self::Superseded => "superseded",
         }
     }
 }

@@ -76,12 +76,14 @@ pub struct OpenAiQuirks {
     pub output_limit: OutputLimitField,
 }
 
-/// Our own limits towards a provider; `None` is unlimited.
+/// Our own limits towards a provider or one of its endpoints; `None` is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Limits {
-    /// Requests per minute over all its endpoints.
+    /// Requests per minute.
     pub requests_per_minute: Option<u32>,
-    /// Requests under way at once over all its endpoints.
+    /// Prompt and output tokens per minute.
+    pub tokens_per_minute: Option<u64>,
+    /// Requests under way at once.
     pub max_in_flight: Option<u32>,
 }
 
@@ -102,7 +104,7 @@ pub struct Provider {
     pub url_style: UrlStyle,
     /// Deviations from OpenAI's own server; only read for [`Protocol::OpenAi`].
     pub quirks: OpenAiQuirks,
-    /// Our own limits.
+    /// Our own limits, over all its endpoints.
     pub limits: Limits,
     /// How long a connection may take to be established, TLS included.
     pub connect_timeout: Duration,

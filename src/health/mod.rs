@@ -110,7 +110,8 @@ pub fn outcome_of(kind: FailureKind, retry_at: Option<UnixMillis>) -> Outcome {
         FailureKind::CallerMistake
         | FailureKind::ContextTooLong
         | FailureKind::ContentPolicy
-        | FailureKind::ClientGone => Outcome::Neutral,
+        | FailureKind::ClientGone
+        | FailureKind::Superseded => Outcome::Neutral,
         FailureKind::Connect
         | FailureKind::Timeout
         | FailureKind::ServerError

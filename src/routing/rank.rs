@@ -125,8 +125,8 @@ pub fn rank(query: &Query<'_>, observed: &impl Observations, rng: &mut impl Rng)
             let why = match &alias.strategy {
                 _ if target.last_resort => Why::LastResort,
                 _ if callers_position < narrowing.order.len() => Why::CallerOrder,
-                Strategy::Priority => Why::Rank(target.rank),
-                Strategy::RandomShuffle => Why::Draw { weight: target.weight },
+                Strategy::Priority { .. } => Why::Rank(target.rank),
+                Strategy::RandomShuffle { .. } | Strategy::Scored(_) => Why::Draw { weight: target.weight },
             };
             let mut candidate = Candidate { endpoint, target: position, why };
             if let Some(reason) = eligibility::hard(catalog, alias, target, endpoint, facts, narrowing) {
@@ -165,8 +165,8 @@ pub fn rank(query: &Query<'_>, observed: &impl Observations, rng: &mut impl Rng)
                 callers_position,
                 slow_start,
                 rank: match alias.strategy {
-                    Strategy::Priority => target.rank,
-                    Strategy::RandomShuffle => 0,
+                    Strategy::Priority { .. } => target.rank,
+                    Strategy::RandomShuffle { .. } | Strategy::Scored(_) => 0,
                 },
                 target_draw,
                 target: position,

@@ -92,7 +92,8 @@ pub fn next_step(progress: &Progress<'_>, catalog: &Catalog) -> NextStep {
         FailureKind::CallerMistake
         | FailureKind::ContentPolicy
         | FailureKind::BrokenStream
-        | FailureKind::ClientGone => NextStep::GiveUp,
+        | FailureKind::ClientGone
+        | FailureKind::Superseded => NextStep::GiveUp,
     }
 }
 

@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::facts::{EndpointState, Fit, Narrowing, RequestFacts};
 use super::rank::{Candidate, Plan, Query, Why, rank};
-use crate::domain::alias::{Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
+use crate::domain::alias::{Adaptivity, Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
 use crate::domain::catalog::{Catalog, Endpoint, Model};
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::{AliasName, EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderId, ProviderIdx};
@@ -62,6 +62,7 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
             provider: ProviderIdx(i),
             upstream_model: format!("m{i}"),
             prices: None,
+            limits: Limits::default(),
         });
         targets.push(Target {
             model: ModelIdx(i),
@@ -78,10 +79,12 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
     }
     let alias = Alias {
         name: AliasName::new("a"),
-        strategy: Strategy::Priority,
+        strategy: Strategy::Priority { within: None },
         targets,
         limits: RequestLimits::default(),
         fallback: FallbackPolicy::default(),
+        max_price: None,
+        adaptivity: Adaptivity::default(),
         direct: false,
         drop_unsupported: false,
     };

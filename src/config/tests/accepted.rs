@@ -42,7 +42,7 @@ fn the_first_example_works_as_written() {
     );
     assert_eq!(chat.targets.iter().map(|target| target.rank).collect::<Vec<_>>(), [0, 1, 2]);
     let ab = alias(&config, "ab-test");
-    assert_eq!(ab.strategy, Strategy::RandomShuffle);
+    assert_eq!(ab.strategy, Strategy::RandomShuffle { sticky_by: None });
     assert_eq!(ab.targets.iter().map(|target| target.weight).collect::<Vec<_>>(), [50.0, 30.0, 20.0]);
     assert_eq!(warnings(&config), ["7:8: store.path: has no effect: this version keeps nothing on disk",]);
 }

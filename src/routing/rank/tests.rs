@@ -50,7 +50,7 @@ fn equal_ranks_share_by_weight() {
 #[test]
 fn shuffle_picks_first_by_weight_and_the_rest_without_replacement() {
     let mut case = fleet(&[None; 3]);
-    case.alias.strategy = Strategy::RandomShuffle;
+    case.alias.strategy = Strategy::RandomShuffle { sticky_by: None };
     for (target, weight) in case.alias.targets.iter_mut().zip([50.0, 30.0, 20.0]) {
         target.weight = weight;
     }
@@ -66,7 +66,7 @@ fn shuffle_picks_first_by_weight_and_the_rest_without_replacement() {
 #[test]
 fn the_shares_of_those_out_go_to_the_others_in_proportion() {
     let mut case = fleet(&[None; 3]);
-    case.alias.strategy = Strategy::RandomShuffle;
+    case.alias.strategy = Strategy::RandomShuffle { sticky_by: None };
     for (target, weight) in case.alias.targets.iter_mut().zip([50.0, 30.0, 20.0]) {
         target.weight = weight;
     }
@@ -76,7 +76,7 @@ fn the_shares_of_those_out_go_to_the_others_in_proportion() {
 #[test]
 fn weight_zero_is_never_chosen_not_even_as_fallback() {
     let mut case = fleet(&[None; 2]);
-    case.alias.strategy = Strategy::RandomShuffle;
+    case.alias.strategy = Strategy::RandomShuffle { sticky_by: None };
     case.alias.targets[0].weight = 0.0;
     let plan = case.rank(&[READY, open_for(10)], 1);
     assert!(plan.candidates.is_empty());
@@ -184,7 +184,7 @@ fn a_full_provider_is_passed_over_and_not_forced() {
 #[test]
 fn the_same_seed_gives_the_same_plan() {
     let mut case = fleet(&[None; 8]);
-    case.alias.strategy = Strategy::RandomShuffle;
+    case.alias.strategy = Strategy::RandomShuffle { sticky_by: None };
     assert_eq!(case.rank(&[], 7), case.rank(&[], 7));
     assert_ne!(case.rank(&[], 7), case.rank(&[], 8));
     assert_eq!(case.catalog.endpoints[0].model, ModelIdx(0));
