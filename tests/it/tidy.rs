@@ -19,11 +19,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("live", &["clock", "config", "domain", "health", "routing", "transport"]),
     ("upstream", &["clock", "domain", "health", "live", "routing", "transport", "wire"]),
     ("proxy", &["clock", "config", "domain", "health", "live", "routing", "transport", "upstream", "wire"]),
-    ("admin", &["clock", "domain", "health", "live", "proxy"]),
+    ("explain", &[]),
+    ("admin", &["clock", "domain", "explain", "health", "live", "proxy"]),
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "domain", "live", "proxy"]),
     ("demo", &["app", "config", "domain", "simulate"]),
-    ("cli", &["app", "config", "demo", "simulate", "telemetry"]),
+    ("cli", &["app", "config", "demo", "explain", "simulate", "telemetry"]),
 ];
 
 /// Words that only the shell may say.
