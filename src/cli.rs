@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::App;
 use crate::config;
 use crate::demo::{self, DemoArgs};
+use crate::explain::command::ExplainArgs;
 use crate::simulate::cli::SimulateArgs;
 use crate::telemetry::log::{self, LogFormat};
 
@@ -39,6 +40,8 @@ enum Command {
         /// The configuration file.
         file: PathBuf,
     },
+    /// Ask a running gateway where a request would go now, and why; exit 1 if nowhere.
+    Explain(ExplainArgs),
     /// Run everything on this machine, with simulated providers and traffic.
     Demo(DemoArgs),
     /// Run simulated providers.
@@ -55,6 +58,7 @@ impl Cli {
         match self.command {
             Command::Serve { config } => serve(config).await?,
             Command::Check { file } => return Ok(check(&file)),
+            Command::Explain(args) => return Ok(args.run().await),
             Command::Demo(args) => demo::run(args, ended()).await?,
             Command::Simulate(args) => args.run(ended()).await?,
         }

@@ -17,6 +17,7 @@
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`proxy`] | the data plane | the above |
+//! | [`explain`] | why a request goes where it goes, for programs and people | nothing |
 //! | [`admin`] | the admin listener | the above |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |
@@ -34,6 +35,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod explain;
 pub mod health;
 pub mod live;
 pub mod proxy;

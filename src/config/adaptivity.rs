@@ -19,10 +19,9 @@ const HEDGE: f64 = 0.04;
 /// could not be read.
 pub(super) fn read(table: &Table<'_>, strategy: Option<&Strategy>, report: &Report) -> Adaptivity {
     let usual = Adaptivity::default();
-    if let (Some(item), Some(strategy)) = (table.get("explore"), strategy)
-        && strategy.scoring().is_none()
-    {
-        report.warn(item.problem(format!("has no effect under {}, which compares nothing", strategy.as_str())));
+    if let (Some(item), Some(Strategy::RandomShuffle { sticky_by: Some(_) })) = (table.get("affinity"), strategy) {
+        let problem = item.problem("stands beside sticky_by, which says already who stays where");
+        report.problem(problem.expected("one of them"));
     }
     Adaptivity {
         explore: table.read("explore", |item| item.number(0.0..=MOST, report)).unwrap_or(usual.explore),

@@ -20,11 +20,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("live", &["clock", "config", "domain", "health", "routing", "stats", "transport"]),
     ("upstream", &["clock", "domain", "health", "live", "routing", "stats", "transport", "wire"]),
     ("proxy", &["clock", "config", "domain", "health", "live", "routing", "stats", "transport", "upstream", "wire"]),
-    ("admin", &["clock", "domain", "health", "live", "proxy", "routing", "stats", "wire"]),
+    ("explain", &[]),
+    ("admin", &["clock", "domain", "explain", "health", "live", "proxy", "routing", "stats", "wire"]),
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "domain", "live", "proxy"]),
     ("demo", &["app", "config", "domain", "simulate"]),
-    ("cli", &["app", "config", "demo", "simulate", "telemetry"]),
+    ("cli", &["app", "config", "demo", "explain", "simulate", "telemetry"]),
 ];
 
 /// Words that only the shell may say.

@@ -106,11 +106,6 @@ fn options_without_effect_are_warned_of() {
             "aliases.x.within: has no effect: no two targets have the same rank",
         ),
         (
-            "strategy = \"random-shuffle\"\nexplore = 0.1",
-            "weight = 2",
-            "aliases.x.explore: has no effect under random-shuffle, which compares nothing",
-        ),
-        (
             "strategy = \"lowest-latency\"",
             "weight = 2",
             "aliases.x.targets[0].weight: only 0 has an effect under lowest-latency",
@@ -199,6 +194,11 @@ fn of_the_values_of_options() {
             "lowest-price",
             "hedge = \"on\"",
             "hedge: is a string; expected true, false or a share of requests from 0 to 0.2",
+        ),
+        (
+            "random-shuffle",
+            "affinity = \"user\"\nsticky_by = \"user\"",
+            "affinity: stands beside sticky_by, which says already who stays where; expected one of them",
         ),
         ("priority", "max_price = 3", "max_price: is an integer; expected a table"),
     ] {
