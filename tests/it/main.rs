@@ -3,6 +3,7 @@
 //! One binary, so that what the modules share is compiled once. `cargo test --test it sdk`
 //! runs one module.
 
+mod adaptive;
 mod demo;
 mod fallback;
 mod golden;
