@@ -62,6 +62,13 @@ async fn traffic(gateway: &Arc<Gateway>, lasting: Duration) -> Vec<Seen> {
     all.into_iter().map(|(_, seen)| seen).collect()
 }
 
+/// What would be decided now, for the message of a test that fails.
+async fn explained(gateway: &Gateway) -> String {
+    let asked = http().post(gateway.admin_url("/admin/v1/explain")).header("content-type", "application/json");
+    let body = json!({"alias": "a", "prompt": "hello", "stream": true}).to_string();
+    asked.body(body).send().await.expect("the admin listener answers").text().await.expect("a whole answer")
+}
+
 fn share(seen: &[Seen], name: &str) -> f64 {
     let target = format!("{name}/m@{name}");
     seen.iter().filter(|seen| seen.target == target).count() as f64 / seen.len().max(1) as f64
@@ -124,7 +131,8 @@ async fn an_outage_and_a_silence_are_left_at_once_and_no_caller_sees_them() {
     for (fault, longest) in [(json!({"kind": "status", "code": 503}), 1.6), (json!({"kind": "hang"}), 2.5)] {
         let [best, second, third] = three().await;
         let gateway = gateway(&[&best, &second, &third], "strategy = \"lowest-latency\"").await;
-        traffic(&gateway, seconds(4.0)).await;
+        let before = traffic(&gateway, seconds(5.0)).await;
+        assert!(share(&before[60..], "best") > 0.7, "{}", explained(&gateway).await);
         best.behave(with(speed(60.0, 2.0), json!({"faults": [fault]}))).await;
         // Each is served well, or `traffic` panics.
         let seen = traffic(&gateway, seconds(5.0)).await;
@@ -135,7 +143,7 @@ async fn an_outage_and_a_silence_are_left_at_once_and_no_caller_sees_them() {
         let back = traffic(&gateway, seconds(14.0)).await;
         let shares: Vec<f64> = back.chunks(20).map(|part| share(part, "best")).collect();
         eprintln!("{fault}: share of the recovered: {shares:?}");
-        assert!(share(&back[back.len() - 40..], "best") > 0.5, "{fault}: {shares:?}");
+        assert!(share(&back[back.len() - 40..], "best") > 0.5, "{fault}: {shares:?} {}", explained(&gateway).await);
     }
 }
 
