@@ -1,11 +1,13 @@
 //! The admin listener: off the data port, on loopback unless the operator says otherwise.
 
+mod explain;
 mod health;
+mod statistics;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::proxy::Gateway;
 
@@ -15,5 +17,8 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/health/targets", get(health::targets))
+        .route("/admin/v1/explain", post(explain::explain))
+        .route("/admin/v1/decisions", get(explain::decisions))
+        .route("/admin/v1/statistics", get(statistics::statistics))
         .with_state(gateway)
 }

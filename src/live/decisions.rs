@@ -5,8 +5,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::domain::ids::{AliasIdx, Revision};
+use smallvec::SmallVec;
+
+use crate::domain::failure::FailureKind;
+use crate::domain::ids::{AliasIdx, EndpointIdx, Revision};
 use crate::domain::time::UnixMillis;
 use crate::routing::{Narrowing, RequestFacts, Snapshot};
 
@@ -32,10 +36,25 @@ pub struct Decision {
     pub snapshot: Snapshot,
     /// The seed of its random source.
     pub seed: u64,
+    /// The order that was decided.
+    pub order: SmallVec<[EndpointIdx; 8]>,
     /// Who answered.
     pub chosen: Option<String>,
-    /// The attempts, as the answer's header lists them.
-    pub attempts: String,
+    /// What was tried.
+    pub attempts: Vec<Attempt>,
+}
+
+/// One attempt, until it committed or failed.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Where.
+    pub endpoint: String,
+    /// How it failed; `None` if it did not.
+    pub failure: Option<FailureKind>,
+    /// The provider's status, if it failed with one.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// The latest decisions.

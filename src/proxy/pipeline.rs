@@ -57,6 +57,7 @@ pub async fn serve(
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
     let seed = rand::rng().random();
     let plan = rank(&query, &snapshot, &mut StdRng::seed_from_u64(seed));
+    let order = plan.candidates.iter().map(|candidate| candidate.endpoint).collect();
     let live = view.alias(idx);
     live.stats.earn(alias.adaptivity.explore, alias.adaptivity.hedge, plan.promising);
     let walk = Walk {
@@ -85,7 +86,8 @@ pub async fn serve(
         snapshot,
         seed,
         chosen: trace.target.clone(),
-        attempts: trace.listed(),
+        order,
+        attempts: trace.attempts.iter().map(AttemptNote::for_the_record).collect(),
     });
     served.map(|reply| trace.respond(reply))
 }

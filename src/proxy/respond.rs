@@ -9,6 +9,7 @@ use rand::RngExt;
 
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::Revision;
+use crate::live::decisions::Attempt;
 use crate::upstream::attempt::Reply;
 
 /// More attempts than this are counted, not listed.
@@ -46,6 +47,13 @@ pub struct AttemptNote {
     pub last_resort: bool,
     /// It was a second copy, since the first was late.
     pub hedge: bool,
+}
+
+impl AttemptNote {
+    /// What a recorded decision keeps of it.
+    pub fn for_the_record(&self) -> Attempt {
+        Attempt { endpoint: self.endpoint.clone(), failure: self.failure, status: self.status, took: self.took }
+    }
 }
 
 impl Trace {
@@ -91,7 +99,7 @@ impl Trace {
     }
 
     /// `m@a rate_limited 429 12ms, m@b ok 230ms`.
-    pub fn listed(&self) -> String {
+    fn listed(&self) -> String {
         let mut text = String::new();
         for (i, note) in self.attempts.iter().take(MAX_LISTED).enumerate() {
             let separator = if i > 0 { ", " } else { "" };

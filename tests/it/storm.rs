@@ -89,7 +89,8 @@ async fn whoever_has_a_healthy_candidate_is_served() {
     while let Some(done) = workers.join_next().await {
         done.expect("no worker found a fault");
     }
-    // The breakers spare them most of it; enough has to have got through to mean anything.
+    // Breakers, and standing behind peers that fail less, spare them most of it; enough has
+    // to have got through to mean anything.
     let mut stormed = 0;
     for sim in &sims {
         stormed += sim.stats().await["requests"]
@@ -97,7 +98,7 @@ async fn whoever_has_a_healthy_candidate_is_served() {
             .map_or(0, |by_path| by_path.values().filter_map(Value::as_u64).sum::<u64>());
     }
     let others = served_by_others.load(Relaxed);
-    assert!(stormed > 300 && others > 100, "{stormed} requests reached the failing ones, {others} were served");
+    assert!(stormed > 120 && others > 60, "{stormed} requests reached the failing ones, {others} were served");
 
     drop(client);
     let since = tokio::time::Instant::now();

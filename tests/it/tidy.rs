@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("upstream", &["clock", "domain", "health", "live", "routing", "stats", "transport", "wire"]),
     ("proxy", &["clock", "config", "domain", "health", "live", "routing", "stats", "transport", "upstream", "wire"]),
     ("explain", &[]),
-    ("admin", &["clock", "domain", "explain", "health", "live", "proxy", "routing", "stats", "wire"]),
+    ("admin", &["clock", "domain", "explain", "health", "live", "proxy", "routing", "stats", "upstream", "wire"]),
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "domain", "live", "proxy"]),
     ("demo", &["app", "config", "domain", "simulate"]),

@@ -1,0 +1,261 @@
+//! Where would a request go, and why? And where did the latest ones go?
+//!
+//! Both run [`rank`], the very function that routes: the first on what is observed now, the
+//! second on what was observed then, with the same seed.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query as Parameters, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::alias::{Alias, Scoring, ThroughputMetric};
+use crate::domain::feature::FeatureSet;
+use crate::domain::ids::{AliasIdx, EndpointIdx};
+use crate::domain::names::NameError;
+use crate::domain::time::UnixMillis;
+use crate::domain::usage::TokenUsage;
+use crate::explain::report::{
+    AttemptReport, CandidateReport, DecisionReport, ExplainRequest, ExploringReport, RecordedDecision, RequestReport,
+    SkippedReport,
+};
+use crate::live::View;
+use crate::live::decisions::Decision;
+use crate::proxy::Gateway;
+use crate::routing::facts::{EndpointState, Narrowing, RequestFacts, Snapshot};
+use crate::routing::{Candidate, Plan, Query, Why, rank};
+use crate::stats::Purpose;
+use crate::upstream::lane::{Operation, fit};
+use crate::wire::Dialect;
+use crate::wire::peek::estimate_tokens;
+
+/// At most so many decisions are listed.
+const MOST: usize = 200;
+
+/// `POST /admin/v1/explain`: what would be decided for such a chat now.
+pub async fn explain(State(gateway): State<Arc<Gateway>>, Json(asked): Json<ExplainRequest>) -> Response {
+    let view = gateway.live.view();
+    let alias = match view.catalog.resolve(&asked.alias) {
+        Ok(alias) => alias,
+        Err(error) => return unknown(&asked.alias, error),
+    };
+    let facts = RequestFacts {
+        fit: fit(&Operation::Chat(Dialect::ChatCompletions), FeatureSet::EMPTY),
+        prompt_tokens: estimate_tokens(asked.prompt.len()),
+        max_output_tokens: asked.max_tokens,
+        stream: asked.stream,
+        ..RequestFacts::default()
+    };
+    let now = gateway.live.clock.now();
+    let made = Made {
+        view: &view,
+        alias,
+        facts: &facts,
+        narrowing: &Narrowing::default(),
+        snapshot: &view.snapshot(alias, &facts, None, now),
+        at: now,
+        seed: rand::rng().random(),
+    };
+    Json(made.report("")).into_response()
+}
+
+/// Which decisions are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    alias: Option<String>,
+    last: Option<usize>,
+}
+
+/// `GET /admin/v1/decisions?alias=…&last=20`: the latest, newest first, decided again.
+pub async fn decisions(State(gateway): State<Arc<Gateway>>, Parameters(which): Parameters<Which>) -> Response {
+    let view = gateway.live.view();
+    let alias = match which.alias.as_deref().map(|name| (name, view.catalog.resolve(name))) {
+        Some((name, Err(error))) => return unknown(name, error),
+        Some((_, Ok(alias))) => Some(alias),
+        None => None,
+    };
+    // Indexes mean what they meant only on the same revision.
+    let wanted =
+        |decision: &Decision| decision.revision == view.revision && alias.is_none_or(|alias| alias == decision.alias);
+    let latest = gateway.decisions.latest(which.last.unwrap_or(20).min(MOST), wanted);
+    let reports: Vec<RecordedDecision> = latest.iter().map(|decision| recorded(&view, decision)).collect();
+    Json(reports).into_response()
+}
+
+fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
+    let made = Made {
+        view,
+        alias: decision.alias,
+        facts: &decision.facts,
+        narrowing: &decision.narrowing,
+        snapshot: &decision.snapshot,
+        at: decision.at,
+        seed: decision.seed,
+    };
+    let again = made.plan();
+    let attempt = |attempt: &crate::live::decisions::Attempt| AttemptReport {
+        target: attempt.endpoint.clone(),
+        outcome: attempt.failure.map_or("ok", |kind| kind.as_str()).to_owned(),
+        status: attempt.status,
+        ttft_ms: attempt.failure.is_none().then(|| whole_ms(attempt.took)),
+        elapsed_ms: Some(whole_ms(attempt.took)),
+    };
+    RecordedDecision {
+        report: made.report(&decision.request),
+        attempts: decision.attempts.iter().map(attempt).collect(),
+        chosen: decision.chosen.clone(),
+        replayed: again.candidates.iter().map(|candidate| candidate.endpoint).eq(decision.order.iter().copied()),
+    }
+}
+
+fn unknown(name: &str, error: NameError) -> Response {
+    let (message, names) = match error {
+        NameError::Unknown { nearest } => (format!("there is no alias or model `{name}`"), nearest),
+        NameError::Ambiguous { candidates } => (format!("`{name}` can mean several models"), candidates),
+    };
+    (StatusCode::NOT_FOUND, Json(json!({"error": {"message": message, "nearest": names}}))).into_response()
+}
+
+fn whole_ms(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A decision and what it was made from.
+struct Made<'a> {
+    view: &'a View,
+    alias: AliasIdx,
+    facts: &'a RequestFacts,
+    narrowing: &'a Narrowing,
+    snapshot: &'a Snapshot,
+    at: UnixMillis,
+    seed: u64,
+}
+
+impl Made<'_> {
+    fn alias(&self) -> &Alias {
+        self.view.catalog.alias(self.alias)
+    }
+
+    fn plan(&self) -> Plan {
+        let catalog = &self.view.catalog;
+        let query = Query { catalog, alias: self.alias(), facts: self.facts, narrowing: self.narrowing, now: self.at };
+        rank(&query, self.snapshot, &mut StdRng::seed_from_u64(self.seed))
+    }
+
+    fn name(&self, endpoint: EndpointIdx) -> String {
+        self.view.catalog.endpoint(endpoint).id.to_string()
+    }
+
+    fn report(&self, id: &str) -> DecisionReport {
+        let plan = self.plan();
+        let exploring = plan.candidates.first().filter(|first| first.purpose == Purpose::Explore);
+        DecisionReport {
+            decision: id.to_owned(),
+            at_ms: self.at.0,
+            revision: self.view.revision.0,
+            alias: self.alias().name.to_string(),
+            strategy: self.alias().strategy.as_str().to_owned(),
+            request: RequestReport {
+                prompt_tokens: self.facts.prompt_tokens,
+                // A float of at most a few million.
+                expected_output: self.snapshot.alias.expected_output.round() as u64,
+                max_output_tokens: self.facts.max_output_tokens,
+                stream: self.facts.stream,
+            },
+            exploring: exploring.map(|first| ExploringReport {
+                target: self.name(first.endpoint),
+                instead_of: plan.candidates.get(1).map(|second| self.name(second.endpoint)).unwrap_or_default(),
+                excess: Some(plan.excess),
+                budget: Some(self.snapshot.alias.explore),
+            }),
+            candidates: plan.candidates.iter().map(|candidate| self.candidate(candidate)).collect(),
+            skipped: plan
+                .skipped
+                .iter()
+                .map(|skipped| SkippedReport {
+                    target: self.name(skipped.endpoint),
+                    class: skipped.reason.to_string(),
+                    reason: skipped.reason.describe(self.at),
+                })
+                .collect(),
+        }
+    }
+
+    /// What was observed of an endpoint. An alias may name one twice; the first is meant.
+    fn state(&self, endpoint: EndpointIdx) -> EndpointState {
+        let order = self.alias().targets.iter().flat_map(|target| &target.endpoints);
+        order
+            .zip(&self.snapshot.endpoints)
+            .find(|(at, _)| **at == endpoint)
+            .map(|(_, state)| *state)
+            .unwrap_or_default()
+    }
+
+    fn candidate(&self, candidate: &Candidate) -> CandidateReport {
+        let state = self.state(candidate.endpoint);
+        let reading = &state.reading;
+        let known = !reading.is_cold();
+        let (first_s, total_s) = candidate.predicted_s;
+        let prices = self.view.catalog.endpoint(candidate.endpoint).prices.as_ref();
+        let cached = (self.facts.prompt_tokens as f64 * reading.cached.min(1.0)) as u64;
+        let usage = TokenUsage {
+            input: self.facts.prompt_tokens,
+            cached_input: cached,
+            output: self.snapshot.alias.expected_output as u64,
+            ..TokenUsage::default()
+        };
+        CandidateReport {
+            target: self.name(candidate.endpoint),
+            why: describe(candidate.why),
+            purpose: candidate.purpose.as_str().to_owned(),
+            score: candidate.score,
+            unit: unit(self.alias()).to_owned(),
+            predicted_ttft_ms: known.then_some(first_s * 1e3),
+            ttft_p95_ms: (reading.first_p95_s > 0.0).then_some(reading.first_p95_s * 1e3),
+            tokens_per_second: known.then_some(1.0 / reading.token_s),
+            predicted_total_ms: known.then_some(total_s * 1e3),
+            failure_rate: Some(reading.failure_rate(self.at)),
+            in_flight: Some(reading.in_flight),
+            window: reading.queued.then_some(reading.window),
+            samples: Some(u64::from(reading.samples)),
+            age_ms: (reading.samples > 0).then(|| whole_ms(reading.age(self.at))),
+            usage_share: (!reading.limit_used.is_nan()).then_some(reading.limit_used),
+            expected_cost_usd: prices.map(|prices| prices.cost(&usage).as_usd()),
+            give_up_after_ms: candidate.give_up_s.map(|s| s * 1e3),
+            hedge_after_ms: candidate.hedge_s.map(|s| s * 1e3),
+        }
+    }
+}
+
+/// What scores are counted in.
+fn unit(alias: &Alias) -> &'static str {
+    match alias.strategy.scoring() {
+        Some(Scoring::LowestLatency(_) | Scoring::HighestThroughput(ThroughputMetric::TokensPerSecond)) => "s",
+        Some(Scoring::HighestThroughput(ThroughputMetric::Requests)) => "share",
+        Some(Scoring::LowestPrice(_)) => "USD",
+        Some(Scoring::LowestUsage(_)) | None => "",
+    }
+}
+
+fn describe(why: Why) -> String {
+    match why {
+        Why::CallerOrder => "the caller's order".into(),
+        Why::Rank(rank) => format!("rank {rank}"),
+        Why::Draw { weight } => format!("drawn, weight {weight}"),
+        Why::Score => "its score".into(),
+        Why::Home => "its conversation's cache".into(),
+        Why::SlowStart { share } => format!("comes back slowly, at {:.0} % of its traffic", share * 100.0),
+        Why::Failing { share } => format!("fails {:.0} % of the time, far more than its peers", share * 100.0),
+        Why::Slow { factor } => format!("{factor:.1} times slower than usual"),
+        Why::Cold => "never measured".into(),
+        Why::Explore => "due to be looked at again".into(),
+        Why::Probe => "finds out whether it works again".into(),
+        Why::LastResort => "last resort".into(),
+    }
+}
