@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use crate::domain::provider::Protocol;
-use crate::simulate::{Behaviour, Simulator};
+use crate::simulate::Behaviour;
 
 /// One simulated provider.
 #[derive(Debug)]
@@ -22,6 +22,28 @@ pub struct Member {
     /// How it behaves, as JSON.
     behaviour: &'static str,
 }
+
+/// An alias of the demo.
+#[derive(Debug)]
+pub struct Example {
+    /// What callers name.
+    pub name: &'static str,
+    /// How it chooses.
+    pub strategy: &'static str,
+}
+
+/// One for each strategy, all over the same four targets.
+pub const ALIASES: [Example; 6] = [
+    Example { name: "chat", strategy: "priority" },
+    Example { name: "ab-test", strategy: "random-shuffle" },
+    Example { name: "fastest", strategy: "lowest-latency" },
+    Example { name: "roomiest", strategy: "highest-throughput" },
+    Example { name: "evenest", strategy: "lowest-usage" },
+    Example { name: "cheapest", strategy: "lowest-price" },
+];
+
+/// The shares under random-shuffle, in percent.
+const SHARES: [u32; 4] = [40, 30, 20, 10];
 
 /// The four.
 pub const FLEET: [Member; 4] = [
@@ -67,48 +89,56 @@ impl Member {
     }
 }
 
-/// The gateway's configuration over running simulators. The key is in `DEMO_KEY`.
-pub fn configuration(listen: SocketAddr, admin: SocketAddr, simulators: &[Simulator]) -> String {
+/// The gateway's configuration over members that listen at these base URLs, in the order of
+/// [`FLEET`]. The key is in `DEMO_KEY`.
+pub fn configuration(listen: SocketAddr, admin: SocketAddr, base_urls: &[String]) -> String {
     let mut text = format!(
         "[server]\nlisten = \"{listen}\"\nadmin_listen = \"{admin}\"\nlimits = {{ drain_timeout = \"3s\" }}\n\n[[keys]]\nname = \"demo\"\nkey_env = \"DEMO_KEY\"\n"
     );
-    for (member, simulator) in FLEET.iter().zip(simulators) {
+    for (member, base_url) in FLEET.iter().zip(base_urls) {
         let (name, protocol, model) = (member.name, member.protocol.as_str(), member.model);
         let (input, output) = member.price;
         // Writing to a String does not fail.
         let _ = write!(
             text,
-            "\n[[providers]]\nid = \"{name}\"\nprotocol = \"{protocol}\"\nbase_url = \"{}\"\nauth = \"none\"\n\
+            "\n[[providers]]\nid = \"{name}\"\nprotocol = \"{protocol}\"\nbase_url = \"{base_url}\"\nauth = \"none\"\n\
              \n[[models]]\nid = \"{name}/{model}\"\n[[models.endpoints]]\nprovider = \"{name}\"\nupstream_model = \"{model}\"\n\
              usd_per_mtok = {{ input = {input:?}, output = {output:?} }}\n",
-            simulator.base_url(),
         );
     }
-    text.push_str(
-        r#"
-[[aliases]]
-name = "chat"
-strategy = "priority"
-first_token_timeout = "5s"
-targets = [{ model = "north/aurora" }, { model = "east/meridian" }, { model = "south/zephyr" }, { model = "west/sonder" }]
-
-[[aliases]]
-name = "ab-test"
-strategy = "random-shuffle"
-first_token_timeout = "5s"
-targets = [
-  { model = "north/aurora", weight = 50 },
-  { model = "east/meridian", weight = 30 },
-  { model = "south/zephyr", weight = 20 },
-]
-"#,
-    );
+    for Example { name, strategy } in ALIASES {
+        let drawn = strategy == "random-shuffle";
+        let target = |(member, share): (&Member, u32)| {
+            let weight = if drawn { format!(", weight = {share}") } else { String::new() };
+            format!("  {{ model = \"{}/{}\"{weight} }},\n", member.name, member.model)
+        };
+        let targets: String = FLEET.iter().zip(SHARES).map(target).collect();
+        let _ = write!(
+            text,
+            "\n[[aliases]]\nname = \"{name}\"\nstrategy = \"{strategy}\"\nfirst_token_timeout = \"5s\"\n\
+             targets = [\n{targets}]\n"
+        );
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_configuration_is_good_and_has_every_strategy() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let text =
+            configuration(any, SocketAddr::from(([127, 0, 0, 1], 1)), &FLEET.map(|_| "http://127.0.0.1:9".into()));
+        let env = |name: &str| (name == "DEMO_KEY").then(|| "pm-demo-0123456789".to_owned());
+        let config = crate::config::parse(&text, &env, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+        assert_eq!(config.warnings, []);
+        let aliases = config.catalog.aliases.iter().filter(|alias| !alias.direct);
+        let mut strategies: Vec<&str> = aliases.map(|alias| alias.strategy.as_str()).collect();
+        strategies.dedup();
+        assert_eq!(strategies, ALIASES.map(|alias| alias.strategy));
+    }
 
     #[test]
     fn every_behaviour_is_readable() {

@@ -14,7 +14,7 @@ use clap::Args;
 use crate::app::{self, App};
 use crate::config;
 use crate::simulate::Simulator;
-use fleet::{FLEET, configuration};
+use fleet::{ALIASES, FLEET, configuration};
 
 /// Options of the demo.
 #[derive(Clone, Debug, Args)]
@@ -29,10 +29,10 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 9101)]
     providers_port: u16,
     /// Requests per second of background traffic; 0 for none.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 6.0)]
     rate: f64,
-    /// Seconds between two lines about the traffic.
-    #[arg(long, default_value_t = 2.0)]
+    /// Seconds between two tables of the traffic.
+    #[arg(long, default_value_t = 5.0)]
     every: f64,
 }
 
@@ -51,7 +51,8 @@ pub async fn run(args: DemoArgs, ended: impl Future<Output = ()>) -> anyhow::Res
         simulators.push(simulator);
     }
     let key = app::new_key();
-    let text = configuration(loopback(args.port), loopback(args.admin_port), &simulators);
+    let base_urls: Vec<String> = simulators.iter().map(Simulator::base_url).collect();
+    let text = configuration(loopback(args.port), loopback(args.admin_port), &base_urls);
     let env = HashMap::from([("DEMO_KEY", key.clone())]);
     let config = config::parse(&text, &|name| env.get(name).cloned(), &|path| std::fs::read_to_string(path))
         .map_err(|problems| anyhow::anyhow!("{problems}"))?;
@@ -96,13 +97,17 @@ fn introduce(app: &App, key: &str, simulators: &[Simulator]) {
             member.character
         );
     }
-    println!("\nA chat through the alias `chat` (priority), and who served it:\n");
+    println!("\nAn alias for each strategy, all over the same four:\n");
+    for alias in ALIASES {
+        println!("  {:<9} {}", alias.name, alias.strategy);
+    }
+    println!("\nA chat through the alias `chat`, and who served it:\n");
     println!(
         "  curl -si {gateway}/v1/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\\n    -d '{{\"model\":\"chat\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
     );
-    println!("\nThe same streamed, through `ab-test` (random shuffle):\n");
+    println!("\nThe same streamed, through `fastest`:\n");
     println!(
-        "  curl -sN {gateway}/v1/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\\n    -d '{{\"model\":\"ab-test\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
+        "  curl -sN {gateway}/v1/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\\n    -d '{{\"model\":\"fastest\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
     );
     if let (Some(first), Some(member)) = (simulators.first(), FLEET.first()) {
         let addr = first.addr();

@@ -93,7 +93,7 @@ fn a_person_can_start_it_paste_its_commands_and_watch_traffic_move() {
         "--providers-port",
         "0",
         "--rate",
-        "20",
+        "60",
         "--every",
         "0.5",
     ]);
@@ -110,14 +110,15 @@ fn a_person_can_start_it_paste_its_commands_and_watch_traffic_move() {
     let stream = shell(&commands[1]);
     assert!(stream.contains("data: {") && stream.trim_end().ends_with("data: [DONE]"), "{stream}");
 
-    let first = demo.until("traffic", PATIENCE, |line| line.contains("chat → north"));
-    assert!(first.contains("failed 0"), "{first}");
+    let of_chat = |line: &str, provider: &str| {
+        line.starts_with("  chat ") && line.contains("failed 0") && !line.contains(&format!("{provider}    –"))
+    };
+    demo.until("traffic", PATIENCE, |line| of_chat(line, "north"));
     let (break_it, mend_it) = commands[2].split_once("; sleep 20;").expect("a pause between breaking and mending");
     shell(break_it);
-    let moved = |line: &str| line.contains("chat → east") && line.contains("failed 0");
-    demo.until("traffic moves away", PATIENCE, moved);
+    demo.until("traffic moves away", PATIENCE, |line| of_chat(line, "east"));
     shell(mend_it);
-    demo.until("traffic comes back", PATIENCE, |line| line.contains("chat → ") && line.contains("north"));
+    demo.until("traffic comes back", PATIENCE, |line| of_chat(line, "north"));
     let all = demo.interrupt();
     assert!(!all.contains("failed 1"), "{all}");
 }
