@@ -6,10 +6,12 @@
 mod demo;
 mod fallback;
 mod golden;
+mod scenarios;
 mod sdk;
 mod serve;
 mod simulate;
 mod storm;
+mod study;
 mod support;
 mod tidy;
 mod towards;

@@ -1,0 +1,45 @@
+//! The best informed router: knows parameters, queues and limits, but not the luck.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use pointsman::routing::Plan;
+
+use super::baselines::candidate;
+use super::fleet::Fleet;
+use super::router::{AttemptId, Decision, Ended, Router, Sight};
+
+/// Takes the smallest expected total time. What would refuse or fail is left out, unless
+/// nothing else is there.
+#[derive(Debug)]
+pub struct Oracle {
+    fleet: Rc<Fleet>,
+    failure_s: f64,
+}
+
+impl Oracle {
+    /// `failure_s`: what a failed request is charged.
+    pub fn new(fleet: Rc<Fleet>, failure_s: f64) -> Self {
+        Self { fleet, failure_s }
+    }
+}
+
+impl Router for Oracle {
+    fn plan(&mut self, sight: &Sight<'_>) -> Decision {
+        let present = (0..sight.world.len()).filter(|endpoint| sight.world.is_present(*endpoint, sight.now));
+        let expected = |endpoint: usize| sight.world.expected_s(endpoint, sight.request, self.failure_s, sight.now);
+        let mut order: Vec<(f64, usize)> = present.map(|endpoint| (expected(endpoint), endpoint)).collect();
+        order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let candidates = order.iter().map(|(_, endpoint)| candidate(&self.fleet, *endpoint)).collect();
+        let plan = Plan { candidates, ..Plan::default() };
+        Decision { give_up_after: vec![None; plan.candidates.len()], plan, explores: false }
+    }
+
+    fn begin(&mut self, _: AttemptId, _: &Sight<'_>, _: &Decision, _: usize, _: bool) -> bool {
+        true
+    }
+
+    fn first_token(&mut self, _: AttemptId, _: Duration, _: Duration) {}
+
+    fn end(&mut self, _: AttemptId, _: &Ended, _: Duration) {}
+}

@@ -1,0 +1,131 @@
+//! What orders the endpoints: the calls that the walk makes to a router.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use pointsman::domain::failure::FailureKind;
+use pointsman::domain::time::UnixMillis;
+use pointsman::routing::Plan;
+
+use super::baselines::{Baseline, Rule};
+use super::fleet::Fleet;
+use super::oracle::Oracle;
+use super::scenario::Scenario;
+use super::traffic::Request;
+use super::world::World;
+
+/// An attempt; the number of its job in the world.
+pub type AttemptId = usize;
+
+/// What a router may look at when it decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// The number of the request.
+    pub number: usize,
+    /// The request. Only the oracle may look at what a gateway cannot know of it.
+    pub request: &'a Request,
+    /// The time since the beginning.
+    pub now: Duration,
+    /// The truth. For all but the oracle: only which endpoints are configured by now.
+    pub world: &'a World,
+}
+
+/// A decision and what it adds to the plan.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// The order.
+    pub plan: Plan,
+    /// The first candidate is not believed to be the best; it is tried in order to learn.
+    pub explores: bool,
+    /// For each candidate: leave it if nothing has come after so long.
+    pub give_up_after: Vec<Option<Duration>>,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// How it failed, if it did.
+    pub failure: Option<FailureKind>,
+    /// It was left early because the first content was late.
+    pub left_early: bool,
+    /// When the provider wants to be asked again.
+    pub retry_at: Option<UnixMillis>,
+    /// Tokens of the answer that came.
+    pub output_tokens: u64,
+    /// Time on the wire.
+    pub elapsed: Duration,
+    /// In [0, 1): spreads the end of a time out.
+    pub jitter: f64,
+}
+
+/// Something that orders endpoints and learns from what comes of it.
+pub trait Router {
+    /// Orders the endpoints for a request.
+    fn plan(&mut self, sight: &Sight<'_>) -> Decision;
+
+    /// An attempt is about to go on the wire to the candidate at this position; `false` if
+    /// it may not. A last resort is an attempt where everything is out.
+    fn begin(&mut self, attempt: AttemptId, sight: &Sight<'_>, decision: &Decision, position: usize, last: bool)
+    -> bool;
+
+    /// The first content of a stream came.
+    fn first_token(&mut self, attempt: AttemptId, waited: Duration, now: Duration);
+
+    /// Whether [`Router::progress`] is worth calling.
+    fn follows_streams(&self) -> bool {
+        false
+    }
+
+    /// So many tokens came in the last `over` of a stream.
+    fn progress(&mut self, _attempt: AttemptId, _tokens: u64, _over: Duration, _now: Duration) {}
+
+    /// An attempt ended.
+    fn end(&mut self, attempt: AttemptId, end: &Ended, now: Duration);
+}
+
+/// The routers of the study.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// One that knows the truth.
+    Oracle,
+    /// A usual balancer.
+    Usual(Rule),
+}
+
+impl Kind {
+    /// All of them, as columns of the table.
+    pub const ALL: [Self; 6] = [
+        Self::Oracle,
+        Self::Usual(Rule::PeakEwma),
+        Self::Usual(Rule::LeastInFlight),
+        Self::Usual(Rule::LowestMean),
+        Self::Usual(Rule::RoundRobin),
+        Self::Usual(Rule::Random),
+    ];
+
+    /// Its name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Oracle => "oracle",
+            Self::Usual(rule) => rule.name(),
+        }
+    }
+
+    /// One router for each replica.
+    pub fn routers(self, scenario: &Scenario, seed: u64) -> Vec<Box<dyn Router>> {
+        let fleet = Rc::new(Fleet::new(scenario, "random-shuffle"));
+        let one = |replica: usize| -> Box<dyn Router> {
+            let fleet = Rc::clone(&fleet);
+            match self {
+                Self::Oracle => Box::new(Oracle::new(fleet, scenario.limits.deadline_s)),
+                Self::Usual(rule) => Box::new(Baseline::new(rule, fleet, seed, replica)),
+            }
+        };
+        (0..scenario.replicas).map(one).collect()
+    }
+}
+
+/// The wall clock of the simulation.
+pub fn wall(now: Duration) -> UnixMillis {
+    UnixMillis(1_700_000_000_000) + now
+}
