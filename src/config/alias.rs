@@ -1,21 +1,21 @@
 //! What do callers name, and how does it become an endpoint? `[[aliases]]`, and one more
 //! for every model that may be called directly.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::model::Models;
-use super::problem::{Report, one_of};
+use super::problem::Report;
 use super::provider::Providers;
-use super::read::{Item, Table};
-use super::target;
+use super::read::{Item, Table, together};
+use super::{adaptivity, price, strategy, target};
 use crate::domain::alias::{Adaptivity, Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
 use crate::domain::catalog::{Catalog, Model};
 use crate::domain::ids::{AliasIdx, AliasName, ModelIdx};
 use crate::domain::names::NameIndex;
-use crate::domain::nearest::nearest;
 
-pub(super) const FIELDS: &[&str] = &[
+/// What is the alias's own; the rest are options that others may have too.
+pub(super) const OWN_FIELDS: &[&str] = &[
     "name",
     "strategy",
     "targets",
@@ -27,7 +27,13 @@ pub(super) const FIELDS: &[&str] = &[
     "stream_idle_timeout",
     "fallback",
     "drop_unsupported",
+    "max_price",
 ];
+const FIELDS: &[&str] = &together::<{ OWN_FIELDS.len() + adaptivity::FIELDS.len() + strategy::OPTIONS.len() }>(&[
+    OWN_FIELDS,
+    adaptivity::FIELDS,
+    strategy::OPTIONS,
+]);
 pub(super) const FALLBACK_FIELDS: &[&str] = &["any_error", "content_policy"];
 
 /// What may be in an alias's name beside letters and digits.
@@ -35,9 +41,6 @@ pub(super) const NAME_MARKS: &[char] = &['-', '_', '.', '/', ':', '~'];
 
 /// Names that begin with this word and a slash are kept for ourselves, and so is the word.
 const RESERVED: &str = "pointsman";
-
-/// The strategies that other versions have.
-const ELSEWHERE: [&str; 5] = ["lowest-latency", "highest-throughput", "lowest-usage", "lowest-price", "category"];
 
 const MOMENT: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -134,7 +137,7 @@ impl Reader<'_, '_> {
     fn alias(&self, others: &HashMap<Box<str>, AliasIdx>) -> Option<Alias> {
         let report = self.report;
         let name = self.name(others);
-        let strategy = self.strategy();
+        let strategy = strategy::read(&self.table, report);
         let targets = self.targets(strategy.as_ref());
         let fallback = self.table.read("fallback", |item| item.table(FALLBACK_FIELDS, report));
         let policy = |field| {
@@ -144,8 +147,8 @@ impl Reader<'_, '_> {
         Some(Alias {
             limits: self.limits(),
             fallback: FallbackPolicy { any_error: policy("any_error"), content_policy: policy("content_policy") },
-            max_price: None,
-            adaptivity: Adaptivity::default(),
+            max_price: self.table.read("max_price", |item| price::read_max(item, report)),
+            adaptivity: adaptivity::read(&self.table, strategy.as_ref(), report),
             direct: false,
             drop_unsupported: self.table.read("drop_unsupported", |item| item.boolean(report)).unwrap_or_default(),
             name: AliasName::new(name?),
@@ -169,26 +172,6 @@ impl Reader<'_, '_> {
             self.report.warn(item.problem(warning));
         }
         Some(name)
-    }
-
-    /// `None` where it is missing or wrong, which has been reported.
-    fn strategy(&self) -> Option<Strategy> {
-        let item = self.table.require("strategy", self.report)?;
-        let name = item.text(self.report)?;
-        let ours = [Strategy::Priority { within: None }, Strategy::RandomShuffle { sticky_by: None }];
-        if let Some(strategy) = ours.iter().find(|strategy| strategy.as_str() == name) {
-            return Some(strategy.clone());
-        }
-        let names: Vec<&str> = ours.iter().map(Strategy::as_str).collect();
-        let problem = if ELSEWHERE.contains(&name) {
-            item.problem(format!("strategy {name:?} is not part of this version; use priority or random-shuffle"))
-        } else {
-            item.problem(format!("no strategy {name:?}"))
-                .expected(one_of(&names))
-                .suggest(nearest(name, names.iter().copied()))
-        };
-        self.report.problem(problem);
-        None
     }
 
     fn targets(&self, strategy: Option<&Strategy>) -> Vec<Target> {
@@ -215,8 +198,20 @@ impl Reader<'_, '_> {
         let targets: Vec<Target> = items.into_iter().enumerate().filter_map(read).collect();
         if targets.len() == count {
             self.check_some_can_be_chosen(&item, &targets);
+            self.check_some_are_equal(strategy, &targets);
         }
         targets
+    }
+
+    /// What `within` orders are targets of equal rank, and a target's endpoints.
+    fn check_some_are_equal(&self, strategy: Option<&Strategy>, targets: &[Target]) {
+        if let Some(Strategy::Priority { within: Some(_) }) = strategy
+            && let Some(item) = self.table.get("within")
+            && targets.iter().all(|target| target.endpoints.len() <= 1)
+            && targets.iter().map(|target| target.rank).collect::<HashSet<_>>().len() == targets.len()
+        {
+            self.report.warn(item.problem("has no effect: no two targets have the same rank"));
+        }
     }
 
     fn check_some_can_be_chosen(&self, item: &Item<'_>, targets: &[Target]) {

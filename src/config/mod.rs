@@ -3,15 +3,18 @@
 //!
 //! It goes in passes, each over the result of the one before: text → a tree of values
 //! with their places (`node`) → `server`, `provider`, `model` (with `price`), `alias` (with
-//! `target`) and `key`, which take their fields out of the tree by the readers in `read`
-//! (with `units` and `url`), and credentials from outside it by `secret`.
+//! `strategy`, `adaptivity` and `target`) and `key`, which take their fields out of the tree
+//! by the readers in `read` (with `units`, `url` and `header`), and credentials from outside
+//! it by `secret`.
 //! What cannot be read is left in the report (`problem`) and replaced by a default, so that
 //! one mistake gives one problem and hides none of the others.
 //!
 //! Parsing is pure: the environment and files are handed in. Only [`load`] looks at the
 //! real ones.
 
+mod adaptivity;
 mod alias;
+mod header;
 mod key;
 mod model;
 mod node;
@@ -21,6 +24,7 @@ mod provider;
 mod read;
 mod secret;
 mod server;
+mod strategy;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::price;
 use super::problem::{Report, one_of};
-use super::provider::Providers;
+use super::provider::{self, Providers};
 use super::read::{Item, Table};
 use crate::catalogue::{KnownModel, Modality, ModelFacts, catalogue};
 use crate::domain::catalog::{Endpoint, Model};
@@ -15,7 +15,8 @@ use crate::domain::provider::Limits;
 
 pub(super) const FIELDS: &[&str] =
     &["id", "endpoints", "context_window", "max_output_tokens", "input_modalities", "tools", "structured_output"];
-pub(super) const ENDPOINT_FIELDS: &[&str] = &["provider", "upstream_model", "usd_per_mtok"];
+pub(super) const ENDPOINT_FIELDS: &[&str] =
+    &["provider", "upstream_model", "usd_per_mtok", "requests_per_minute", "tokens_per_minute", "max_in_flight"];
 
 /// What may be in a model's id beside letters and digits; `@` sets off the provider.
 const ID_MARKS: &[char] = &['-', '_', '.', '/', ':', '~', '+'];
@@ -100,6 +101,14 @@ struct EndpointDraft {
     provider: ProviderIdx,
     upstream_model: String,
     prices: Option<Prices>,
+    limits: Limits,
+}
+
+/// What `endpoints` says of one of them; what is `None` stays as the catalogue has it.
+struct EndpointChanges<'n> {
+    upstream_model: Option<&'n str>,
+    prices: Option<Prices>,
+    limits: Limits,
 }
 
 impl Drafts {
@@ -110,6 +119,7 @@ impl Drafts {
                 provider,
                 upstream_model: known.upstream_model.clone(),
                 prices: Some(known.prices.clone()),
+                limits: Limits::default(),
             });
             drafts.push(Draft {
                 id: known.id.clone(),
@@ -185,7 +195,7 @@ impl Models {
                 provider: endpoint.provider,
                 upstream_model: endpoint.upstream_model,
                 prices: endpoint.prices,
-                limits: Limits::default(),
+                limits: endpoint.limits,
             });
         }
         self.models.push(Model {
@@ -224,8 +234,11 @@ impl Draft {
         let mut seen = HashSet::new();
         for item in items {
             let Some(table) = item.table(ENDPOINT_FIELDS, report) else { continue };
-            let prices = table.read("usd_per_mtok", |item| price::read(item, report));
-            let upstream_model = table.read("upstream_model", |item| item.text(report));
+            let changes = EndpointChanges {
+                upstream_model: table.read("upstream_model", |item| item.text(report)),
+                prices: table.read("usd_per_mtok", |item| price::read(item, report)),
+                limits: provider::limits(&table, report),
+            };
             if table.get("upstream_model").is_none() && self.known.is_none() {
                 table.require("upstream_model", report);
             }
@@ -236,21 +249,23 @@ impl Draft {
                 report.problem(provider_item.problem(format!("there is an endpoint at {id:?} already")));
                 continue;
             }
-            self.put_endpoint(provider, upstream_model, prices);
+            self.put_endpoint(provider, changes);
         }
     }
 
     /// Adds the endpoint, or changes what the catalogue says of it.
-    fn put_endpoint(&mut self, provider: ProviderIdx, upstream_model: Option<&str>, prices: Option<Prices>) {
+    fn put_endpoint(&mut self, provider: ProviderIdx, changes: EndpointChanges<'_>) {
+        let EndpointChanges { upstream_model, prices, limits } = changes;
         if let Some(endpoint) = self.endpoints.iter_mut().find(|endpoint| endpoint.provider == provider) {
             if let Some(upstream_model) = upstream_model {
                 endpoint.upstream_model = upstream_model.to_owned();
             }
             endpoint.prices = prices.or(endpoint.prices.take());
+            endpoint.limits = limits;
             return;
         }
         let upstream_model = upstream_model.or(self.known.map(|known| known.upstream_model.as_str()));
         let upstream_model = upstream_model.unwrap_or_default().to_owned();
-        self.endpoints.push(EndpointDraft { provider, upstream_model, prices });
+        self.endpoints.push(EndpointDraft { provider, upstream_model, prices, limits });
     }
 }

@@ -47,6 +47,14 @@ impl Value {
             Self::Table(_) => "a table",
         }
     }
+
+    /// The text, if it is one.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 impl Node {

@@ -1,11 +1,14 @@
-//! What does an endpoint cost? `usd_per_mtok`, in US dollars per million tokens.
+//! What does an endpoint cost, and what may it cost? `usd_per_mtok` and `max_price`, in US
+//! dollars per million tokens.
 
 use super::problem::Report;
 use super::read::{Item, Table};
+use crate::domain::alias::MaxPrice;
 use crate::domain::money::{PicoUsd, Prices, Rates, Tier};
 
 pub(super) const FIELDS: &[&str] = &["input", "output", "cached_input", "cache_write", "tiers"];
 pub(super) const TIER_FIELDS: &[&str] = &["above_input_tokens", "input", "output", "cached_input", "cache_write"];
+pub(super) const MAX_FIELDS: &[&str] = &["input", "output"];
 
 pub(super) fn read(item: &Item<'_>, report: &Report) -> Option<Prices> {
     let table = item.table(FIELDS, report)?;
@@ -25,6 +28,16 @@ pub(super) fn read(item: &Item<'_>, report: &Report) -> Option<Prices> {
     }
     tiers.sort_by_key(|tier| tier.above_input_tokens);
     Some(Prices { base: base?, tiers })
+}
+
+/// `max_price`: what an alias accepts at most.
+pub(super) fn read_max(item: &Item<'_>, report: &Report) -> Option<MaxPrice> {
+    let table = item.table(MAX_FIELDS, report)?;
+    if MAX_FIELDS.iter().all(|field| table.get(field).is_none()) {
+        report.warn(item.problem("has no effect: it bounds neither \"input\" nor \"output\""));
+    }
+    let bound = |field| table.read(field, |item| price(item, report));
+    Some(MaxPrice { input: bound("input"), output: bound("output") })
 }
 
 fn rates(table: &Table<'_>, report: &Report) -> Option<Rates> {

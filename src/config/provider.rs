@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
+use super::header;
 use super::problem::{Problem, Report};
 use super::read::{Item, Table, child};
 use super::secret::{self, NoKey, World};
@@ -39,27 +40,6 @@ pub(super) const AUTH_FIELDS: &[&str] = &["header"];
 
 /// What may be in a provider's id beside letters and digits.
 const ID_MARKS: &[char] = &['-', '_', '.'];
-
-/// Headers that belong to the connection or the body that we send, not to the operator.
-const OUR_HEADERS: [&str; 14] = [
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Headers by which callers show who they are.
-const CALLERS_OWN: [&str; 4] = ["api-key", "authorization", "cookie", "x-api-key"];
 
 /// All providers and their places in the catalog.
 #[derive(Default)]
@@ -171,11 +151,7 @@ impl Reader<'_, '_> {
             headers: self.headers(),
             quirks: self.quirks(protocol, &url_style),
             url_style,
-            limits: Limits {
-                tokens_per_minute: self.table.read("tokens_per_minute", |item| item.integer(1..=u64::MAX, report)),
-                requests_per_minute: self.table.read("requests_per_minute", |item| item.count(1..=u32::MAX, report)),
-                max_in_flight: self.table.read("max_in_flight", |item| item.count(1..=u32::MAX, report)),
-            },
+            limits: limits(&self.table, report),
             connect_timeout: self
                 .table
                 .read("connect_timeout", |item| {
@@ -246,7 +222,7 @@ impl Reader<'_, '_> {
             };
         }
         let header = item.table(AUTH_FIELDS, self.report)?.require("header", self.report)?;
-        let name = self.header_name(&header, header.text(self.report)?)?;
+        let name = header::settable(&header, header.text(self.report)?, self.report)?;
         Some(Scheme::Header(name))
     }
 
@@ -298,7 +274,7 @@ impl Reader<'_, '_> {
         let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
         for entry in entries {
             let item = Item { node: &entry.node, path: child(&item.path, &entry.key) };
-            let (name, text) = (self.header_name(&item, &entry.key), item.text(self.report));
+            let (name, text) = (header::settable(&item, &entry.key, self.report), item.text(self.report));
             let (Some(name), Some(text)) = (name, text) else { continue };
             let Ok(mut value) = HeaderValue::from_str(text) else {
                 self.report.problem(item.problem("is not a header value").expected("visible ASCII characters"));
@@ -318,30 +294,7 @@ impl Reader<'_, '_> {
     fn forward_headers(&self) -> Vec<HeaderName> {
         let Some(item) = self.table.get("forward_headers") else { return Vec::new() };
         let names = item.texts(self.report);
-        names.iter().filter_map(|(item, name)| self.forwarded_name(item, name)).collect()
-    }
-
-    /// A caller's credentials stay here, whatever the operator asks for.
-    fn forwarded_name(&self, item: &Item<'_>, name: &str) -> Option<HeaderName> {
-        let parsed = self.header_name(item, name)?;
-        let text = parsed.as_str();
-        if CALLERS_OWN.contains(&text) || text.starts_with("x-pointsman-") {
-            self.report.problem(item.problem(format!("header {text} is between callers and this gateway")));
-            return None;
-        }
-        Some(parsed)
-    }
-
-    fn header_name(&self, item: &Item<'_>, name: &str) -> Option<HeaderName> {
-        let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
-            self.report.problem(item.problem(format!("{name:?} is not a header name")));
-            return None;
-        };
-        if OUR_HEADERS.contains(&parsed.as_str()) {
-            self.report.problem(item.problem(format!("header {parsed} belongs to the connection and cannot be set")));
-            return None;
-        }
-        Some(parsed)
+        names.iter().filter_map(|(item, name)| header::forwarded(item, name, self.report)).collect()
     }
 
     fn quirks(&self, protocol: Protocol, url_style: &UrlStyle) -> OpenAiQuirks {
@@ -368,6 +321,15 @@ impl Reader<'_, '_> {
             stream_usage: flag("stream_usage", quirks.stream_usage),
             output_limit: output_limit.unwrap_or(quirks.output_limit),
         }
+    }
+}
+
+/// Our own limits, towards a provider or one of its endpoints.
+pub(super) fn limits(table: &Table<'_>, report: &Report) -> Limits {
+    Limits {
+        requests_per_minute: table.read("requests_per_minute", |item| item.count(1..=u32::MAX, report)),
+        tokens_per_minute: table.read("tokens_per_minute", |item| item.integer(1..=u64::MAX, report)),
+        max_in_flight: table.read("max_in_flight", |item| item.count(1..=u32::MAX, report)),
     }
 }
 

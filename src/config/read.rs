@@ -70,15 +70,21 @@ impl<'n> Item<'n> {
 
     /// A number from 0 to a million, with which sums and products stay exact enough.
     pub(super) fn amount(&self, report: &Report) -> Option<f64> {
+        self.number(0.0..=1e6, report)
+    }
+
+    /// A number, which NaN is not.
+    pub(super) fn number(&self, range: RangeInclusive<f64>, report: &Report) -> Option<f64> {
         let value = match self.node.value {
             Value::Integer(value) => value as f64,
             Value::Float(value) => value,
             _ => return self.wrong_kind("a number", report),
         };
-        if (0.0..=1e6).contains(&value) {
+        if range.contains(&value) {
             return Some(value);
         }
-        report.problem(self.problem(format!("{value} is out of range")).expected("0 to 1000000"));
+        let expected = format!("{} to {}", range.start(), range.end());
+        report.problem(self.problem(format!("{value} is out of range")).expected(expected));
         None
     }
 
@@ -208,6 +214,22 @@ impl<'n> Item<'n> {
 
 /// The longest name of a provider, model, alias or key.
 const LONGEST_NAME: usize = 200;
+
+/// The fields of a table from which several readers take theirs; `N` is how many.
+pub(super) const fn together<const N: usize>(parts: &[&[&'static str]]) -> [&'static str; N] {
+    let mut all = [""; N];
+    let (mut part, mut at) = (0, 0);
+    while part < parts.len() {
+        let mut i = 0;
+        while i < parts[part].len() {
+            all[at] = parts[part][i];
+            (i, at) = (i + 1, at + 1);
+        }
+        part += 1;
+    }
+    assert!(at == N, "N is the sum of the lengths");
+    all
+}
 
 /// A table whose fields are known.
 pub(super) struct Table<'n> {

@@ -8,7 +8,7 @@ use super::node::{Node, Value};
 use super::problem::{Report, one_of};
 use super::provider::Providers;
 use super::read::{Item, Table, child};
-use crate::domain::alias::{ParamOverrides, Strategy, Target};
+use crate::domain::alias::{ParamOverrides, Scoring, Strategy, Target};
 use crate::domain::ids::{EndpointIdx, ModelIdx, ProviderIdx};
 
 pub(super) const FIELDS: &[&str] =
@@ -40,7 +40,7 @@ impl Reader<'_> {
             Some(Strategy::RandomShuffle { .. } | Strategy::Scored(_)) => 0,
             Some(Strategy::Priority { .. }) | None => rank.unwrap_or(position),
         };
-        let weight = table.read("weight", |item| item.amount(report)).unwrap_or(1.0);
+        let weight = self.weight(&table, strategy);
         let params = self.params(&table);
         let last_resort = table.read("last_resort", |item| item.boolean(report)).unwrap_or(false);
         let enabled = table.read("enabled", |item| item.boolean(report)).unwrap_or(true);
@@ -53,6 +53,18 @@ impl Reader<'_> {
         let model = model?;
         let (endpoints, ordered) = self.endpoints(model, chosen);
         Some(Target { model, endpoints, ordered, rank, weight, last_resort, enabled, params, first_token_timeout })
+    }
+
+    fn weight(&self, table: &Table<'_>, strategy: Option<&Strategy>) -> f64 {
+        let Some(item) = table.get("weight") else { return 1.0 };
+        let weight = item.amount(self.report).unwrap_or(1.0);
+        if let Some(scoring) = strategy.and_then(Strategy::scoring)
+            && !matches!(scoring, Scoring::LowestUsage(_))
+            && weight > 0.0
+        {
+            self.report.warn(item.problem(format!("only 0 has an effect under {}", scoring.as_str())));
+        }
+        weight
     }
 
     fn chosen_providers<'n>(&self, table: &Table<'n>) -> ChosenProviders<'n> {

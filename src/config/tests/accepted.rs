@@ -13,9 +13,9 @@ use crate::domain::feature::Feature;
 use crate::domain::ids::AliasIdx;
 use crate::domain::money::PicoUsd;
 use crate::domain::names::NameError;
-use crate::domain::provider::{Auth, OutputLimitField, Protocol, Provider, UrlStyle};
+use crate::domain::provider::{Auth, Limits, OutputLimitField, Protocol, Provider, UrlStyle};
 
-fn alias<'c>(config: &'c Config, name: &str) -> &'c Alias {
+pub(super) fn alias<'c>(config: &'c Config, name: &str) -> &'c Alias {
     config.catalog.alias(config.catalog.resolve(name).unwrap())
 }
 
@@ -194,7 +194,7 @@ fn a_model_of_the_catalogue_keeps_what_is_not_overridden() {
     assert_eq!(endpoint.prices.as_ref().unwrap().rates_for(11).input, PicoUsd(3_000_000));
 }
 
-const THREE_PROVIDERS: &str = r#"
+pub(super) const THREE_PROVIDERS: &str = r#"
 providers = [
   { id = "a", protocol = "openai", base_url = "http://127.0.0.1:1" },
   { id = "b", protocol = "openai", base_url = "http://127.0.0.1:2" },
@@ -253,6 +253,27 @@ fn an_alias_sets_its_limits_and_its_fallback() {
     assert!(alias.drop_unsupported);
     let target = &alias.targets[0];
     assert!(target.rank == 7 && target.last_resort && !target.enabled && target.weight == 0.0);
+}
+
+#[test]
+fn endpoints_and_providers_have_their_limits() {
+    let config = accept(
+        "providers = [{ id = \"openai\", tokens_per_minute = 9000000000 }]
+         [[models]]\nid = \"openai/gpt-4o\"
+         endpoints = [{ provider = \"openai\", requests_per_minute = 60, tokens_per_minute = 1, max_in_flight = 2 }]",
+    );
+    let limits = |requests_per_minute, tokens_per_minute, max_in_flight| Limits {
+        requests_per_minute,
+        tokens_per_minute,
+        max_in_flight,
+    };
+    assert_eq!(provider(&config, "openai").limits, limits(None, Some(9_000_000_000), None));
+    let limited = |id: &str| {
+        let model = config.catalog.models.iter().find(|model| model.id.as_str() == id).unwrap();
+        config.catalog.endpoint(model.endpoints[0]).limits
+    };
+    assert_eq!(limited("openai/gpt-4o"), limits(Some(60), Some(1), Some(2)));
+    assert_eq!(limited("openai/gpt-4.1"), Limits::default());
 }
 
 #[test]

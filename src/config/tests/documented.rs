@@ -1,9 +1,9 @@
 //! Every field that is read is explained in `docs/configuration.md`, and no other.
 
-use crate::config::{FIELDS, alias, key, model, price, provider, server, target};
+use crate::config::{FIELDS, adaptivity, alias, key, model, price, provider, server, strategy, target};
 
 /// The headings of the document, and the fields explained below each.
-pub(super) const SECTIONS: [(&str, &[&str]); 16] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 19] = [
     ("The file", FIELDS),
     ("[server]", server::FIELDS),
     ("server.tls", server::TLS_FIELDS),
@@ -15,7 +15,10 @@ pub(super) const SECTIONS: [(&str, &[&str]); 16] = [
     ("models.endpoints", model::ENDPOINT_FIELDS),
     ("usd_per_mtok", price::FIELDS),
     ("tiers", price::TIER_FIELDS),
-    ("[[aliases]]", alias::FIELDS),
+    ("[[aliases]]", alias::OWN_FIELDS),
+    ("Options of strategies", strategy::OPTIONS),
+    ("Options for all strategies", adaptivity::FIELDS),
+    ("aliases.max_price", price::MAX_FIELDS),
     ("aliases.fallback", alias::FALLBACK_FIELDS),
     ("aliases.targets", target::FIELDS),
     ("targets.providers", target::PROVIDERS_FIELDS),
@@ -37,6 +40,22 @@ fn documented(heading: &str) -> Vec<&'static str> {
 fn every_field_is_documented_in_the_order_it_is_read() {
     for (heading, fields) in SECTIONS {
         assert_eq!(documented(heading), fields, "below {heading}");
+    }
+}
+
+#[test]
+fn every_strategy_is_documented() {
+    let names: Vec<&str> = strategy::strategies().map(|strategy| strategy.as_str()).collect();
+    assert_eq!(documented("Strategies"), names);
+}
+
+#[test]
+fn every_option_is_documented_with_its_strategies() {
+    for (option, having) in strategy::HAVING {
+        let start = format!("| `{option}` |");
+        let row = DOCUMENT.lines().find(|line| line.starts_with(&start));
+        let cell = row.and_then(|row| row.split('|').nth(2)).map(|cell| cell.replace('`', ""));
+        assert_eq!(cell.as_deref().map(str::trim), Some(having.join(", ").as_str()), "{option}");
     }
 }
 

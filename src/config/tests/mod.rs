@@ -4,6 +4,7 @@ mod accepted;
 mod documented;
 mod mistakes;
 mod problems;
+mod strategies;
 
 use std::io;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use super::*;
 
 /// One provider and one model, for what comes behind them.
-const BASE: &str = r#"
+pub(super) const BASE: &str = r#"
 [[providers]]
 id = "openai"
 "#;
@@ -13,7 +13,7 @@ fn refused_as(text: &str, expected: &str) {
 }
 
 /// The only problem of `text`, behind [`BASE`] (3 lines).
-fn behind_base(text: &str, expected: &str) {
+pub(super) fn behind_base(text: &str, expected: &str) {
     refused_as(&format!("{BASE}{text}"), expected);
 }
 
@@ -194,6 +194,10 @@ fn of_models() {
          expected 0 to 1000000",
     );
     endpoint(
+        "provider = \"openai\", upstream_model = \"x\", tokens_per_minute = 0",
+        "6:79: models.\"m.1\".endpoints[0].tokens_per_minute: 0 is out of range; expected at least 1",
+    );
+    endpoint(
         "provider = \"openai\", upstream_model = \"x\" }, { provider = \"openai\", upstream_model = \"y\"",
         "6:74: models.\"m.1\".endpoints[1].provider: there is an endpoint at \"openai\" already",
     );
@@ -218,18 +222,14 @@ fn of_aliases() {
     alias("name = \"x\"", "4:1: aliases.x: field \"strategy\" is missing");
     alias(
         "name = \"x\"\nstrategy = \"prioity\"",
-        "7:12: aliases.x.strategy: no strategy \"prioity\"; expected \"priority\" or \"random-shuffle\"; \
-         did you mean \"priority\"?",
+        &format!(
+            "7:12: aliases.x.strategy: no strategy \"prioity\"; expected {STRATEGIES}; did you mean \"priority\"?"
+        ),
     );
-    for strategy in ["lowest-latency", "highest-throughput", "lowest-usage", "lowest-price", "category"] {
-        alias(
-            &format!("name = \"x\"\nstrategy = \"{strategy}\""),
-            &format!(
-                "7:12: aliases.x.strategy: strategy {strategy:?} is not part of this version; \
-                 use priority or random-shuffle"
-            ),
-        );
-    }
+    alias(
+        "name = \"x\"\nstrategy = \"category\"\nmetric = \"any\"",
+        &format!("7:12: aliases.x.strategy: strategy \"category\" is not part of this version; expected {STRATEGIES}"),
+    );
     alias(
         "name = \"pointsman/x\"\nstrategy = \"priority\"",
         "6:8: aliases.pointsman/x.name: \"pointsman/x\" is reserved; expected another name",
@@ -253,6 +253,9 @@ fn of_aliases() {
         "8:14: aliases.x.fallback.any_eror: unknown field \"any_eror\"; did you mean \"any_error\"?",
     );
 }
+
+const STRATEGIES: &str = "\"priority\", \"random-shuffle\", \"lowest-latency\", \"highest-throughput\", \
+                          \"lowest-usage\" or \"lowest-price\"";
 
 #[test]
 fn of_targets() {

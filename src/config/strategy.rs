@@ -1,0 +1,194 @@
+//! How are targets ordered? `strategy` and the options that belong to it, as they stand in
+//! any table that has targets.
+
+use super::alias::limit;
+use super::header;
+use super::problem::{Report, one_of};
+use super::read::{Item, Table};
+use crate::domain::alias::{
+    Identity, LatencyMetric, LatencyOptions, PriceOptions, Scoring, Strategy, ThroughputMetric, UsageOptions,
+    UsageScope, UsageUnit,
+};
+use crate::domain::nearest::nearest;
+
+/// The options, each of which is read only under the strategies in [`HAVING`].
+pub(super) const OPTIONS: &[&str] =
+    &["within", "metric", "quantile", "unit", "scope", "strict", "max_latency", "sticky_by"];
+
+/// Which strategies have which option.
+pub(super) const HAVING: [(&str, &[&str]); 8] = [
+    ("within", &["priority"]),
+    ("metric", &["lowest-latency", "highest-throughput"]),
+    ("quantile", &["lowest-latency"]),
+    ("unit", &["lowest-usage"]),
+    ("scope", &["lowest-usage"]),
+    ("strict", &["lowest-price"]),
+    ("max_latency", &["lowest-price"]),
+    ("sticky_by", &["random-shuffle"]),
+];
+
+/// The strategy that other versions have.
+const ELSEWHERE: &str = "category";
+
+/// The lowest and the highest quantile of a time that may be compared: below the median it
+/// says nothing of waiting, beyond 99 % little is known of it.
+const QUANTILES: std::ops::RangeInclusive<f64> = 0.5..=0.99;
+
+/// The strategies that score, with their usual options.
+fn scorings() -> [Scoring; 4] {
+    [
+        Scoring::LowestLatency(LatencyOptions::default()),
+        Scoring::HighestThroughput(ThroughputMetric::default()),
+        Scoring::LowestUsage(UsageOptions::default()),
+        Scoring::LowestPrice(PriceOptions::default()),
+    ]
+}
+
+/// All of them, with their usual options.
+pub(super) fn strategies() -> impl Iterator<Item = Strategy> {
+    [Strategy::Priority { within: None }, Strategy::RandomShuffle { sticky_by: None }]
+        .into_iter()
+        .chain(scorings().map(Strategy::Scored))
+}
+
+/// The strategy of a table whose fields include `strategy` and [`OPTIONS`]. `None` where it
+/// is missing or wrong, which has been reported; its options have no meaning then.
+pub(super) fn read(table: &Table<'_>, report: &Report) -> Option<Strategy> {
+    let named = named(&table.require("strategy", report)?, report)?;
+    let reader = Reader { table, report };
+    reader.check_options(&named);
+    Some(match named {
+        Strategy::Priority { .. } => Strategy::Priority { within: reader.within() },
+        Strategy::RandomShuffle { .. } => {
+            Strategy::RandomShuffle { sticky_by: table.read("sticky_by", |item| identity(item, report)) }
+        }
+        Strategy::Scored(scoring) => Strategy::Scored(reader.with_options(scoring)),
+    })
+}
+
+/// The strategy of that name, with its usual options.
+fn named(item: &Item<'_>, report: &Report) -> Option<Strategy> {
+    let name = item.text(report)?;
+    if let Some(strategy) = strategies().find(|strategy| strategy.as_str() == name) {
+        return Some(strategy);
+    }
+    let names: Vec<&str> = strategies().map(|strategy| strategy.as_str()).collect();
+    let expected = one_of(&names);
+    report.problem(if name == ELSEWHERE {
+        item.problem(format!("strategy {name:?} is not part of this version")).expected(expected)
+    } else {
+        item.problem(format!("no strategy {name:?}")).expected(expected).suggest(nearest(name, names))
+    });
+    None
+}
+
+/// What tells callers or conversations apart.
+pub(super) fn identity(item: &Item<'_>, report: &Report) -> Option<Identity> {
+    const HEADER: &str = "header:";
+    let text = item.text(report)?;
+    if let Some(name) = text.strip_prefix(HEADER) {
+        return header::identifying(item, name, report).map(Identity::Header);
+    }
+    let words = [
+        ("user", Identity::User),
+        ("prompt_cache_key", Identity::PromptCacheKey),
+        ("conversation", Identity::Conversation),
+    ];
+    let names = words.each_ref().map(|(name, _)| *name);
+    let found = words.into_iter().find(|(name, _)| *name == text).map(|(_, identity)| identity);
+    if found.is_none() {
+        let problem = item.problem(format!("{text:?} is unknown"));
+        let expected = one_of(&[names.as_slice(), &["header:NAME"]].concat());
+        report.problem(problem.expected(expected).suggest(nearest(text, names)));
+    }
+    found
+}
+
+/// A table while its options are read.
+struct Reader<'r, 'n> {
+    table: &'r Table<'n>,
+    report: &'r Report,
+}
+
+impl Reader<'_, '_> {
+    /// The scoring that orders equal ranks.
+    fn within(&self) -> Option<Scoring> {
+        let words = scorings().map(|scoring| (scoring.as_str(), scoring));
+        let scoring = self.table.read("within", |item| item.word(words, self.report))?;
+        Some(self.with_options(scoring))
+    }
+
+    /// Reads the options that the scoring has.
+    fn with_options(&self, scoring: Scoring) -> Scoring {
+        let (table, report) = (self.table, self.report);
+        match scoring {
+            Scoring::LowestLatency(usual) => {
+                let metrics = [("total", LatencyMetric::Total), ("ttft", LatencyMetric::FirstToken)];
+                Scoring::LowestLatency(LatencyOptions {
+                    metric: table.read("metric", |item| item.word(metrics, report)).unwrap_or(usual.metric),
+                    quantile: table.read("quantile", |item| item.number(QUANTILES, report)),
+                })
+            }
+            Scoring::HighestThroughput(usual) => {
+                let metrics = [
+                    ("requests", ThroughputMetric::Requests),
+                    ("tokens_per_second", ThroughputMetric::TokensPerSecond),
+                ];
+                let metric = table.read("metric", |item| item.word(metrics, report));
+                Scoring::HighestThroughput(metric.unwrap_or(usual))
+            }
+            Scoring::LowestUsage(usual) => {
+                let units =
+                    [("tokens", UsageUnit::Tokens), ("requests", UsageUnit::Requests), ("cost", UsageUnit::Cost)];
+                Scoring::LowestUsage(UsageOptions {
+                    unit: table.read("unit", |item| item.word(units, report)),
+                    scope: table.read("scope", |item| scope(item, report)).unwrap_or(usual.scope),
+                })
+            }
+            Scoring::LowestPrice(usual) => Scoring::LowestPrice(PriceOptions {
+                strict: table.read("strict", |item| item.boolean(report)).unwrap_or(usual.strict),
+                max_latency: table.read("max_latency", |item| limit(item, report)),
+            }),
+        }
+    }
+
+    /// An option of another strategy would be passed over in silence.
+    fn check_options(&self, strategy: &Strategy) {
+        let priority = matches!(strategy, Strategy::Priority { .. });
+        // Of a `within` that cannot be read nobody knows which options it has.
+        let within = match self.table.get("within") {
+            Some(item) if priority => {
+                let named = item.node.value.as_text();
+                match scorings().iter().map(Scoring::as_str).find(|name| Some(*name) == named) {
+                    Some(name) => Some(name),
+                    None => return,
+                }
+            }
+            _ => None,
+        };
+        for (option, having) in HAVING {
+            let Some(item) = self.table.get(option) else { continue };
+            if having.contains(&strategy.as_str()) || within.is_some_and(|within| having.contains(&within)) {
+                continue;
+            }
+            let scored = having.iter().all(|name| scorings().iter().any(|scoring| scoring.as_str() == *name));
+            let field = if priority && scored { "within" } else { "strategy" };
+            let under = match within {
+                Some(within) if scored => format!("within = {within:?}"),
+                _ => format!("strategy = {:?}", strategy.as_str()),
+            };
+            let expected = format!("{field} = {} with it", one_of(having));
+            self.report.problem(item.problem(format!("has no meaning with {under}")).expected(expected));
+        }
+    }
+}
+
+fn scope(item: &Item<'_>, report: &Report) -> Option<UsageScope> {
+    let scopes = [("fleet", UsageScope::Fleet), ("key", UsageScope::Key)];
+    if item.node.value.as_text() == Some("project") {
+        let expected = one_of(&scopes.map(|(name, _)| name));
+        report.problem(item.problem("\"project\" is not part of this version").expected(expected));
+        return None;
+    }
+    item.word(scopes, report)
+}
