@@ -162,14 +162,7 @@ impl Router for Baseline {
         Decision { give_up_after: vec![None; plan.candidates.len()], plan, explores: false }
     }
 
-    fn begin(
-        &mut self,
-        attempt: AttemptId,
-        _: &Sight<'_>,
-        decision: &Decision,
-        position: usize,
-        last: bool,
-    ) -> bool {
+    fn begin(&mut self, attempt: AttemptId, _: &Sight<'_>, decision: &Decision, position: usize, last: bool) -> bool {
         let endpoint = decision.plan.candidates[position].target;
         let peer = &mut self.peers[endpoint];
         if !peer.health.begin() && !last {

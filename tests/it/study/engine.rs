@@ -236,11 +236,11 @@ impl Run<'_> {
     }
 
     fn note_first(&mut self, number: usize, endpoint: usize, explored: bool) {
-        let expected = |endpoint: usize| {
-            self.world.expected_s(endpoint, &self.requests[number], self.scenario.limits.deadline_s, self.now)
-        };
+        let failure_s = self.scenario.limits.failure_s;
+        let expected =
+            |endpoint: usize| self.world.expected_s(endpoint, &self.requests[number], failure_s, 1.0, self.now);
         let best = (0..self.world.len()).map(expected).fold(f64::INFINITY, f64::min);
-        let chosen = expected(endpoint).min(self.scenario.limits.deadline_s);
+        let chosen = expected(endpoint).min(failure_s);
         let record = &mut self.records[number];
         record.first = Some(endpoint);
         record.explored = explored;

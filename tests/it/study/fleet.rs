@@ -30,7 +30,7 @@ impl Fleet {
             let _ = write!(
                 text,
                 "[[providers]]\nid = \"p{at}\"\nprotocol = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"\n\
-                 auth = \"none\"\n"
+                 auth = \"none\"\n[[models]]\nid = \"p{at}/m\"\n[[models.endpoints]]\nprovider = \"p{at}\"\nupstream_model = \"m\"\n"
             );
             if endpoint.limits_are_known {
                 let truth = endpoint.timeline()[0].1;
@@ -40,13 +40,9 @@ impl Fleet {
                     ("max_in_flight", truth.slots.map(f64::from)),
                 ];
                 for (name, value) in known {
-                    let _ = value.map(|value| write!(text, "limits.{name} = {}\n", value as u64));
+                    let _ = value.map(|value| write!(text, "{name} = {}\n", value as u64));
                 }
             }
-            let _ = write!(
-                text,
-                "[[models]]\nid = \"p{at}/m\"\n[[models.endpoints]]\nprovider = \"p{at}\"\nupstream_model = \"m\"\n"
-            );
             let _ = write!(list, "{{ model = \"p{at}/m\" }}, ");
         }
         let _ = write!(text, "[[aliases]]\nname = \"study\"\nstrategy = \"{strategy}\"\ntargets = [{list}]\n");

@@ -32,7 +32,7 @@ pub fn scenario(seed: u64) -> Scenario {
     }
     Scenario {
         name: format!("fresh {seed}"),
-        about: "random".to_owned(),
+        about: format!("fresh {seed}: {count} endpoints, {rate:.0}/s"),
         seconds,
         replicas: 1,
         traffic: Traffic { rate, rates: Vec::new(), bursts: None, mix: vec![kind] },

@@ -55,12 +55,13 @@ pub struct Reaction {
 }
 
 impl<'a> Study<'a> {
-    /// Runs the oracle for these seeds.
+    /// Runs the oracles for these seeds and keeps the better one.
     pub fn new(scenario: &'a Scenario, seeds: impl IntoIterator<Item = u64>) -> Self {
         let of_seed = |seed| {
             let requests = requests(scenario, seed);
-            let records = run(scenario, &requests, Kind::Oracle, seed);
-            (seed, requests, records)
+            let [own, others] = [false, true].map(|social| run(scenario, &requests, Kind::Oracle { social }, seed));
+            let best = if mean_s(scenario, &own) <= mean_s(scenario, &others) { own } else { others };
+            (seed, requests, best)
         };
         Self { scenario, seeds: seeds.into_iter().map(of_seed).collect() }
     }
@@ -68,27 +69,26 @@ impl<'a> Study<'a> {
     /// The figures of a router.
     pub fn figures(&self, kind: Kind) -> Figures {
         let of_seed = |(seed, requests, best): &(u64, Vec<Request>, Vec<Record>)| {
-            let own = (kind != Kind::Oracle).then(|| run(self.scenario, requests, kind, *seed));
-            self.of_run(own.as_ref().unwrap_or(best), best)
+            self.of_run(&run(self.scenario, requests, kind, *seed), best)
         };
         mean_of(&self.seeds.iter().map(of_seed).collect::<Vec<_>>())
     }
 
+    /// The figures of the oracle.
+    pub fn oracle(&self) -> Figures {
+        mean_of(&self.seeds.iter().map(|(_, _, best)| self.of_run(best, best)).collect::<Vec<_>>())
+    }
+
     fn of_run(&self, records: &[Record], best: &[Record]) -> Figures {
-        let charge = self.scenario.limits.deadline_s;
-        let charged = |record: &Record| match record.failure {
-            Some(_) => record.total.as_secs_f64().max(charge),
-            None => record.total.as_secs_f64(),
-        };
+        let charged = |record: &Record| charged_s(self.scenario, record);
         let mean = |of: &dyn Fn(&Record) -> f64| records.iter().map(of).sum::<f64>() / records.len().max(1) as f64;
-        let mean_s = mean(&charged);
-        let best_s = best.iter().map(charged).sum::<f64>() / best.len().max(1) as f64;
+        let mean_s = self::mean_s(self.scenario, records);
+        let best_s = self::mean_s(self.scenario, best);
         let share = |test: &dyn Fn(&Record) -> bool| mean(&|record| f64::from(u8::from(test(record))));
         let total = sorted(records.iter().map(charged));
         let ttft = sorted(records.iter().filter_map(|record| record.ttft.map(|ttft| ttft.as_secs_f64())));
-        let lost = |explored: bool| {
-            mean(&|record| if record.explored == explored { record.regret_s } else { 0.0 }) / mean_s
-        };
+        let lost =
+            |explored: bool| mean(&|record| if record.explored == explored { record.regret_s } else { 0.0 }) / mean_s;
         Figures {
             mean_s,
             ratio: mean_s / best_s,
@@ -127,13 +127,24 @@ impl<'a> Study<'a> {
         };
         match phase.windows(event.window.min(phase.len().max(1))).position(right) {
             Some(0) => Reaction { seconds: Some(0.0), requests: Some(0.0) },
-            Some(wrong) => Reaction {
-                seconds: Some((phase[wrong - 1].0 - from).as_secs_f64()),
-                requests: Some(wrong as f64),
-            },
+            Some(wrong) => {
+                Reaction { seconds: Some((phase[wrong - 1].0 - from).as_secs_f64()), requests: Some(wrong as f64) }
+            }
             None => Reaction { seconds: None, requests: None },
         }
     }
+}
+
+/// What a request counts: a failed one more than it took.
+fn charged_s(scenario: &Scenario, record: &Record) -> f64 {
+    match record.failure {
+        Some(_) => record.total.as_secs_f64().max(scenario.limits.failure_s),
+        None => record.total.as_secs_f64(),
+    }
+}
+
+fn mean_s(scenario: &Scenario, records: &[Record]) -> f64 {
+    records.iter().map(|record| charged_s(scenario, record)).sum::<f64>() / records.len().max(1) as f64
 }
 
 /// What a scenario expects and figures do not show.

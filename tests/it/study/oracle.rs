@@ -1,4 +1,9 @@
 //! The best informed router: knows parameters, queues and limits, but not the luck.
+//!
+//! Somebody who only minds his own time fills the queue of a fast target until it is as
+//! slow as the others, and nobody gains; somebody who minds the others too leaves it
+//! earlier. Which is better depends on the load, so there are both, and what the study
+//! compares with is the better one.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,19 +20,22 @@ use super::router::{AttemptId, Decision, Ended, Router, Sight};
 pub struct Oracle {
     fleet: Rc<Fleet>,
     failure_s: f64,
+    waiting: f64,
 }
 
 impl Oracle {
-    /// `failure_s`: what a failed request is charged.
-    pub fn new(fleet: Rc<Fleet>, failure_s: f64) -> Self {
-        Self { fleet, failure_s }
+    /// `failure_s`: what a failed request is charged. `waiting`: how often it counts a
+    /// second of waiting.
+    pub fn new(fleet: Rc<Fleet>, failure_s: f64, waiting: f64) -> Self {
+        Self { fleet, failure_s, waiting }
     }
 }
 
 impl Router for Oracle {
     fn plan(&mut self, sight: &Sight<'_>) -> Decision {
         let present = (0..sight.world.len()).filter(|endpoint| sight.world.is_present(*endpoint, sight.now));
-        let expected = |endpoint: usize| sight.world.expected_s(endpoint, sight.request, self.failure_s, sight.now);
+        let expected =
+            |endpoint: usize| sight.world.expected_s(endpoint, sight.request, self.failure_s, self.waiting, sight.now);
         let mut order: Vec<(f64, usize)> = present.map(|endpoint| (expected(endpoint), endpoint)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
         let candidates = order.iter().map(|(_, endpoint)| candidate(&self.fleet, *endpoint)).collect();

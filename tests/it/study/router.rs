@@ -14,6 +14,9 @@ use super::scenario::Scenario;
 use super::traffic::Request;
 use super::world::World;
 
+/// How often an oracle that minds others counts a second of waiting.
+const MINDING_OTHERS: f64 = 4.0;
+
 /// An attempt; the number of its job in the world.
 pub type AttemptId = usize;
 
@@ -65,8 +68,14 @@ pub trait Router {
 
     /// An attempt is about to go on the wire to the candidate at this position; `false` if
     /// it may not. A last resort is an attempt where everything is out.
-    fn begin(&mut self, attempt: AttemptId, sight: &Sight<'_>, decision: &Decision, position: usize, last: bool)
-    -> bool;
+    fn begin(
+        &mut self,
+        attempt: AttemptId,
+        sight: &Sight<'_>,
+        decision: &Decision,
+        position: usize,
+        last: bool,
+    ) -> bool;
 
     /// The first content of a stream came.
     fn first_token(&mut self, attempt: AttemptId, waited: Duration, now: Duration);
@@ -86,16 +95,18 @@ pub trait Router {
 /// The routers of the study.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// One that knows the truth.
-    Oracle,
+    /// One that knows the truth, and minds the time of others or only its own.
+    Oracle {
+        /// Whether it does.
+        social: bool,
+    },
     /// A usual balancer.
     Usual(Rule),
 }
 
 impl Kind {
     /// All of them, as columns of the table.
-    pub const ALL: [Self; 6] = [
-        Self::Oracle,
+    pub const ALL: [Self; 5] = [
         Self::Usual(Rule::PeakEwma),
         Self::Usual(Rule::LeastInFlight),
         Self::Usual(Rule::LowestMean),
@@ -106,7 +117,7 @@ impl Kind {
     /// Its name in the table.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Oracle => "oracle",
+            Self::Oracle { .. } => "oracle",
             Self::Usual(rule) => rule.name(),
         }
     }
@@ -117,7 +128,10 @@ impl Kind {
         let one = |replica: usize| -> Box<dyn Router> {
             let fleet = Rc::clone(&fleet);
             match self {
-                Self::Oracle => Box::new(Oracle::new(fleet, scenario.limits.deadline_s)),
+                Self::Oracle { social } => {
+                    let waiting = if social { MINDING_OTHERS } else { 1.0 };
+                    Box::new(Oracle::new(fleet, scenario.limits.failure_s, waiting))
+                }
                 Self::Usual(rule) => Box::new(Baseline::new(rule, fleet, seed, replica)),
             }
         };

@@ -240,13 +240,22 @@ pub struct Limits {
     pub first_token_s: f64,
     /// One attempt of a request that is not streamed.
     pub answer_s: f64,
-    /// All attempts until the first content. A failed request is charged at least this.
+    /// All attempts until the first content.
     pub deadline_s: f64,
+    /// What a failed request is charged at least: its caller tries again, or gives up.
+    pub failure_s: f64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_attempts: 3, first_token_s: 30.0, answer_s: 60.0, deadline_s: 60.0 }
+        let usual = RequestLimits::default();
+        Self {
+            max_attempts: usual.max_attempts,
+            first_token_s: usual.first_token_timeout.as_secs_f64(),
+            answer_s: usual.answer_timeout.as_secs_f64(),
+            deadline_s: usual.deadline.as_secs_f64(),
+            failure_s: 60.0,
+        }
     }
 }
 

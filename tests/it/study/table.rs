@@ -67,9 +67,21 @@ pub fn ratios(routers: &[&str], rows: &[(String, Vec<Figures>)]) -> String {
 /// One router in all scenarios, in detail.
 pub fn details<'a>(rows: impl IntoIterator<Item = (&'a Scenario, &'a Figures)>) -> String {
     let headings = [
-        "scenario", "mean s", "ratio", "p50 s", "p99 s", "ttft p99 s", "failed %", "429 / request",
-        "attempts / request", "left early %", "explored %", "exploring % of time", "misjudged % of time",
-        "reactions", "as expected",
+        "scenario",
+        "mean s",
+        "ratio",
+        "p50 s",
+        "p99 s",
+        "ttft p99 s",
+        "failed %",
+        "429 / request",
+        "attempts / request",
+        "left early %",
+        "explored %",
+        "exploring % of time",
+        "misjudged % of time",
+        "reactions",
+        "as expected",
     ];
     let mut table = Table::new(headings);
     for (scenario, figures) in rows {

@@ -164,8 +164,7 @@ impl World {
         let truth = self.places[endpoint].truth;
         let (fails, hangs, breaks) = (luck.chance(truth.fails), luck.chance(truth.hangs), luck.chance(truth.breaks));
         let breaks_after = luck.unit();
-        let fate =
-            Fate { ttft: luck.normal(), token: luck.normal(), breaks_after: breaks.then_some(breaks_after) };
+        let fate = Fate { ttft: luck.normal(), token: luck.normal(), breaks_after: breaks.then_some(breaks_after) };
         let id = self.jobs.len();
         self.jobs.push(Job {
             endpoint,
@@ -318,8 +317,9 @@ impl World {
 
     /// The expected total time of a request at an endpoint in seconds, as somebody knows it
     /// who sees parameters, queues and limits, but not the luck. Infinite where it would be
-    /// refused or is more likely to fail than not. `failure_s` is what a failure costs.
-    pub fn expected_s(&self, endpoint: usize, request: &Request, failure_s: f64, now: Duration) -> f64 {
+    /// refused or is more likely to fail than not. `failure_s` is what a failure costs; a
+    /// second of waiting in a queue, which makes others wait too, counts `waiting` times.
+    pub fn expected_s(&self, endpoint: usize, request: &Request, failure_s: f64, waiting: f64, now: Duration) -> f64 {
         let place = &self.places[endpoint];
         let truth = &place.truth;
         if place.joins > now || truth.fails + truth.hangs > 0.5 || !place.admits(request, now) {
@@ -327,12 +327,12 @@ impl World {
         }
         let held = truth.mean_ttft_s(self.mean_prompt) + truth.mean_token_s() * self.mean_output;
         let wait = match truth.slots {
-            Some(slots) if place.working >= slots => {
-                (place.queue.len() + 1) as f64 * held / f64::from(slots.max(1))
-            }
+            Some(slots) if place.working >= slots => (place.queue.len() + 1) as f64 * held / f64::from(slots.max(1)),
             _ => 0.0,
         };
-        let time = wait + truth.mean_ttft_s(request.prompt_tokens as f64) + truth.mean_token_s() * request.mean_output;
+        let time = waiting * wait
+            + truth.mean_ttft_s(request.prompt_tokens as f64)
+            + truth.mean_token_s() * request.mean_output;
         let again = truth.fails * (truth.fails_ms / 1000.0 + time) + truth.hangs * failure_s / 2.0;
         time + again + truth.breaks * failure_s
     }
