@@ -1,17 +1,18 @@
 //! What does a decision cost? `rank` over 2, 8 and 64 targets that are all well, with the
-//! allocations it makes. `cargo bench --bench plan`.
+//! allocations it makes; and what does recording an attempt cost? `cargo bench --bench plan`.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use divan::{AllocProfiler, Bencher};
 use pointsman::config;
 use pointsman::domain::catalog::Catalog;
 use pointsman::domain::feature::FeatureSet;
-use pointsman::domain::ids::EndpointIdx;
+use pointsman::domain::provider::Limits;
 use pointsman::domain::time::UnixMillis;
-use pointsman::health::Standing;
 use pointsman::routing::facts::Fit;
-use pointsman::routing::{EndpointState, Narrowing, Query, RequestFacts, rank};
+use pointsman::routing::{EndpointState, Narrowing, Query, RequestFacts, Snapshot, rank};
+use pointsman::stats::{AliasStats, Ask, End, EndpointStats, Reading};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -34,6 +35,26 @@ fn random_shuffle(bencher: Bencher<'_, '_>, targets: usize) {
     decide(bencher, "random-shuffle", targets);
 }
 
+#[divan::bench(args = TARGETS)]
+fn lowest_latency(bencher: Bencher<'_, '_>, targets: usize) {
+    decide(bencher, "lowest-latency", targets);
+}
+
+#[divan::bench(args = TARGETS)]
+fn highest_throughput(bencher: Bencher<'_, '_>, targets: usize) {
+    decide(bencher, "highest-throughput", targets);
+}
+
+#[divan::bench(args = TARGETS)]
+fn lowest_usage(bencher: Bencher<'_, '_>, targets: usize) {
+    decide(bencher, "lowest-usage", targets);
+}
+
+#[divan::bench(args = TARGETS)]
+fn lowest_price(bencher: Bencher<'_, '_>, targets: usize) {
+    decide(bencher, "lowest-price", targets);
+}
+
 fn decide(bencher: Bencher<'_, '_>, strategy: &str, targets: usize) {
     let catalog = catalog(strategy, targets);
     let alias = catalog.alias(catalog.alias_by_name["bench"]);
@@ -45,12 +66,46 @@ fn decide(bencher: Bencher<'_, '_>, strategy: &str, targets: usize) {
     };
     let narrowing = Narrowing::default();
     let query = Query { catalog: &catalog, alias, facts: &facts, narrowing: &narrowing, now: UnixMillis(1_000_000) };
-    let observed = |_: EndpointIdx| EndpointState { standing: Standing::Ready { share: 1.0 }, full: false };
+    let state = EndpointState { reading: measured(query.now), ..EndpointState::default() };
+    let snapshot = Snapshot {
+        endpoints: std::iter::repeat_n(state, targets).collect(),
+        alias: AliasStats::default().reading(None),
+        home: None,
+    };
     let mut rng = StdRng::seed_from_u64(1);
     bencher.bench_local(|| {
-        let plan = rank(&query, &observed, &mut rng);
+        let plan = rank(&query, &snapshot, &mut rng);
         assert_eq!(plan.candidates.len(), targets);
         plan
+    });
+}
+
+/// What is known of an endpoint after a hundred streams.
+fn measured(now: UnixMillis) -> Reading {
+    let mut stats = EndpointStats::new(Limits::default());
+    for _ in 0..100 {
+        record(&mut stats, now);
+    }
+    stats.reading(now)
+}
+
+/// One stream, told of when it begins, at its first token and at its end.
+fn record(stats: &mut EndpointStats, now: UnixMillis) {
+    let ask = Ask { prompt_tokens: 100, output_tokens: 100, stream: true, ..Ask::default() };
+    if let Ok(mut ticket) = stats.begin(&ask, now) {
+        stats.first_token(&mut ticket, Duration::from_millis(200), now);
+        stats.end(ticket, &End { elapsed: Duration::from_millis(900), ..End::default() }, now, 0.5);
+    }
+}
+
+/// A whole attempt as it is recorded: what it costs beside a decision.
+#[divan::bench]
+fn recording(bencher: Bencher<'_, '_>) {
+    let now = UnixMillis(1_000_000);
+    let mut stats = EndpointStats::new(Limits::default());
+    bencher.bench_local(|| {
+        record(&mut stats, now);
+        stats.reading(now)
     });
 }
 

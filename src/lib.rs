@@ -8,7 +8,8 @@
 //! | [`domain`] | the words: providers, models, endpoints, aliases, failures, money | nothing |
 //! | [`wire`] | the protocols as pure functions: three dialects in, three protocols out | `domain` |
 //! | [`health`] | breakers, blocks and budgets as state machines | `domain` |
-//! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health` |
+//! | [`stats`] | what is known of endpoints and aliases, in bounded memory | `domain`, `health` |
+//! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health`, `stats` |
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
@@ -21,7 +22,7 @@
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
-//! `domain`, `wire`, `health` and `routing` do no I/O, read no clock and draw no random
+//! `domain`, `wire`, `health`, `stats` and `routing` do no I/O, read no clock and draw no random
 //! number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
 
@@ -38,6 +39,7 @@ pub mod live;
 pub mod proxy;
 pub mod routing;
 pub mod simulate;
+pub mod stats;
 pub mod telemetry;
 pub mod transport;
 pub mod upstream;

@@ -104,7 +104,7 @@ fn report(view: &View, idx: EndpointIdx, now: UnixMillis) -> TargetReport<'_> {
         Standing::Open { until, cause } => ("open", Some(until), Some(cause.as_str())),
         Standing::Blocked { until } => ("rate_limited", Some(until), None),
     };
-    let reading = live.counters.read();
+    let reading = live.history(|history| *history.since_start());
     let failures = FailureKind::ALL
         .iter()
         .zip(reading.failures)
@@ -116,7 +116,7 @@ fn report(view: &View, idx: EndpointIdx, now: UnixMillis) -> TargetReport<'_> {
         state,
         back_in_ms: until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
         cause,
-        in_flight: live.in_flight(),
+        in_flight: live.reading(now).in_flight,
         successes: reading.successes,
         failures,
         input_tokens: reading.usage.input,

@@ -13,5 +13,6 @@ pub mod money;
 pub mod names;
 pub mod nearest;
 pub mod provider;
+pub mod rate;
 pub mod time;
 pub mod usage;

@@ -29,21 +29,46 @@ const GROWTH: f64 = 1.6;
 /// silence (trying again costs a whole deadline), and what only a person can mend.
 pub const OPEN_STEPS: [(f64, f64); 3] = [(1_000.0, 6_000.0), (2_000.0, 12_000.0), (30_000.0, 300_000.0)];
 
+/// Where the breaker is.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum State {
+pub enum State {
+    /// Everything may pass.
     Closed {
         /// When it came back, if it has been open.
         since: Option<UnixMillis>,
     },
+    /// Nothing may pass before its time is over; then a probe.
     Open {
+        /// When that is.
         until: UnixMillis,
+        /// How often it has opened in a row.
         round: u32,
+        /// What opened it.
         cause: FailureKind,
     },
+    /// A probe is under way.
     HalfOpen {
+        /// How often it has opened in a row.
         round: u32,
+        /// What opened it.
         cause: FailureKind,
     },
+}
+
+impl State {
+    /// What it allows at `now`.
+    pub fn standing(&self, now: UnixMillis) -> Standing {
+        match *self {
+            Self::Closed { since: None } => Standing::Ready { share: 1.0 },
+            Self::Closed { since: Some(since) } => {
+                let grown = now.since(since).as_secs_f64() / SLOW_START.as_secs_f64();
+                Standing::Ready { share: grown.clamp(SLOW_START_FROM, 1.0) }
+            }
+            Self::Open { until, cause, .. } if now < until => Standing::Open { until, cause },
+            Self::Open { .. } => Standing::Probe,
+            Self::HalfOpen { .. } => Standing::Probing,
+        }
+    }
 }
 
 /// The breaker of one endpoint.
@@ -72,16 +97,12 @@ impl Default for Breaker {
 impl Breaker {
     /// What it allows at `now`.
     pub fn standing(&self, now: UnixMillis) -> Standing {
-        match self.state {
-            State::Closed { since: None } => Standing::Ready { share: 1.0 },
-            State::Closed { since: Some(since) } => {
-                let grown = now.since(since).as_secs_f64() / SLOW_START.as_secs_f64();
-                Standing::Ready { share: grown.clamp(SLOW_START_FROM, 1.0) }
-            }
-            State::Open { until, cause, .. } if now < until => Standing::Open { until, cause },
-            State::Open { .. } => Standing::Probe,
-            State::HalfOpen { .. } => Standing::Probing,
-        }
+        self.state.standing(now)
+    }
+
+    /// Where it is.
+    pub fn state(&self) -> State {
+        self.state
     }
 
     /// An attempt starts. While it is open or half-open, the attempt is a probe: `false` if

@@ -8,7 +8,7 @@
 mod breaker;
 mod retry_budget;
 
-pub use breaker::{Breaker, OPEN_STEPS, SLOW_START};
+pub use breaker::{Breaker, OPEN_STEPS, SLOW_START, State};
 pub use retry_budget::RetryBudget;
 
 use std::time::Duration;
@@ -55,6 +55,31 @@ pub enum Standing {
     },
 }
 
+/// All of an endpoint's health that a decision needs.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct HealthReading {
+    /// Of its breaker.
+    pub state: State,
+    /// The provider asked to wait until then.
+    pub blocked_until: UnixMillis,
+}
+
+impl HealthReading {
+    /// Whether the endpoint may be used at `now`.
+    pub fn standing(&self, now: UnixMillis) -> Standing {
+        if now < self.blocked_until {
+            return Standing::Blocked { until: self.blocked_until };
+        }
+        self.state.standing(now)
+    }
+}
+
+impl Default for HealthReading {
+    fn default() -> Self {
+        Health::default().reading()
+    }
+}
+
 /// What is known of an endpoint's health.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -67,10 +92,12 @@ pub struct Health {
 impl Health {
     /// Whether it may be used at `now`.
     pub fn standing(&self, now: UnixMillis) -> Standing {
-        if now < self.blocked_until {
-            return Standing::Blocked { until: self.blocked_until };
-        }
-        self.breaker.standing(now)
+        self.reading().standing(now)
+    }
+
+    /// All that a decision needs.
+    pub fn reading(&self) -> HealthReading {
+        HealthReading { state: self.breaker.state(), blocked_until: self.blocked_until }
     }
 
     /// An attempt is about to start. Claims the probe where the breaker is not closed;

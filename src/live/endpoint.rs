@@ -1,45 +1,91 @@
 //! What is observed of endpoints and providers while requests run.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use super::counters::Counters;
-use crate::clock::Clock;
-use crate::domain::failure::FailureKind;
-use crate::domain::money::{PicoUsd, Prices};
+use crate::domain::ids::KeyName;
 use crate::domain::provider::Limits;
 use crate::domain::time::UnixMillis;
-use crate::domain::usage::TokenUsage;
-use crate::health::{Health, Outcome, Standing, outcome_of};
-use crate::routing::eligibility::SkipReason;
+use crate::health::Standing;
+use crate::stats::{Bucket, EndpointStats, History, Minute, Published, Reading, Usage};
 use crate::transport::client::Client;
 
+/// How old a reading may be before sliding windows are moved on.
+const STALE: Duration = Duration::from_secs(1);
+
+/// A panic elsewhere leaves plain numbers behind, which are as good as before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The live state of an endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct EndpointLive {
     /// Held for a few instructions at a time, never across an await.
-    health: Mutex<Health>,
-    in_flight: AtomicU32,
-    /// What it has done.
-    pub counters: Counters,
+    stats: Mutex<EndpointStats>,
+    /// What decisions read, without the lock.
+    published: Published,
+    /// Usage by caller, kept only for aliases that count by key. As many as there are keys.
+    by_key: Mutex<HashMap<KeyName, Minute>>,
 }
 
 impl EndpointLive {
+    /// Nothing is known of it; `limits` are our own towards it.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            stats: Mutex::new(EndpointStats::new(limits)),
+            published: Published::new(&Reading::default()),
+            by_key: Mutex::default(),
+        }
+    }
+
+    /// What is known of it at `now`.
+    pub fn reading(&self, now: UnixMillis) -> Reading {
+        match self.published.read() {
+            Some(reading) if now.since(reading.read_at) < STALE => reading,
+            _ => self.change(now, |stats| stats.reading(now)),
+        }
+    }
+
     /// Its health at `now`.
     pub fn standing(&self, now: UnixMillis) -> Standing {
-        self.with_health(|health| health.standing(now))
+        self.reading(now).health.standing(now)
     }
 
-    /// Attempts under way.
-    pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Relaxed)
+    /// Changes what is known and publishes it.
+    pub fn change<T>(&self, now: UnixMillis, change: impl FnOnce(&mut EndpointStats) -> T) -> T {
+        let mut stats = lock(&self.stats);
+        let result = change(&mut stats);
+        self.published.publish(&stats.reading(now));
+        result
     }
 
-    fn with_health<T>(&self, f: impl FnOnce(&mut Health) -> T) -> T {
-        // A panic elsewhere leaves plain numbers behind, which are as good as before.
-        f(&mut self.health.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Looks at the last quarter of an hour.
+    pub fn history<T>(&self, look: impl FnOnce(&History) -> T) -> T {
+        look(lock(&self.stats).history())
+    }
+
+    /// What a caller used in the last minute.
+    pub fn used_by(&self, key: &KeyName, now: UnixMillis) -> Usage {
+        lock(&self.by_key).get_mut(key).map_or_else(Usage::default, |minute| {
+            minute.advance(now);
+            minute.sum()
+        })
+    }
+
+    /// A caller used this.
+    pub fn count_for(&self, key: &KeyName, usage: Usage, now: UnixMillis) {
+        let mut by_key = lock(&self.by_key);
+        if !by_key.contains_key(key) {
+            by_key.insert(key.clone(), Minute::default());
+        }
+        if let Some(minute) = by_key.get_mut(key) {
+            minute.add(usage, now);
+        }
     }
 }
 
@@ -51,6 +97,7 @@ pub struct ProviderLive {
     limits: Limits,
     in_flight: AtomicU32,
     per_minute: Option<DefaultDirectRateLimiter>,
+    tokens: Option<Mutex<Bucket>>,
 }
 
 impl ProviderLive {
@@ -60,137 +107,50 @@ impl ProviderLive {
             .requests_per_minute
             .and_then(std::num::NonZeroU32::new)
             .map(|rpm| RateLimiter::direct(Quota::per_minute(rpm)));
-        Self { client, limits, in_flight: AtomicU32::new(0), per_minute }
+        let tokens = limits.tokens_per_minute.map(|tpm| Mutex::new(Bucket::new(tpm)));
+        Self { client, limits, in_flight: AtomicU32::new(0), per_minute, tokens }
     }
 
-    /// Whether as many requests are under way as it may have.
-    pub fn is_full(&self) -> bool {
+    /// Whether it may get no request now.
+    pub fn is_full(&self, now: UnixMillis) -> bool {
         self.limits.max_in_flight.is_some_and(|max| self.in_flight.load(Relaxed) >= max)
+            || self.tokens.as_ref().is_some_and(|tokens| lock(tokens).left(now) < 1.0)
     }
 
-    /// Takes a place among those under way, if there is one.
-    fn enter(&self) -> bool {
+    /// Takes a place among those under way and reserves tokens, if there is one.
+    pub fn enter(&self, tokens: u64, now: UnixMillis) -> bool {
         let max = self.limits.max_in_flight.unwrap_or(u32::MAX);
-        let entered = self.in_flight.fetch_update(Relaxed, Relaxed, |now| (now < max).then(|| now + 1)).is_ok();
-        if entered && self.per_minute.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
+        let place = self.in_flight.fetch_update(Relaxed, Relaxed, |now| (now < max).then(|| now + 1));
+        if place.is_err() {
+            return false;
+        }
+        let reserved = self.tokens.as_ref().is_none_or(|bucket| {
+            let mut bucket = lock(bucket);
+            let ready = bucket.ready_at(tokens as f64, now) <= now;
+            if ready {
+                bucket.take(tokens as f64, now);
+            }
+            ready
+        });
+        if !reserved || self.per_minute.as_ref().is_some_and(|limiter| limiter.check().is_err()) {
+            if reserved {
+                self.settle(tokens, 0, now);
+            }
             self.in_flight.fetch_sub(1, Relaxed);
             return false;
         }
-        entered
-    }
-}
-
-/// One attempt from its dispatch to its end, however it ends. Dropping it without a word
-/// means that the caller went away.
-#[derive(Debug)]
-pub struct Flight {
-    endpoint: Arc<EndpointLive>,
-    provider: Arc<ProviderLive>,
-    clock: Clock,
-    prices: Option<Prices>,
-    ended: bool,
-    usage: TokenUsage,
-    usage_is_estimated: bool,
-    /// In [0, 1): spreads the end of a time out.
-    jitter: f64,
-}
-
-/// How a flight ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FlightEnd {
-    /// The whole answer was delivered.
-    Success,
-    /// It failed.
-    Failure {
-        /// How.
-        kind: FailureKind,
-        /// When the provider wants to be asked again.
-        retry_at: Option<UnixMillis>,
-    },
-}
-
-impl Flight {
-    /// Starts an attempt. A last resort may go beside a probe that is under way.
-    ///
-    /// # Errors
-    /// With the reason, if the provider is at one of our limits or another attempt probes
-    /// the endpoint.
-    pub fn start(
-        endpoint: &Arc<EndpointLive>,
-        provider: &Arc<ProviderLive>,
-        clock: Clock,
-        prices: Option<Prices>,
-        jitter: f64,
-        last_resort: bool,
-    ) -> Result<Self, SkipReason> {
-        if !provider.enter() {
-            return Err(SkipReason::AtLimit);
-        }
-        let claimed = endpoint.with_health(Health::begin);
-        if !claimed && !last_resort {
-            provider.in_flight.fetch_sub(1, Relaxed);
-            return Err(SkipReason::Probing);
-        }
-        endpoint.in_flight.fetch_add(1, Relaxed);
-        Ok(Self {
-            endpoint: Arc::clone(endpoint),
-            provider: Arc::clone(provider),
-            clock,
-            prices,
-            ended: false,
-            usage: TokenUsage::default(),
-            usage_is_estimated: false,
-            jitter,
-        })
+        true
     }
 
-    /// The first content came: the endpoint works, whatever becomes of the rest.
-    pub fn committed(&self) {
-        self.record(Outcome::Success);
-    }
-
-    /// Tokens used so far; the last word counts.
-    pub fn used(&mut self, usage: TokenUsage, estimated: bool) {
-        self.usage = usage;
-        self.usage_is_estimated = estimated;
-    }
-
-    /// What the tokens used so far cost; zero where no price is known.
-    pub fn cost(&self) -> PicoUsd {
-        self.prices.as_ref().map_or(PicoUsd(0), |prices| prices.cost(&self.usage))
-    }
-
-    /// It ended.
-    pub fn end(mut self, end: FlightEnd) {
-        self.finish(end);
-    }
-
-    fn finish(&mut self, end: FlightEnd) {
-        self.ended = true;
-        match end {
-            FlightEnd::Success => self.endpoint.counters.record(None),
-            FlightEnd::Failure { kind, retry_at } => {
-                self.endpoint.counters.record(Some(kind));
-                self.record(outcome_of(kind, retry_at));
-            }
-        }
-        if !self.usage.is_empty() {
-            self.endpoint.counters.spend(&self.usage, self.cost(), self.usage_is_estimated);
+    /// Replaces what was reserved by what was used.
+    pub fn settle(&self, reserved: u64, used: u64, now: UnixMillis) {
+        if let Some(bucket) = &self.tokens {
+            lock(bucket).take(used as f64 - reserved as f64, now);
         }
     }
 
-    fn record(&self, outcome: Outcome) {
-        let now = self.clock.now();
-        self.endpoint.with_health(|health| health.record(outcome, now, self.jitter));
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.finish(FlightEnd::Failure { kind: FailureKind::ClientGone, retry_at: None });
-        }
-        self.endpoint.in_flight.fetch_sub(1, Relaxed);
-        self.provider.in_flight.fetch_sub(1, Relaxed);
+    /// Gives its place back.
+    pub fn leave(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
     }
 }

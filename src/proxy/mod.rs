@@ -22,12 +22,15 @@ use std::sync::{Mutex, PoisonError};
 use crate::domain::time::UnixMillis;
 use crate::health::RetryBudget;
 use crate::live::Live;
+use crate::live::decisions::Decisions;
 
 /// What all requests share.
 #[derive(Debug)]
 pub struct Gateway {
     /// The current view.
     pub live: Live,
+    /// What was decided lately.
+    pub decisions: Decisions,
     /// Held for a few instructions at a time, never across an await.
     retries: Mutex<RetryBudget>,
 }
@@ -36,7 +39,7 @@ impl Gateway {
     /// A gateway over a first view.
     pub fn new(live: Live) -> Self {
         let retries = Mutex::new(RetryBudget::new(live.clock.now()));
-        Self { live, retries }
+        Self { live, decisions: Decisions::default(), retries }
     }
 
     fn retries<T>(&self, f: impl FnOnce(&mut RetryBudget) -> T) -> T {

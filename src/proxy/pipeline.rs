@@ -1,28 +1,35 @@
 //! A request from its body to its answer: resolve, rank, try, fall back.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::response::Response;
-use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
 use super::Gateway;
 use super::error::GatewayError;
 use super::narrowing;
 use super::respond::{AttemptNote, Trace};
-use crate::domain::alias::{Alias, RequestLimits};
-use crate::domain::ids::{AliasIdx, EndpointIdx};
+use crate::domain::alias::{Alias, Identity, RequestLimits};
+use crate::domain::ids::{AliasIdx, EndpointIdx, KeyName};
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
-use crate::live::{Caller, Flight, View};
+use crate::live::decisions::Decision;
+use crate::live::{AliasLive, Caller, Departure, Flight, View, counts_by_key};
+use crate::routing::rank::identity;
 use crate::routing::eligibility::SkipReason;
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
 use crate::routing::{Candidate, Plan, Query, RequestFacts, Skipped, rank};
 use crate::upstream::attempt::{AttemptLimits, Reply, stream_limits};
-use crate::upstream::call::{Call, Unwritable};
-use crate::upstream::lane::{fit, model_needs};
+use crate::stats::{Ask, Purpose};
+use crate::upstream::call::{Call, Prepared, Unwritable};
+use crate::upstream::lane::{Operation, fit, model_needs};
 use crate::upstream::refusal::AttemptError;
+use crate::wire::opening::{cache_key, opening};
 
 /// Serves one request.
 ///
@@ -36,38 +43,80 @@ pub async fn serve(
     trace: &mut Trace,
 ) -> Result<Response, GatewayError> {
     trace.revision = Some(view.revision);
-    let alias = view.catalog.alias(resolve(view, caller, &call.peek.model)?);
+    let idx = resolve(view, caller, &call.peek.model)?;
+    let alias = view.catalog.alias(idx);
     trace.alias = Some(alias.name.to_string());
     trace.strategy = Some(alias.strategy.as_str());
     gateway.retries(crate::health::RetryBudget::deposit);
 
     let narrowing = narrowing::narrowing(&call.headers)?;
     let limits = narrowing::limits(&call.headers, alias.limits)?;
-    let facts = facts_of(call);
+    let facts = facts_of(call, identity(alias).and_then(|wanted| who(wanted, call)));
     let now = gateway.live.clock.now();
+    let snapshot = view.snapshot(idx, &facts, caller.key.as_ref(), now);
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
-    let plan = rank(&query, &view.observed(now), &mut rand::rng());
+    let seed = rand::rng().random();
+    let plan = rank(&query, &snapshot, &mut StdRng::seed_from_u64(seed));
+    let live = view.alias(idx);
+    live.stats.earn(alias.adaptivity.explore, alias.adaptivity.hedge, plan.promising);
     let walk = Walk {
         gateway,
         view,
         alias,
+        live,
         call,
+        facts: &facts,
+        expected_output: snapshot.alias.expected_output,
+        key: caller.key.as_ref().filter(|_| counts_by_key(alias)),
         limits,
         started: Instant::now(),
         skipped: Vec::new(),
         unsaid: Vec::new(),
         failed: Vec::new(),
     };
-    walk.run(plan, trace).await.map(|reply| trace.respond(reply))
+    let served = walk.run(plan, trace).await;
+    gateway.decisions.record(Decision {
+        request: trace.id.clone(),
+        at: now,
+        revision: view.revision,
+        alias: idx,
+        facts,
+        narrowing,
+        snapshot,
+        seed,
+        chosen: trace.target.clone(),
+        attempts: trace.listed(),
+    });
+    served.map(|reply| trace.respond(reply))
 }
 
 /// What routing needs to know of a call.
-fn facts_of(call: &Call) -> RequestFacts {
+fn facts_of(call: &Call, identity: Option<u64>) -> RequestFacts {
     RequestFacts {
         needs: model_needs(call.peek.needs),
         fit: fit(&call.operation, call.peek.needs),
         prompt_tokens: call.peek.prompt_tokens,
         max_output_tokens: call.peek.max_output_tokens,
+        stream: call.is_stream(),
+        identity,
+    }
+}
+
+/// A hash of who asks, by what the alias goes by; `None` where the request does not say.
+fn who(wanted: &Identity, call: &Call) -> Option<u64> {
+    let hash = |text: &[u8]| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(text);
+        hasher.finish()
+    };
+    match wanted {
+        Identity::User => call.peek.user.as_ref().map(|user| hash(user.as_bytes())),
+        Identity::PromptCacheKey => cache_key(&call.body).map(|key| hash(key.as_bytes())),
+        Identity::Header(name) => call.headers.get(name).map(|value| hash(value.as_bytes())),
+        Identity::Conversation => match call.operation {
+            Operation::Chat(dialect) => opening(dialect, &call.body),
+            _ => None,
+        },
     }
 }
 
@@ -89,7 +138,12 @@ struct Walk<'a> {
     gateway: &'a Gateway,
     view: &'a Arc<View>,
     alias: &'a Alias,
+    live: &'a Arc<AliasLive>,
     call: &'a Call,
+    facts: &'a RequestFacts,
+    expected_output: f64,
+    /// Where usage is counted by key.
+    key: Option<&'a KeyName>,
     limits: RequestLimits,
     started: Instant,
     /// Candidates that could not even be tried.
@@ -107,7 +161,22 @@ enum Tried {
     PassedOver,
 }
 
-impl Walk<'_> {
+/// An attempt that is ready to go.
+struct Departed {
+    prepared: Prepared,
+    flight: Flight,
+    limits: AttemptLimits,
+}
+
+/// An attempt that has committed or failed.
+struct Landed {
+    endpoint: EndpointIdx,
+    purpose: Purpose,
+    outcome: Result<Reply, AttemptError>,
+    took: Duration,
+}
+
+impl<'a> Walk<'a> {
     async fn run(mut self, mut plan: Plan, trace: &mut Trace) -> Result<Reply, GatewayError> {
         let mut last_resort = false;
         if plan.candidates.is_empty() {
@@ -115,12 +184,17 @@ impl Walk<'_> {
             plan.candidates.push(candidate);
             last_resort = true;
         }
+        if let Some(first) = plan.candidates.first().filter(|first| first.purpose == Purpose::Explore) {
+            tracing::debug!(target: "pointsman::routing", endpoint = %self.name(first.endpoint), "exploring");
+            self.live.stats.explored(plan.excess);
+        }
         let mut position = 0;
         let mut repeated = false;
         while let Some(candidate) = plan.candidates.get(position).copied() {
             let remaining = u32::try_from(plan.candidates.len() - position).unwrap_or(u32::MAX);
             let attempts_left = self.limits.max_attempts.saturating_sub(trace.attempts.len() as u32);
-            match self.try_one(&candidate, attempts_left.min(remaining), last_resort, trace).await? {
+            let rival = plan.candidates.get(position + 1).filter(|_| attempts_left > 1);
+            match self.try_one(&candidate, rival, attempts_left.min(remaining), last_resort, trace).await? {
                 Tried::Served(reply) => return Ok(reply),
                 Tried::PassedOver => {
                     position += 1;
@@ -160,10 +234,63 @@ impl Walk<'_> {
     async fn try_one(
         &mut self,
         candidate: &Candidate,
+        rival: Option<&Candidate>,
         may_come: u32,
         last_resort: bool,
         trace: &mut Trace,
     ) -> Result<Tried, GatewayError> {
+        let race = Arc::new(AtomicBool::new(false));
+        let Some(first) = self.depart(candidate, may_come, last_resort, &race)? else { return Ok(Tried::PassedOver) };
+        let first = self.fly(candidate, first);
+        tokio::pin!(first);
+        let hedge = candidate.hedge_s.zip(rival);
+        let Some((after, rival)) = hedge else {
+            let landed = first.await;
+            return Ok(self.landed(landed, last_resort, trace));
+        };
+        tokio::select! {
+            biased;
+            landed = &mut first => return Ok(self.landed(landed, last_resort, trace)),
+            () = tokio::time::sleep(Duration::from_secs_f64(after)) => {}
+        }
+        let second = Candidate { purpose: Purpose::Hedge, give_up_s: None, ..*rival };
+        let departed = if self.live.stats.may_hedge() { self.depart(&second, 1, false, &race)? } else { None };
+        let Some(departed) = departed else {
+            let landed = first.await;
+            return Ok(self.landed(landed, last_resort, trace));
+        };
+        let second = self.fly(&second, departed);
+        tokio::pin!(second);
+        // Whoever delivers first wins; a failure waits for the other.
+        let (landed, other) = tokio::select! {
+            landed = &mut first => {
+                let other = if landed.outcome.is_err() { Some(second.await) } else { None };
+                (landed, other)
+            }
+            landed = &mut second => {
+                let other = if landed.outcome.is_err() { Some(first.await) } else { None };
+                (landed, other)
+            }
+        };
+        let tried = self.landed(landed, last_resort, trace);
+        match (tried, other) {
+            (Tried::Failed(error), Some(other)) => {
+                self.failed.push((self.name(candidate.endpoint), error));
+                Ok(self.landed(other, last_resort, trace))
+            }
+            (tried, _) => Ok(tried),
+        }
+    }
+
+    /// Writes the request for a candidate and opens its account; `None` where it cannot even
+    /// be asked.
+    fn depart(
+        &mut self,
+        candidate: &Candidate,
+        may_come: u32,
+        last_resort: bool,
+        race: &Arc<AtomicBool>,
+    ) -> Result<Option<Departed>, GatewayError> {
         let endpoint = candidate.endpoint;
         let target = &self.alias.targets[candidate.target];
         let prepared = match self.call.prepare(self.view, self.alias, target, endpoint) {
@@ -171,18 +298,35 @@ impl Walk<'_> {
             Err(Unwritable::Bad(bad)) => return Err(GatewayError::Bad(bad)),
             Err(Unwritable::Unsupported(why)) => {
                 self.unsaid.push((self.name(endpoint), why.to_string()));
-                return Ok(Tried::PassedOver);
+                return Ok(None);
             }
         };
         let at = self.view.catalog.endpoint(endpoint);
-        let (live, provider) = (self.view.endpoint(endpoint), self.view.provider(at.provider));
-        let clock = self.gateway.live.clock;
-        let started = Flight::start(live, provider, clock, at.prices.clone(), rand::rng().random(), last_resort);
-        let flight = match started {
+        let purpose = if last_resort { Purpose::LastResort } else { candidate.purpose };
+        let departure = Departure {
+            endpoint: Arc::clone(self.view.endpoint(endpoint)),
+            provider: Arc::clone(self.view.provider(at.provider)),
+            alias: Arc::clone(self.live),
+            key: self.key.cloned(),
+            ask: Ask {
+                prompt_tokens: self.facts.prompt_tokens,
+                // A float of at most a few million.
+                output_tokens: self.expected_output as u64,
+                stream: self.facts.stream,
+                unmeasured: matches!(self.call.operation, Operation::CountTokens | Operation::Other(_)),
+                purpose,
+                seen_sent_at: candidate.seen_sent_at,
+            },
+            max_output_tokens: self.facts.max_output_tokens,
+            prices: at.prices.clone(),
+            jitter: rand::rng().random(),
+            won: Arc::clone(race),
+        };
+        let flight = match Flight::start(departure, self.gateway.live.clock) {
             Ok(flight) => flight,
             Err(reason) => {
                 self.skipped.push(Skipped { endpoint, reason });
-                return Ok(Tried::PassedOver);
+                return Ok(None);
             }
         };
         let own = match (self.call.peek.stream, target.first_token_timeout) {
@@ -192,34 +336,58 @@ impl Walk<'_> {
         };
         let limits = AttemptLimits {
             attempt: attempt_limit(own, self.time_left(), may_come),
+            give_up: candidate.give_up_s.filter(|_| may_come > 1).map(Duration::from_secs_f64),
             stream: stream_limits(self.alias, self.started),
             max_answer: self.view.limits.max_answer_bytes,
             max_event: self.view.limits.max_event_bytes,
         };
-        let begun = Instant::now();
-        let outcome = self.call.attempt(self.view, endpoint, prepared, limits, flight, clock.now()).await;
+        Ok(Some(Departed { prepared, flight, limits }))
+    }
+
+    /// Sends it and waits until it commits or fails. Borrows nothing of the walk that
+    /// changes, so that two may be under way.
+    fn fly(&self, candidate: &Candidate, departed: Departed) -> impl Future<Output = Landed> + use<'a> {
+        let Self { gateway, view, call, live, .. } = *self;
+        let (endpoint, purpose) = (candidate.endpoint, candidate.purpose);
+        async move {
+            let begun = Instant::now();
+            let now = gateway.live.clock.now();
+            let Departed { prepared, flight, limits } = departed;
+            let may_give_up = || live.stats.may_give_up();
+            let outcome = call.attempt(view, endpoint, prepared, limits, flight, may_give_up, now).await;
+            Landed { endpoint, purpose, outcome, took: begun.elapsed() }
+        }
+    }
+
+    /// Notes how an attempt turned out.
+    fn landed(&self, landed: Landed, last_resort: bool, trace: &mut Trace) -> Tried {
+        let Landed { endpoint, purpose, outcome, took } = landed;
         let error = outcome.as_ref().err();
         trace.attempts.push(AttemptNote {
             endpoint: self.name(endpoint),
             failure: error.map(|error| error.kind),
             status: error.and_then(|error| error.status),
-            took: begun.elapsed(),
+            took,
             last_resort,
+            hedge: purpose == Purpose::Hedge,
         });
-        Ok(match outcome {
+        match outcome {
             Ok(reply) => {
                 trace.target = Some(self.name(endpoint));
+                if let Some(conversation) = self.facts.identity.filter(|_| self.alias.adaptivity.affinity.is_some()) {
+                    self.live.settle(conversation, endpoint, self.now());
+                }
                 Tried::Served(reply)
             }
             Err(error) => {
                 tracing::warn!(
                     target: "pointsman::upstream",
-                    request = %trace.id, endpoint = %at.id, failure = %error.kind, status = error.status,
+                    request = %trace.id, endpoint = %self.name(endpoint), failure = %error.kind, status = error.status,
                     message = crate::wire::peek::clip(&error.message, 300), "an attempt failed"
                 );
                 Tried::Failed(error)
             }
-        })
+        }
     }
 
     /// Everything is out for a while: the one that is back first, when it may be tried.

@@ -44,6 +44,8 @@ pub struct AttemptNote {
     pub took: Duration,
     /// It was made although everything was out.
     pub last_resort: bool,
+    /// It was a second copy, since the first was late.
+    pub hedge: bool,
 }
 
 impl Trace {
@@ -89,7 +91,7 @@ impl Trace {
     }
 
     /// `m@a rate_limited 429 12ms, m@b ok 230ms`.
-    fn listed(&self) -> String {
+    pub fn listed(&self) -> String {
         let mut text = String::new();
         for (i, note) in self.attempts.iter().take(MAX_LISTED).enumerate() {
             let separator = if i > 0 { ", " } else { "" };
@@ -102,6 +104,9 @@ impl Trace {
             let _ = write!(text, " {}ms", note.took.as_millis());
             if note.last_resort {
                 text.push_str(" last-resort");
+            }
+            if note.hedge {
+                text.push_str(" hedge");
             }
         }
         if self.attempts.len() > MAX_LISTED {
@@ -146,6 +151,7 @@ mod tests {
                 status: (i != 11).then_some(429),
                 took: Duration::from_millis(i),
                 last_resort: i == 1,
+                hedge: false,
             });
         }
         let listed = trace.listed();

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::facts::{EndpointState, Narrowing, RequestFacts};
-use crate::domain::alias::{Alias, Target};
-use crate::domain::catalog::Catalog;
+use crate::domain::alias::{Alias, PriceOptions, Scoring, Target};
+use crate::domain::catalog::{Catalog, Endpoint};
 use crate::domain::failure::FailureKind;
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::{EndpointId, EndpointIdx, ProviderId};
@@ -51,12 +51,18 @@ pub enum SkipReason {
     },
     /// Our own limit towards the provider is reached.
     AtLimit,
+    /// It costs more than the alias accepts.
+    TooDear,
+    /// The alias compares prices and its own is not known.
+    NoPrice,
+    /// Another request has just explored it.
+    Explored,
 }
 
 impl SkipReason {
     /// Whether it ends by itself.
     pub fn is_soft(&self) -> bool {
-        matches!(self, Self::CoolingDown { .. } | Self::Probing | Self::RateLimited { .. } | Self::AtLimit)
+        matches!(self, Self::CoolingDown { .. } | Self::Probing | Self::RateLimited { .. } | Self::AtLimit | Self::Explored)
     }
 
     /// For people, with times relative to `now`.
@@ -76,7 +82,10 @@ impl SkipReason {
             Self::CoolingDown { until, cause } => format!("cooling down {} ({cause})", left(until)),
             Self::Probing => "a probe is under way".into(),
             Self::RateLimited { until } => format!("rate limited for {}", left(until)),
-            Self::AtLimit => "its concurrency limit is reached".into(),
+            Self::AtLimit => "a limit of ours is reached".into(),
+            Self::TooDear => "costs more than max_price".into(),
+            Self::NoPrice => "its price is not known".into(),
+            Self::Explored => "another request has just explored it".into(),
         }
     }
 }
@@ -97,6 +106,9 @@ impl fmt::Display for SkipReason {
             Self::Probing => "probing",
             Self::RateLimited { .. } => "rate_limited",
             Self::AtLimit => "at_limit",
+            Self::TooDear => "too_dear",
+            Self::NoPrice => "no_price",
+            Self::Explored => "explored",
         })
     }
 }
@@ -140,17 +152,34 @@ pub fn hard(
     let needed = facts.prompt_tokens / 3 * 2 + facts.max_output_tokens.unwrap_or(0);
     match model.context_window {
         Some(window) if needed > window => Some(SkipReason::ContextWindow { needed, window }),
-        _ => None,
+        _ => price_reason(alias, at, facts),
     }
 }
 
+/// What its price has against an endpoint.
+fn price_reason(alias: &Alias, at: &Endpoint, facts: &RequestFacts) -> Option<SkipReason> {
+    let strict = matches!(alias.strategy.scoring(), Some(Scoring::LowestPrice(PriceOptions { strict: true, .. })));
+    if strict && at.prices.is_none() {
+        return Some(SkipReason::NoPrice);
+    }
+    let max = alias.max_price?;
+    let Some(prices) = &at.prices else { return Some(SkipReason::NoPrice) };
+    let rates = prices.rates_for(facts.prompt_tokens);
+    let too_dear = |price, max: Option<_>| max.is_some_and(|max| price > max);
+    (too_dear(rates.input, max.input) || too_dear(rates.output, max.output)).then_some(SkipReason::TooDear)
+}
+
 /// The reason that ends by itself, if there is one.
-pub fn soft(state: &EndpointState) -> Option<SkipReason> {
-    match state.standing {
+pub fn soft(state: &EndpointState, now: UnixMillis) -> Option<SkipReason> {
+    match state.reading.health.standing(now) {
         Standing::Open { until, cause } => Some(SkipReason::CoolingDown { until, cause }),
         Standing::Blocked { until } => Some(SkipReason::RateLimited { until }),
         Standing::Probing => Some(SkipReason::Probing),
-        Standing::Ready { .. } | Standing::Probe => state.full.then_some(SkipReason::AtLimit),
+        Standing::Ready { .. } | Standing::Probe if state.full => Some(SkipReason::AtLimit),
+        Standing::Ready { .. } | Standing::Probe => {
+            let until = state.reading.limited_until;
+            (until > now).then_some(SkipReason::RateLimited { until })
+        }
     }
 }
 

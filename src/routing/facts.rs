@@ -1,9 +1,11 @@
 //! What a decision is made from: facts of the request, and what is observed of endpoints.
 
+use smallvec::SmallVec;
+
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::EndpointIdx;
 use crate::domain::provider::{Protocol, Provider};
-use crate::health::Standing;
+use crate::stats::{AliasReading, Reading, Usage};
 
 /// What is known of a request before it is sent anywhere.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -16,6 +18,10 @@ pub struct RequestFacts {
     pub prompt_tokens: u64,
     /// The longest answer asked for, in tokens.
     pub max_output_tokens: Option<u64>,
+    /// The answer is to be streamed.
+    pub stream: bool,
+    /// A hash of who or which conversation asks, where the alias wants to know.
+    pub identity: Option<u64>,
 }
 
 /// For each kind of provider API: `None` where it has nothing like this request at all,
@@ -56,22 +62,23 @@ pub struct Narrowing {
 }
 
 /// What is observed of one endpoint at this moment.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct EndpointState {
-    /// Its health.
-    pub standing: Standing,
-    /// The provider's own limit of concurrent requests is reached.
+    /// What is known of it.
+    pub reading: Reading,
+    /// A limit of ours towards its provider is reached.
     pub full: bool,
+    /// Usage by the key that asks, where the alias counts by key.
+    pub by_key: Option<Usage>,
 }
 
-/// Where a decision reads what is observed of endpoints.
-pub trait Observations {
-    /// The state of one endpoint.
-    fn state(&self, endpoint: EndpointIdx) -> EndpointState;
-}
-
-impl<F: Fn(EndpointIdx) -> EndpointState> Observations for F {
-    fn state(&self, endpoint: EndpointIdx) -> EndpointState {
-        self(endpoint)
-    }
+/// Everything observed that a decision depends on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Snapshot {
+    /// Of each endpoint of the alias: targets in order, and their endpoints in order.
+    pub endpoints: SmallVec<[EndpointState; 8]>,
+    /// Of the alias.
+    pub alias: AliasReading,
+    /// Where this conversation was served last, and its prompt is likely cached.
+    pub home: Option<EndpointIdx>,
 }

@@ -4,11 +4,13 @@
 //! Both see only what they are handed: no I/O, no clock, no randomness of their own.
 
 pub mod eligibility;
+mod explore;
 pub mod facts;
 pub mod rank;
 pub mod retry;
+pub mod score;
 #[cfg(test)]
 pub(crate) mod tests_support;
 
-pub use facts::{EndpointState, Narrowing, Observations, RequestFacts};
+pub use facts::{EndpointState, Narrowing, RequestFacts, Snapshot};
 pub use rank::{Candidate, Plan, Query, Skipped, Why, rank};

@@ -1,20 +1,30 @@
 //! In what order should the endpoints of an alias be tried?
 //!
 //! Every strategy comes down to a sort key. `priority` sorts by rank and draws within
-//! equal ranks; `random-shuffle` draws among all. A weighted draw without replacement is
-//! an exponential race: each target runs a time of −ln(u)/w, the order of arrival is the
-//! order of the list (Efraimidis and Spirakis, "Weighted random sampling with a
-//! reservoir", 2006).
+//! equal ranks; `random-shuffle` draws among all; the others sort by a score
+//! ([`super::score`]). A weighted draw without replacement is an exponential race: each
+//! target runs a time of −ln(u)/w, the order of arrival is the order of the list (Efraimidis
+//! and Spirakis, "Weighted random sampling with a reservoir", 2006). With `u` a hash of who
+//! asks and of the target it is weighted rendezvous hashing: the same one keeps the same
+//! target, and a change of weights moves only those who must move.
+//!
+//! What stands behind the others whatever the strategy says, but is never left out for it:
+//! who returns from a failure and was not drawn this time, and who fails or dawdles far more
+//! than its peers.
 
 use rand::{Rng, RngExt};
+use smallvec::SmallVec;
 
 use super::eligibility::{self, SkipReason};
-use super::facts::{Narrowing, Observations, RequestFacts};
-use crate::domain::alias::{Alias, Strategy};
+use super::explore;
+use super::facts::{EndpointState, Narrowing, RequestFacts, Snapshot};
+use super::score::{self, Demand, Forecast, Score};
+use crate::domain::alias::{Alias, Identity, LatencyMetric, Scoring, Strategy, Target};
 use crate::domain::catalog::Catalog;
-use crate::domain::ids::EndpointIdx;
+use crate::domain::ids::{EndpointIdx, ModelId};
 use crate::domain::time::UnixMillis;
 use crate::health::Standing;
+use crate::stats::Purpose;
 
 /// Everything a decision depends on, except observations and chance.
 #[derive(Clone, Copy, Debug)]
@@ -35,12 +45,16 @@ pub struct Query<'a> {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Plan {
     /// To be tried in this order.
-    pub candidates: Vec<Candidate>,
+    pub candidates: SmallVec<[Candidate; 8]>,
     /// Left out, in configured order.
     pub skipped: Vec<Skipped>,
     /// Where reasons that end by themselves have left no candidate: the one that is back
     /// first, for a single attempt.
     pub soonest: Option<Soonest>,
+    /// What is lost by exploring with the first candidate, in costs of the best one.
+    pub excess: f64,
+    /// Some candidate could be better than the best: exploring is worth more.
+    pub promising: bool,
 }
 
 /// An endpoint to try.
@@ -52,6 +66,18 @@ pub struct Candidate {
     pub target: usize,
     /// What put it in its place.
     pub why: Why,
+    /// Why it is asked.
+    pub purpose: Purpose,
+    /// What its strategy made of it, in the strategy's unit; NaN where nothing is compared.
+    pub score: f64,
+    /// Predicted seconds to the first token and to the end.
+    pub predicted_s: (f64, f64),
+    /// Where another candidate stands by: leave it after so many seconds without content.
+    pub give_up_s: Option<f64>,
+    /// Where another candidate is about as fast: ask that one too after so many seconds.
+    pub hedge_s: Option<f64>,
+    /// When an attempt had last gone out to it.
+    pub seen_sent_at: UnixMillis,
 }
 
 /// What put a candidate in its place.
@@ -66,11 +92,29 @@ pub enum Why {
         /// As configured.
         weight: f64,
     },
+    /// Its score.
+    Score,
+    /// Its conversation was served here, and its prompt is likely cached.
+    Home,
     /// It comes back from a failure and was put behind the others this time.
     SlowStart {
         /// Its share of its usual traffic.
         share: f64,
     },
+    /// It fails far more often than its peers and was put behind them.
+    Failing {
+        /// Share of its attempts that fail.
+        share: f64,
+    },
+    /// It is far slower than it can be, and than its peers, and was put behind them.
+    Slow {
+        /// By what factor.
+        factor: f64,
+    },
+    /// It was never measured: a few requests find out.
+    Cold,
+    /// It is due to be looked at again, though another looks better.
+    Explore,
     /// Its time out is over; this request finds out whether it works again.
     Probe,
     /// Only when all others have failed.
@@ -101,40 +145,97 @@ pub struct Soonest {
 struct Key {
     last_resort: bool,
     callers_position: usize,
-    slow_start: bool,
+    behind: bool,
     rank: u32,
+    away: bool,
+    group: u8,
+    value: f64,
     target_draw: f64,
     target: usize,
     endpoint_position: usize,
     endpoint_draw: f64,
 }
 
-/// Orders the endpoints of an alias for one request.
-pub fn rank(query: &Query<'_>, observed: &impl Observations, rng: &mut impl Rng) -> Plan {
-    let Query { catalog, alias, facts, narrowing, now } = *query;
-    let mut keyed: Vec<(Key, Candidate)> = Vec::with_capacity(alias.targets.len());
-    let mut plan = Plan::default();
-    // The soft ones, with when they are back.
-    let mut soonest: Option<(UnixMillis, Soonest)> = None;
+/// A candidate while it is compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<'a> {
+    key: Key,
+    pub(super) candidate: Candidate,
+    pub(super) state: &'a EndpointState,
+    pub(super) forecast: Forecast,
+    tie: f64,
+}
 
+pub(super) type Entries<'a> = SmallVec<[Entry<'a>; 8]>;
+
+/// Orders the endpoints of an alias for one request.
+pub fn rank(query: &Query<'_>, snapshot: &Snapshot, rng: &mut impl Rng) -> Plan {
+    let mut plan = Plan::default();
+    let mut entries = gather(query, snapshot, &mut plan, rng);
+    if entries.is_empty() {
+        return plan;
+    }
+    plan.soonest = None;
+    put_behind(query, &mut entries);
+    let scoring = query.alias.strategy.scoring();
+    if let Some(scoring) = scoring {
+        give_scores(query, snapshot, scoring, &mut entries);
+    }
+    // The draws and scores are never NaN, and equal keys keep their configured order.
+    let order = |a: &Entry<'_>, b: &Entry<'_>| a.key.partial_cmp(&b.key).unwrap_or(std::cmp::Ordering::Equal);
+    entries.sort_unstable_by(order);
+    if let Some(scoring) = scoring {
+        choose_among_ties(score::band(scoring), &mut entries, rng);
+    }
+    explore::bring_forward(query, snapshot, scoring, &mut entries, &mut plan, rng);
+    stand_by(query, snapshot, &mut entries);
+    plan.candidates = entries.into_iter().map(|entry| entry.candidate).collect();
+    plan
+}
+
+/// All endpoints that may serve, with the part of their keys that no comparison changes.
+fn gather<'a>(query: &Query<'a>, snapshot: &'a Snapshot, plan: &mut Plan, rng: &mut impl Rng) -> Entries<'a> {
+    let Query { catalog, alias, facts, narrowing, now } = *query;
+    let demand = demand(query, snapshot);
+    let metric = match alias.strategy.scoring() {
+        Some(Scoring::LowestLatency(options)) => options.metric,
+        _ => LatencyMetric::Total,
+    };
+    let mut entries = Entries::new();
+    let mut soonest: Option<UnixMillis> = None;
+    let mut states = snapshot.endpoints.iter();
     for (position, target) in alias.targets.iter().enumerate() {
-        let target_draw = draw(target.weight, rng);
-        for (endpoint_position, &endpoint) in target.endpoints.iter().enumerate() {
+        let target_draw = target_draw(query, target, rng);
+        // The snapshot has one state for each endpoint of the alias.
+        for ((endpoint_position, &endpoint), state) in target.endpoints.iter().enumerate().zip(&mut states) {
             let at = catalog.endpoint(endpoint);
             let callers_position = narrowing.position(&catalog.provider(at.provider).id, &at.id);
+            let home = snapshot.home == Some(endpoint);
             let why = match &alias.strategy {
                 _ if target.last_resort => Why::LastResort,
                 _ if callers_position < narrowing.order.len() => Why::CallerOrder,
+                _ if home => Why::Home,
                 Strategy::Priority { .. } => Why::Rank(target.rank),
-                Strategy::RandomShuffle { .. } | Strategy::Scored(_) => Why::Draw { weight: target.weight },
+                Strategy::RandomShuffle { .. } => Why::Draw { weight: target.weight },
+                Strategy::Scored(_) => Why::Score,
             };
-            let mut candidate = Candidate { endpoint, target: position, why };
+            let forecast = score::forecast(&state.reading, &demand, metric, home);
+            let mut candidate = Candidate {
+                endpoint,
+                target: position,
+                why,
+                purpose: Purpose::Usual,
+                score: f64::NAN,
+                predicted_s: (forecast.speed.first_s, forecast.total_s),
+                give_up_s: None,
+                hedge_s: None,
+                seen_sent_at: state.reading.sent_at,
+            };
             if let Some(reason) = eligibility::hard(catalog, alias, target, endpoint, facts, narrowing) {
                 plan.skipped.push(Skipped { endpoint, reason });
                 continue;
             }
-            let state = observed.state(endpoint);
-            if let Some(reason) = eligibility::soft(&state) {
+            if let Some(reason) = eligibility::soft(state, now) {
                 let back = match &reason {
                     SkipReason::CoolingDown { until, .. } => Some((*until, now)),
                     SkipReason::RateLimited { until } => Some((*until, *until)),
@@ -142,18 +243,19 @@ pub fn rank(query: &Query<'_>, observed: &impl Observations, rng: &mut impl Rng)
                     _ => None,
                 };
                 if let Some((back, at)) = back
-                    && soonest.as_ref().is_none_or(|(earliest, _)| back < *earliest)
+                    && soonest.is_none_or(|earliest| back < earliest)
                 {
-                    soonest = Some((back, Soonest { candidate, at }));
+                    soonest = Some(back);
+                    plan.soonest = Some(Soonest { candidate, at });
                 }
                 plan.skipped.push(Skipped { endpoint, reason });
                 continue;
             }
-            let mut slow_start = false;
-            match state.standing {
+            let mut behind = false;
+            match state.reading.health.standing(now) {
                 Standing::Ready { share } if share < 1.0 => {
-                    slow_start = rng.random::<f64>() >= share;
-                    if slow_start {
+                    behind = rng.random::<f64>() >= share;
+                    if behind {
                         candidate.why = Why::SlowStart { share };
                     }
                 }
@@ -163,34 +265,201 @@ pub fn rank(query: &Query<'_>, observed: &impl Observations, rng: &mut impl Rng)
             let key = Key {
                 last_resort: target.last_resort,
                 callers_position,
-                slow_start,
-                rank: match alias.strategy {
-                    Strategy::Priority { .. } => target.rank,
-                    Strategy::RandomShuffle { .. } | Strategy::Scored(_) => 0,
-                },
+                behind,
+                rank: target.rank,
+                // Where nothing is compared, home is simply better than away.
+                away: alias.strategy.scoring().is_none() && snapshot.home.is_some() && !home,
+                group: 0,
+                value: 0.0,
                 target_draw,
                 target: position,
                 endpoint_position: endpoint_position.min(target.ordered),
                 endpoint_draw: if endpoint_position < target.ordered { 0.0 } else { rng.random() },
             };
-            keyed.push((key, candidate));
+            entries.push(Entry { key, candidate, state, forecast, tie: 0.0 });
         }
     }
+    entries
+}
 
-    // Unwrap-free: the draws are never NaN, and equal keys keep their configured order.
-    keyed.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    plan.candidates = keyed.into_iter().map(|(_, candidate)| candidate).collect();
-    if plan.candidates.is_empty() {
-        plan.soonest = soonest.map(|(_, soonest)| soonest);
+pub(super) fn demand(query: &Query<'_>, snapshot: &Snapshot) -> Demand {
+    // Far below 2^53.
+    let kilotokens = query.facts.prompt_tokens as f64 / 1000.0;
+    Demand { kilotokens, output: snapshot.alias.expected_output, now: query.now }
+}
+
+/// Who fails far more often than its peers, or is far slower than it can be and than its
+/// peers are, stands behind them; so nobody is left out, and an alias never ejects itself
+/// empty. Scores have the speed in them already.
+fn put_behind(query: &Query<'_>, entries: &mut Entries<'_>) {
+    /// An endpoint that fails less often than this is left alone.
+    const FAILING: f64 = 0.3;
+    /// So many times as often as the best of its peers.
+    const TIMES_PEERS: f64 = 3.0;
+    /// Slower than at its best by this factor …
+    const SLOW: f64 = 4.0;
+    /// … and than the best of its peers by this one.
+    const SLOWER: f64 = 3.0;
+    if entries.len() < 2 {
+        return;
     }
-    plan
+    let now = query.now;
+    let measured = query.alias.strategy.scoring().is_some_and(score::measures);
+    let mut least_failing = f64::INFINITY;
+    let mut fastest = f64::INFINITY;
+    for entry in entries.iter().filter(|entry| !entry.key.last_resort) {
+        least_failing = least_failing.min(entry.state.reading.failure_rate(now));
+        if !entry.state.reading.is_cold() {
+            fastest = fastest.min(entry.forecast.cost_s);
+        }
+    }
+    for entry in entries.iter_mut().filter(|entry| !matches!(entry.candidate.why, Why::Probe | Why::CallerOrder)) {
+        let reading = &entry.state.reading;
+        let share = reading.failure_rate(now);
+        if share > FAILING && share > TIMES_PEERS * least_failing {
+            entry.key.behind = true;
+            entry.candidate.why = Why::Failing { share };
+        } else if !measured && !reading.is_cold() && entry.forecast.cost_s > SLOWER * fastest {
+            let factor = reading.slowdown(&entry.forecast.speed);
+            if factor > SLOW {
+                entry.key.behind = true;
+                entry.candidate.why = Why::Slow { factor };
+            }
+        }
+    }
+}
+
+fn give_scores(query: &Query<'_>, snapshot: &Snapshot, scoring: &Scoring, entries: &mut Entries<'_>) {
+    let demand = demand(query, snapshot);
+    let all_limited = entries.iter().all(|entry| !entry.state.reading.limit_used.is_nan());
+    for entry in entries.iter_mut() {
+        let (reading, forecast) = (&entry.state.reading, &entry.forecast);
+        let home = snapshot.home == Some(entry.candidate.endpoint);
+        let score = match scoring {
+            Scoring::LowestLatency(options) => {
+                let value = score::latency(options, reading, forecast, &demand);
+                Score { group: 0, value, tie: f64::from(reading.in_flight) / reading.window.max(1.0) }
+            }
+            Scoring::HighestThroughput(metric) => score::throughput(*metric, reading, forecast, &demand),
+            Scoring::LowestUsage(options) => {
+                let weight = query.alias.targets[entry.candidate.target].weight;
+                let used = score::usage(options.unit, all_limited, entry.state, weight);
+                // Staying home saves tokens that would be counted elsewhere.
+                let value = if home { used * 0.8 } else { used };
+                Score { group: 0, value, tie: 0.0 }
+            }
+            Scoring::LowestPrice(options) => {
+                let at = query.catalog.endpoint(entry.candidate.endpoint);
+                score::price(options, at, reading, forecast, query.facts, &demand, home)
+            }
+        };
+        (entry.key.group, entry.key.value, entry.tie) = (score.group, score.value, score.tie);
+        entry.candidate.score = score.value;
+    }
+}
+
+/// Of those that are as good as the best, the one with the least `tie` comes first, and of
+/// equals of that any: so replicas that know the same do not all choose the same.
+fn choose_among_ties(band: f64, entries: &mut Entries<'_>, rng: &mut impl Rng) {
+    let best = entries[0].key;
+    let equal = |key: &Key| {
+        (key.last_resort, key.callers_position, key.behind, key.rank, key.group)
+            == (best.last_resort, best.callers_position, best.behind, best.rank, best.group)
+            && key.value <= best.value * (1.0 + band)
+    };
+    let ties = entries.iter().take_while(|entry| equal(&entry.key)).count();
+    let mut chosen = 0;
+    let mut as_good = 1;
+    for at in 1..ties {
+        let (challenger, champion) = (entries[at].tie, entries[chosen].tie);
+        if challenger < champion {
+            (chosen, as_good) = (at, 1);
+        } else if challenger == champion {
+            as_good += 1;
+            if rng.random_range(0..as_good) == 0 {
+                chosen = at;
+            }
+        }
+    }
+    entries[..=chosen].rotate_right(1);
+}
+
+/// When to leave each candidate for the next, and when to ask a second one as well.
+fn stand_by(query: &Query<'_>, snapshot: &Snapshot, entries: &mut Entries<'_>) {
+    /// Never given up earlier than this, in seconds.
+    const EARLIEST: f64 = 0.5;
+    /// Nor before so many times the prediction.
+    const TIMES: f64 = 6.0;
+    /// Nor while it is within so many standard deviations.
+    const DEVIATIONS: f64 = 3.5;
+    /// One request in twenty is later than this many.
+    const P95: f64 = 1.65;
+    /// Who is asked as well may be slower by this factor.
+    const AS_FAST: f64 = 1.5;
+    let adaptivity = &query.alias.adaptivity;
+    if !(adaptivity.give_up_early && snapshot.alias.give_up || adaptivity.hedge > 0.0 && snapshot.alias.hedge) {
+        return;
+    }
+    let last = entries.len() - 1;
+    for at in 0..last {
+        let Entry { forecast, state, .. } = &entries[at];
+        if state.reading.is_cold() {
+            continue;
+        }
+        // What was predicted before others had to wait, else a hang is waited for longer.
+        let usual = forecast.speed.first_s / forecast.speed.raised.exp();
+        let deviation = forecast.speed.deviation;
+        let expected = if query.facts.stream {
+            usual
+        } else {
+            // A long answer is no reason to leave; only one longer than any would be.
+            let longest = query.facts.max_output_tokens.unwrap_or(4096) as f64;
+            usual + longest.max(snapshot.alias.expected_output) * forecast.speed.token_s
+        };
+        let next_is_cold = entries[at + 1].state.reading.is_cold();
+        let rival = entries[at + 1..].iter().map(|entry| entry.forecast.speed.first_s).fold(f64::INFINITY, f64::min);
+        let candidate = &mut entries[at].candidate;
+        if adaptivity.give_up_early && snapshot.alias.give_up {
+            let after = (TIMES * expected).max(expected * (DEVIATIONS * deviation).exp()).max(EARLIEST);
+            candidate.give_up_s = Some(after);
+        }
+        if adaptivity.hedge > 0.0 && snapshot.alias.hedge && query.facts.stream && !next_is_cold && rival <= AS_FAST * usual {
+            candidate.hedge_s = Some(usual * (P95 * deviation).exp());
+        }
+    }
 }
 
 /// The running time of a target in the race; infinite for weight zero.
-fn draw(weight: f64, rng: &mut impl Rng) -> f64 {
+fn target_draw(query: &Query<'_>, target: &Target, rng: &mut impl Rng) -> f64 {
     // In (0, 1], so that the logarithm is finite.
-    let u = 1.0 - rng.random::<f64>();
-    if weight > 0.0 { -u.ln() / weight } else { f64::INFINITY }
+    let u = match (&query.alias.strategy, query.facts.identity) {
+        (Strategy::RandomShuffle { sticky_by: Some(_) }, Some(identity)) => {
+            unit_hash(identity, &query.catalog.model(target.model).id)
+        }
+        _ => 1.0 - rng.random::<f64>(),
+    };
+    if target.weight > 0.0 { -u.ln() / target.weight } else { f64::INFINITY }
+}
+
+/// A number in (0, 1] that is always the same for the same caller and model: FNV-1a of the
+/// model's name, mixed with the caller by the finaliser of SplitMix64.
+fn unit_hash(identity: u64, model: &ModelId) -> f64 {
+    let name = model.as_str().bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let mut mixed = name ^ identity.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    ((mixed >> 11) as f64 + 1.0) / (1u64 << 53) as f64
+}
+
+/// What an alias wants to know of who asks, if anything.
+pub fn identity(alias: &Alias) -> Option<&Identity> {
+    match &alias.strategy {
+        Strategy::RandomShuffle { sticky_by: Some(identity) } => Some(identity),
+        _ => alias.adaptivity.affinity.as_ref(),
+    }
 }
 
 #[cfg(test)]

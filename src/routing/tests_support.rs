@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use super::facts::{EndpointState, Fit, Narrowing, RequestFacts};
+use super::facts::{EndpointState, Fit, Narrowing, RequestFacts, Snapshot};
 use super::rank::{Candidate, Plan, Query, Why, rank};
 use crate::domain::alias::{Adaptivity, Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
 use crate::domain::catalog::{Catalog, Endpoint, Model};
@@ -12,7 +12,8 @@ use crate::domain::feature::FeatureSet;
 use crate::domain::ids::{AliasName, EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderId, ProviderIdx};
 use crate::domain::provider::{Auth, Limits, OpenAiQuirks, OutputLimitField, Protocol, Provider, UrlStyle};
 use crate::domain::time::UnixMillis;
-use crate::health::Standing;
+use crate::health::HealthReading;
+use crate::stats::{AliasStats, EndpointStats, Purpose, Reading};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -75,7 +76,17 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
             params: ParamOverrides::default(),
             first_token_timeout: None,
         });
-        plan.candidates.push(Candidate { endpoint: EndpointIdx(i), target: i as usize, why: Why::Rank(i) });
+        plan.candidates.push(Candidate {
+            endpoint: EndpointIdx(i),
+            target: i as usize,
+            why: Why::Rank(i),
+            purpose: Purpose::Usual,
+            score: f64::NAN,
+            predicted_s: (f64::NAN, f64::NAN),
+            give_up_s: None,
+            hedge_s: None,
+            seen_sent_at: UnixMillis(0),
+        });
     }
     let alias = Alias {
         name: AliasName::new("a"),
@@ -96,19 +107,56 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
 impl Case {
     pub(crate) const NOW: UnixMillis = UnixMillis(1_000_000);
 
-    /// The plan with each endpoint in a given standing (all ready where none is given).
-    pub(crate) fn rank(&self, standings: &[Standing], seed: u64) -> Plan {
-        let observed = |endpoint: EndpointIdx| EndpointState {
-            standing: standings.get(endpoint.get()).copied().unwrap_or(Standing::Ready { share: 1.0 }),
-            full: false,
-        };
-        self.rank_with(&observed, seed)
+    /// A snapshot of endpoints of which nothing but their state is known.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let state = EndpointState { reading: unmeasured(), ..EndpointState::default() };
+        let endpoints = self.alias.targets.iter().flat_map(|target| &target.endpoints).map(|_| state).collect();
+        Snapshot { endpoints, alias: AliasStats::default().reading(None), home: None }
     }
 
-    pub(crate) fn rank_with(&self, observed: &impl Fn(EndpointIdx) -> EndpointState, seed: u64) -> Plan {
+    /// The plan with some endpoints, by position, in a given state (the rest is well).
+    pub(crate) fn rank(&self, states: &[HealthReading], seed: u64) -> Plan {
+        let mut snapshot = self.snapshot();
+        let order = self.alias.targets.iter().flat_map(|target| &target.endpoints);
+        for (state, endpoint) in snapshot.endpoints.iter_mut().zip(order) {
+            if let Some(health) = states.get(endpoint.get()) {
+                state.reading.health = *health;
+            }
+        }
+        self.rank_with(&snapshot, seed)
+    }
+
+    pub(crate) fn rank_with(&self, snapshot: &Snapshot, seed: u64) -> Plan {
         let Self { catalog, alias, facts, narrowing, .. } = self;
         let query = Query { catalog, alias, facts, narrowing, now: Self::NOW };
-        rank(&query, observed, &mut StdRng::seed_from_u64(seed))
+        rank(&query, snapshot, &mut StdRng::seed_from_u64(seed))
+    }
+}
+
+/// What is known of an endpoint that was never used.
+pub(crate) fn unmeasured() -> Reading {
+    EndpointStats::new(Limits::default()).reading(Case::NOW)
+}
+
+/// What is known of one that was used a hundred times, the last time just now.
+pub(crate) fn measured(first_s: f64, token_s: f64) -> Reading {
+    Reading {
+        first_s,
+        first_mean: first_s.ln(),
+        first_variance: 0.01,
+        first_noise: 0.04,
+        first_at: Case::NOW,
+        token_s,
+        token_variance: 0.01,
+        token_noise: 0.02,
+        token_at: Case::NOW,
+        slope: 0.0,
+        samples: 100,
+        window: 100.0,
+        peak: 10.0,
+        potential: first_s.ln(),
+        sent_at: Case::NOW,
+        ..unmeasured()
     }
 }
 

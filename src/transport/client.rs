@@ -1,10 +1,15 @@
 //! The HTTP client of a provider: its connections and their limits.
 
+use std::cell::Cell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use reqwest::redirect::Policy;
+use tokio::time::Instant;
+use tower::{Layer, Service};
 
 use crate::domain::failure::FailureKind;
 use crate::domain::provider::Provider;
@@ -30,6 +35,62 @@ pub struct SendError {
     pub message: String,
 }
 
+/// The head of an answer.
+#[derive(Debug)]
+pub struct Sent {
+    /// It, and the body to come.
+    pub response: Response<reqwest::Body>,
+    /// How much of the time went into a new connection; zero on one that was there.
+    pub connecting: Duration,
+}
+
+tokio::task_local! {
+    /// Where a connection that is made for a call notes how long it took. The pool polls
+    /// it within the call's own task, unless another connection came free first.
+    static CONNECTING: Cell<Duration>;
+}
+
+/// Times the making of connections.
+#[derive(Clone, Copy, Debug)]
+struct Timed;
+
+impl<S> Layer<S> for Timed {
+    type Service = TimedConnect<S>;
+
+    fn layer(&self, inner: S) -> TimedConnect<S> {
+        TimedConnect(inner)
+    }
+}
+
+/// A connector whose time is taken.
+#[derive(Clone, Debug)]
+struct TimedConnect<S>(S);
+
+impl<S, R> Service<R> for TimedConnect<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let connecting = self.0.call(request);
+        Box::pin(async move {
+            let begun = Instant::now();
+            let connected = connecting.await;
+            // Outside of a call there is nobody to tell.
+            let _ = CONNECTING.try_with(|noted| noted.set(begun.elapsed()));
+            connected
+        })
+    }
+}
+
 /// How long an idle connection is kept: shorter than the minute after which common load
 /// balancers close theirs, so that we rarely write to a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(50);
@@ -50,6 +111,7 @@ pub fn build(provider: &Provider) -> Result<Client, ClientError> {
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(usize::MAX)
         .referer(false)
+        .connector_layer(Timed)
         .build()
         .map(Client)
         .map_err(|source| ClientError { provider: provider.id.to_string(), source })
@@ -60,9 +122,14 @@ impl Client {
     ///
     /// # Errors
     /// If no connection could be made or it broke before the head had come.
-    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<reqwest::Body>, SendError> {
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Sent, SendError> {
         let request = reqwest::Request::try_from(request).map_err(|error| describe(&error))?;
-        self.0.execute(request).await.map(Response::from).map_err(|error| describe(&error))
+        CONNECTING
+            .scope(Cell::default(), async {
+                let answer = self.0.execute(request).await.map_err(|error| describe(&error))?;
+                Ok(Sent { response: Response::from(answer), connecting: CONNECTING.with(Cell::get) })
+            })
+            .await
     }
 }
 

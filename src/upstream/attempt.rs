@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::body::{OpaqueBody, RelayBody, StreamLimits, estimated_output, settled_usage};
 use super::call::{Call, Prepared};
 use super::lane::{Lane, Operation};
+use super::rate_headers::rate_hint;
 use super::refusal::{AttemptError, ERROR_BODY, decode_error, refusal};
 use crate::domain::alias::Alias;
 use crate::domain::failure::FailureKind;
@@ -30,6 +31,8 @@ use crate::wire::{Dialect, anthropic, gemini, openai, responses};
 pub struct AttemptLimits {
     /// Until the commit point.
     pub attempt: Duration,
+    /// Leave earlier than that, if the alias's budget allows it then.
+    pub give_up: Option<Duration>,
     /// Of the stream that follows.
     pub stream: StreamLimits,
     /// A whole answer, in bytes.
@@ -67,6 +70,7 @@ impl Call {
         prepared: Prepared,
         limits: AttemptLimits,
         mut flight: Flight,
+        may_give_up: impl FnOnce() -> bool,
         now: UnixMillis,
     ) -> Result<Reply, AttemptError> {
         let at = view.catalog.endpoint(endpoint);
@@ -74,20 +78,22 @@ impl Call {
         let client = &view.provider(at.provider).client;
         let Prepared { request, lane, hide_usage } = prepared;
         let exchange = async {
-            let response = client.send(request).await.map_err(|e| AttemptError::new(e.kind, e.message))?;
+            let sent = client.send(request).await.map_err(|e| AttemptError::new(e.kind, e.message))?;
+            flight.connected(sent.connecting);
+            let response = sent.response;
+            flight.told(&rate_hint(response.headers(), now));
             if !response.status().is_success() {
                 return Err(refusal(protocol, response, now).await);
             }
             self.accept(protocol, lane, hide_usage, response, &limits).await
         };
-        let outcome = match tokio::time::timeout(limits.attempt, exchange).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                flight.used(TokenUsage { input: self.peek.prompt_tokens, ..TokenUsage::default() }, true);
-                let words = format!("no content within {:.1} s", limits.attempt.as_secs_f64());
-                Err(AttemptError::new(FailureKind::Timeout, words))
-            }
-        };
+        let outcome = within(exchange, &limits, may_give_up).await;
+        let outcome = outcome.unwrap_or_else(|waited| {
+            let prompt = TokenUsage { input: self.peek.prompt_tokens, ..TokenUsage::default() };
+            flight.used(prompt, true, 0);
+            let words = format!("no content within {:.1} s", waited.as_secs_f64());
+            Err(AttemptError::new(FailureKind::Timeout, words))
+        });
         match outcome {
             Err(error) => {
                 let retry_at = error.retry_after.map(|wait| now + wait);
@@ -112,8 +118,7 @@ impl Call {
     ) -> Result<Accepted, AttemptError> {
         let (head, mut body) = response.into_parts();
         let content_type = head.headers.get(CONTENT_TYPE).cloned();
-        let is_stream = self.peek.stream && matches!(self.operation, Operation::Chat(_) | Operation::Completions);
-        if !is_stream {
+        if !self.is_stream() {
             if let Operation::Other(_) = self.operation {
                 let content_type = content_type.unwrap_or(HeaderValue::from_static("application/octet-stream"));
                 return Ok(Accepted::Opaque { content_type, body });
@@ -228,7 +233,7 @@ impl Call {
                 }
                 let (usage, estimated) = settled_usage(&seen, self.peek.prompt_tokens);
                 if self.operation != Operation::CountTokens {
-                    flight.used(usage, estimated);
+                    flight.used(usage, estimated, 0);
                 }
                 flight.end(FlightEnd::Success);
                 Reply { content_type: HeaderValue::from_static("application/json"), body: body.into() }
@@ -239,12 +244,34 @@ impl Call {
                 Reply { content_type, body: axum::body::Body::new(body) }
             }
             Accepted::Opaque { content_type, body } => {
-                flight.used(TokenUsage { input: self.peek.prompt_tokens, ..TokenUsage::default() }, true);
+                flight.used(TokenUsage { input: self.peek.prompt_tokens, ..TokenUsage::default() }, true, 0);
                 let body = axum::body::Body::new(OpaqueBody::new(body, limits, flight));
                 Reply { content_type, body }
             }
         }
     }
+}
+
+/// Waits for an exchange as long as it may take. An early end has to be allowed when it
+/// comes.
+///
+/// # Errors
+/// With the time that was waited in vain.
+async fn within<T>(
+    exchange: impl Future<Output = T>,
+    limits: &AttemptLimits,
+    may_give_up: impl FnOnce() -> bool,
+) -> Result<T, Duration> {
+    tokio::pin!(exchange);
+    let mut left = limits.attempt;
+    if let Some(early) = limits.give_up.filter(|early| *early < limits.attempt) {
+        match tokio::time::timeout(early, &mut exchange).await {
+            Ok(outcome) => return Ok(outcome),
+            Err(_) if may_give_up() => return Err(early),
+            Err(_) => left -= early,
+        }
+    }
+    tokio::time::timeout(left, &mut exchange).await.map_err(|_| limits.attempt)
 }
 
 /// When a stream that begins now has to be over.

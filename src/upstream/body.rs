@@ -108,7 +108,7 @@ impl RelayBody {
     fn settle(&mut self, end: FlightEnd) {
         if let Some(mut flight) = self.flight.take() {
             let (usage, estimated) = settled_usage(self.relay.seen(), self.prompt_tokens);
-            flight.used(usage, estimated);
+            flight.used(usage, estimated, self.relay.seen().pieces);
             flight.end(end);
         }
     }
@@ -163,7 +163,11 @@ impl Body for RelayBody {
                     this.last_chunk = Instant::now();
                     match this.relay.push(chunk) {
                         Ok(()) if this.relay.ended() && this.flight.is_some() => this.complete(),
-                        Ok(()) => {}
+                        Ok(()) => {
+                            if let Some(flight) = &mut this.flight {
+                                flight.progress(this.relay.seen().pieces, this.last_chunk);
+                            }
+                        }
                         Err(failure) => this.broken(&public_reason(&failure)),
                     }
                 }
@@ -188,7 +192,7 @@ impl Drop for RelayBody {
     fn drop(&mut self) {
         if let Some(mut flight) = self.flight.take() {
             let (usage, estimated) = settled_usage(self.relay.seen(), self.prompt_tokens);
-            flight.used(usage, estimated);
+            flight.used(usage, estimated, self.relay.seen().pieces);
         }
     }
 }

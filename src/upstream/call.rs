@@ -72,6 +72,11 @@ impl Call {
         Self { operation, headers, body, content_type, peek, meta, decoded: OnceLock::new() }
     }
 
+    /// Whether the answer is a stream whose content is understood.
+    pub fn is_stream(&self) -> bool {
+        self.peek.stream && matches!(self.operation, Operation::Chat(_) | Operation::Completions)
+    }
+
     fn chat(&self) -> Result<&ChatRequest, BadRequest> {
         let decode = || match &self.operation {
             Operation::Chat(Dialect::ChatCompletions) => openai::decode_request(&self.body),

@@ -19,6 +19,7 @@ pub mod gemini;
 pub mod meta;
 pub mod native;
 pub mod openai;
+pub mod opening;
 pub mod peek;
 pub mod relay;
 pub mod responses;

@@ -10,16 +10,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("wire", &["domain"]),
     ("health", &["domain"]),
-    ("routing", &["domain", "health"]),
+    ("stats", &["domain", "health"]),
+    ("routing", &["domain", "health", "stats"]),
     ("catalogue", &["domain"]),
     ("config", &["domain", "catalogue"]),
     ("clock", &["domain"]),
     ("telemetry", &[]),
     ("transport", &["domain"]),
-    ("live", &["clock", "config", "domain", "health", "routing", "transport"]),
-    ("upstream", &["clock", "domain", "health", "live", "routing", "transport", "wire"]),
-    ("proxy", &["clock", "config", "domain", "health", "live", "routing", "transport", "upstream", "wire"]),
-    ("admin", &["clock", "domain", "health", "live", "proxy"]),
+    ("live", &["clock", "config", "domain", "health", "routing", "stats", "transport"]),
+    ("upstream", &["clock", "domain", "health", "live", "routing", "stats", "transport", "wire"]),
+    ("proxy", &["clock", "config", "domain", "health", "live", "routing", "stats", "transport", "upstream", "wire"]),
+    ("admin", &["clock", "domain", "health", "live", "proxy", "routing", "stats", "wire"]),
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "domain", "live", "proxy"]),
     ("demo", &["app", "config", "domain", "simulate"]),
@@ -29,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Words that only the shell may say.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::env", "reqwest", "rand::rng()", "SystemTime::now"];
 /// Rooms that must not.
-const PURE: &[&str] = &["domain", "wire", "health", "routing"];
+const PURE: &[&str] = &["domain", "wire", "health", "stats", "routing"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(dir: &Path, into: &mut Vec<PathBuf>) {

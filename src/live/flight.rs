@@ -1,0 +1,220 @@
+//! One attempt from its dispatch to its end, however it ends.
+//!
+//! A [`Flight`] is the attempt's account: it tells the endpoint's statistics when the first
+//! content comes, how the stream goes on, and settles everything once, when it ends.
+//! Dropping it without a word means that the caller went away, or that another attempt at
+//! the same request was faster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::alias::AliasLive;
+use super::endpoint::{EndpointLive, ProviderLive};
+use crate::clock::Clock;
+use crate::domain::failure::FailureKind;
+use crate::domain::ids::KeyName;
+use crate::domain::money::{PicoUsd, Prices};
+use crate::domain::rate::RateHint;
+use crate::domain::time::UnixMillis;
+use crate::domain::usage::TokenUsage;
+use crate::routing::eligibility::SkipReason;
+use crate::stats::{Ask, End, Refused, Ticket, Usage};
+
+/// The progress of a stream is told this often.
+const PROGRESS: Duration = Duration::from_millis(500);
+
+/// Where an attempt goes, and on whose account.
+#[derive(Clone, Debug)]
+pub struct Departure {
+    /// To this endpoint.
+    pub endpoint: Arc<EndpointLive>,
+    /// Of this provider.
+    pub provider: Arc<ProviderLive>,
+    /// For this alias.
+    pub alias: Arc<AliasLive>,
+    /// For this caller, where its usage is counted apart.
+    pub key: Option<KeyName>,
+    /// What is asked.
+    pub ask: Ask,
+    /// The output limit of the request.
+    pub max_output_tokens: Option<u64>,
+    /// What tokens cost.
+    pub prices: Option<Prices>,
+    /// In [0, 1): spreads the end of a time out.
+    pub jitter: f64,
+    /// Set once one of several attempts at the same request has won.
+    pub won: Arc<AtomicBool>,
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+pub struct Flight {
+    to: Departure,
+    clock: Clock,
+    /// Taken when it ends.
+    ticket: Option<Ticket>,
+    begun: Instant,
+    /// Time that is not the target's: connecting.
+    queued: Duration,
+    committed: bool,
+    usage: TokenUsage,
+    estimated: bool,
+    pieces: u64,
+    told: (Instant, u64),
+}
+
+/// How a flight ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlightEnd {
+    /// The whole answer was delivered.
+    Success,
+    /// It failed.
+    Failure {
+        /// How.
+        kind: FailureKind,
+        /// When the provider wants to be asked again.
+        retry_at: Option<UnixMillis>,
+    },
+}
+
+impl Flight {
+    /// Starts an attempt.
+    ///
+    /// # Errors
+    /// With the reason, if a limit is reached or another attempt has taken its place as
+    /// probe or explorer.
+    pub fn start(to: Departure, clock: Clock) -> Result<Self, SkipReason> {
+        let now = clock.now();
+        let tokens = to.ask.prompt_tokens + to.ask.output_tokens;
+        if !to.provider.enter(tokens, now) {
+            return Err(SkipReason::AtLimit);
+        }
+        let ticket = match to.endpoint.change(now, |stats| stats.begin(&to.ask, now)) {
+            Ok(ticket) => ticket,
+            Err(refused) => {
+                to.provider.settle(tokens, 0, now);
+                to.provider.leave();
+                return Err(match refused {
+                    Refused::Probing => SkipReason::Probing,
+                    Refused::AtLimit => SkipReason::AtLimit,
+                    Refused::Explored => SkipReason::Explored,
+                });
+            }
+        };
+        let begun = Instant::now();
+        Ok(Self {
+            to,
+            clock,
+            ticket: Some(ticket),
+            begun,
+            queued: Duration::ZERO,
+            committed: false,
+            usage: TokenUsage::default(),
+            estimated: false,
+            pieces: 0,
+            told: (begun, 0),
+        })
+    }
+
+    /// So much of the time until now was spent on a connection.
+    pub fn connected(&mut self, connecting: Duration) {
+        self.queued = connecting;
+    }
+
+    /// The provider told of its limits.
+    pub fn told(&self, hint: &RateHint) {
+        if hint.requests.is_some() || hint.tokens.is_some() {
+            let now = self.clock.now();
+            self.to.endpoint.change(now, |stats| stats.told(hint, now));
+        }
+    }
+
+    /// The first content came: the endpoint works, whatever becomes of the rest.
+    pub fn committed(&mut self) {
+        self.to.won.store(true, Relaxed);
+        self.committed = true;
+        let now = self.clock.now();
+        let waited = self.begun.elapsed().saturating_sub(self.queued);
+        self.told = (Instant::now(), 1);
+        if let Some(ticket) = self.ticket.as_mut().filter(|_| self.to.ask.stream) {
+            self.to.endpoint.change(now, |stats| stats.first_token(ticket, waited, now));
+        }
+    }
+
+    /// So many pieces of content have come so far, the latest just now.
+    pub fn progress(&mut self, pieces: u64, at: Instant) {
+        let (since, before) = self.told;
+        let over = at.saturating_duration_since(since);
+        if over < PROGRESS || pieces < before + 3 {
+            return;
+        }
+        self.told = (at, pieces);
+        let now = self.clock.now();
+        if let Some(ticket) = &mut self.ticket {
+            self.to.endpoint.change(now, |stats| stats.progress(ticket, pieces - before, over, now));
+        }
+    }
+
+    /// Tokens used so far, and pieces of content that came; the last word counts.
+    pub fn used(&mut self, usage: TokenUsage, estimated: bool, pieces: u64) {
+        self.usage = usage;
+        self.estimated = estimated;
+        self.pieces = pieces;
+    }
+
+    /// What the tokens used so far cost; zero where no price is known.
+    pub fn cost(&self) -> PicoUsd {
+        self.to.prices.as_ref().map_or(PicoUsd(0), |prices| prices.cost(&self.usage))
+    }
+
+    /// It ended.
+    pub fn end(mut self, end: FlightEnd) {
+        self.finish(end);
+    }
+
+    fn finish(&mut self, end: FlightEnd) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let now = self.clock.now();
+        let (failure, retry_at) = match end {
+            FlightEnd::Success => (None, None),
+            FlightEnd::Failure { kind, retry_at } => (Some(kind), retry_at),
+        };
+        if failure == Some(FailureKind::Superseded) && self.usage.is_empty() {
+            // The provider has read the prompt, and will bill it.
+            self.usage.input = self.to.ask.prompt_tokens;
+            self.estimated = true;
+        }
+        let cost = self.cost();
+        let end = End {
+            failure,
+            retry_at,
+            usage: self.usage,
+            estimated: self.estimated,
+            pieces: self.pieces,
+            cost,
+            elapsed: self.begun.elapsed().saturating_sub(self.queued),
+            queued: self.queued,
+        };
+        self.to.endpoint.change(now, |stats| stats.end(ticket, &end, now, self.to.jitter));
+        let used = self.usage.input + self.usage.output;
+        self.to.provider.settle(self.to.ask.prompt_tokens + self.to.ask.output_tokens, used, now);
+        self.to.provider.leave();
+        if let Some(key) = &self.to.key {
+            self.to.endpoint.count_for(key, Usage { requests: 1, tokens: used, cost: cost.0 }, now);
+        }
+        if failure.is_none() && !self.to.ask.unmeasured && self.usage.output > 0 {
+            self.to.alias.stats.answered(self.to.max_output_tokens, self.usage.output);
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let superseded = !self.committed && self.to.won.load(Relaxed);
+        let kind = if superseded { FailureKind::Superseded } else { FailureKind::ClientGone };
+        self.finish(FlightEnd::Failure { kind, retry_at: None });
+    }
+}

@@ -1,0 +1,523 @@
+//! What is learned of one endpoint, attempt by attempt.
+//!
+//! An attempt's clock starts when it is on the wire: connecting and queueing inside this
+//! process are never charged to the target. Each attempt is recorded once when it ends, in
+//! whatever way; its first content and the progress of its stream are told as they come,
+//! because an answer may take minutes.
+
+use std::time::Duration;
+
+use super::bucket::Bucket;
+use super::fading::Fading;
+use super::history::{Distribution, History, Sample};
+use super::minute::{Minute, Usage};
+use super::pace::Pace;
+use super::reading::Reading;
+use super::speed::{Observation, Speed};
+use super::waiting::Waiting;
+use super::window::Window;
+use crate::domain::failure::FailureKind;
+use crate::domain::money::PicoUsd;
+use crate::domain::provider::Limits;
+use crate::domain::rate::{Allowance, RateHint};
+use crate::domain::time::UnixMillis;
+use crate::domain::usage::TokenUsage;
+use crate::health::{Health, Outcome, outcome_of};
+
+/// Never-measured targets get this many requests at a time.
+const COLD_AT_ONCE: u32 = 2;
+/// How long what a provider told of its limits is believed without a reset time.
+const HINT_MEMORY: Duration = Duration::from_secs(60);
+/// The quantile shown to people and used by hedging is taken over this window.
+const QUANTILE_WINDOW: Duration = Duration::from_secs(300);
+
+/// Why an attempt is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Purpose {
+    /// It is the best candidate, or the next.
+    #[default]
+    Usual,
+    /// The endpoint has never been measured.
+    Cold,
+    /// To know better, though another candidate looks best.
+    Explore,
+    /// Everything is out for a while.
+    LastResort,
+    /// A second copy of a request whose first content is late.
+    Hedge,
+}
+
+impl Purpose {
+    /// The stable name in records and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Cold => "cold",
+            Self::Explore => "explore",
+            Self::LastResort => "last_resort",
+            Self::Hedge => "hedge",
+        }
+    }
+}
+
+/// What is asked of an endpoint.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Ask {
+    /// Estimated.
+    pub prompt_tokens: u64,
+    /// Expected.
+    pub output_tokens: u64,
+    /// The answer is a stream.
+    pub stream: bool,
+    /// It says nothing of the speed of answers (counting tokens, say).
+    pub unmeasured: bool,
+    /// Why it is asked.
+    pub purpose: Purpose,
+    /// When the decision last saw an attempt go out: an exploration that another request
+    /// has made in the meantime is not repeated.
+    pub seen_sent_at: UnixMillis,
+}
+
+/// Why an attempt cannot begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// Another attempt is finding out whether it works.
+    Probing,
+    /// A limit is reached.
+    AtLimit,
+    /// Another request has just made the exploration.
+    Explored,
+}
+
+/// An attempt under way.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Ticket {
+    ask: Ask,
+    begun: UnixMillis,
+    /// Its place among the watched waits.
+    place: Option<usize>,
+    /// In flight with it when it was sent, itself included.
+    in_flight: u32,
+    /// Predicted seconds until its first content, or its whole answer.
+    predicted_s: f64,
+    first_token: Option<Duration>,
+    /// Tokens, as counted in pieces, that the speed has followed already.
+    fed: u64,
+    fed_over: Duration,
+}
+
+impl Ticket {
+    /// Whether the first content has come.
+    pub fn has_first_token(&self) -> bool {
+        self.first_token.is_some()
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct End {
+    /// `None`: it delivered its whole answer.
+    pub failure: Option<FailureKind>,
+    /// When the provider wants to be asked again.
+    pub retry_at: Option<UnixMillis>,
+    /// Tokens used.
+    pub usage: TokenUsage,
+    /// They are our own estimate.
+    pub estimated: bool,
+    /// Pieces of content that came.
+    pub pieces: u64,
+    /// What they cost.
+    pub cost: PicoUsd,
+    /// Time on the wire.
+    pub elapsed: Duration,
+    /// Time before the wire: connecting.
+    pub queued: Duration,
+}
+
+/// What is known of one endpoint.
+#[derive(Debug)]
+pub struct EndpointStats {
+    health: Health,
+    speed: Speed,
+    window: Window,
+    waiting: Waiting,
+    failing: Fading,
+    breaking: Fading,
+    minute: Minute,
+    pace: Pace,
+    limits: Limits,
+    requests: Option<Bucket>,
+    tokens: Option<Bucket>,
+    told: RateHint,
+    told_at: UnixMillis,
+    in_flight: u32,
+    samples: u32,
+    failing_at: UnixMillis,
+    /// Tokens per piece of a stream.
+    piece_tokens: Option<f64>,
+    cached: f64,
+    sent_at: UnixMillis,
+    explored: u32,
+    history: History,
+    first_p95_s: f64,
+    first_p95_at: UnixMillis,
+}
+
+impl EndpointStats {
+    /// Nothing is known; `limits` are our own towards it.
+    pub fn new(limits: Limits) -> Self {
+        let mut stats = Self {
+            health: Health::default(),
+            speed: Speed::default(),
+            window: Window::default(),
+            waiting: Waiting::default(),
+            failing: Fading::new(0.12, Duration::from_secs(30)),
+            breaking: Fading::new(0.05, Duration::from_secs(120)),
+            minute: Minute::default(),
+            pace: Pace::default(),
+            limits: Limits::default(),
+            requests: None,
+            tokens: None,
+            told: RateHint::default(),
+            told_at: UnixMillis(0),
+            in_flight: 0,
+            samples: 0,
+            failing_at: UnixMillis(0),
+            piece_tokens: None,
+            cached: 0.0,
+            sent_at: UnixMillis(0),
+            explored: 0,
+            history: History::default(),
+            first_p95_s: 0.0,
+            first_p95_at: UnixMillis(0),
+        };
+        stats.set_limits(limits);
+        stats
+    }
+
+    /// Other limits from now on; buckets whose size stays keep their level.
+    pub fn set_limits(&mut self, limits: Limits) {
+        if limits.requests_per_minute != self.limits.requests_per_minute {
+            self.requests = limits.requests_per_minute.map(|n| Bucket::new(u64::from(n)));
+        }
+        if limits.tokens_per_minute != self.limits.tokens_per_minute {
+            self.tokens = limits.tokens_per_minute.map(Bucket::new);
+        }
+        self.limits = limits;
+    }
+
+    /// An attempt goes on the wire: counts it as in flight and reserves its tokens.
+    ///
+    /// # Errors
+    /// If a limit is reached, or another attempt has taken the probe's or explorer's place.
+    pub fn begin(&mut self, ask: &Ask, now: UnixMillis) -> Result<Ticket, Refused> {
+        let forced = ask.purpose == Purpose::LastResort;
+        let reserved = (ask.prompt_tokens + ask.output_tokens) as f64;
+        if self.limits.max_in_flight.is_some_and(|max| self.in_flight >= max)
+            || (!forced && self.limited_until(reserved, now) > now)
+        {
+            return Err(Refused::AtLimit);
+        }
+        match ask.purpose {
+            Purpose::Cold if self.in_flight >= COLD_AT_ONCE => return Err(Refused::Explored),
+            Purpose::Explore if self.sent_at != ask.seen_sent_at => return Err(Refused::Explored),
+            _ => {}
+        }
+        if !self.health.begin() && !forced {
+            return Err(Refused::Probing);
+        }
+        for (bucket, amount) in [(&mut self.requests, 1.0), (&mut self.tokens, reserved)] {
+            if let Some(bucket) = bucket {
+                bucket.take(amount, now);
+            }
+        }
+        self.pace.sent(now);
+        let tokens = ask.prompt_tokens + ask.output_tokens;
+        self.minute.add(Usage { requests: 1, tokens, cost: 0 }, now);
+        self.in_flight += 1;
+        self.sent_at = now;
+        if ask.purpose == Purpose::Explore {
+            self.explored = self.explored.saturating_add(1);
+        }
+        let predicted_s = self.predicted(ask);
+        let place = if ask.unmeasured { None } else { self.waiting.begin(now, predicted_s) };
+        Ok(Ticket {
+            ask: *ask,
+            begun: now,
+            place,
+            in_flight: self.in_flight,
+            predicted_s,
+            first_token: None,
+            fed: 0,
+            fed_over: Duration::ZERO,
+        })
+    }
+
+    /// Seconds until the first content of a stream, or until a whole answer.
+    fn predicted(&self, ask: &Ask) -> f64 {
+        let first = self.speed.first.mean.exp() * self.speed.growth(ask.prompt_tokens as f64 / 1000.0);
+        if ask.stream { first } else { first + ask.output_tokens as f64 * self.speed.token.mean.exp() }
+    }
+
+    /// The first content came, `waited` after the request went on the wire.
+    pub fn first_token(&mut self, ticket: &mut Ticket, waited: Duration, now: UnixMillis) {
+        self.end_wait(ticket);
+        self.health.record(Outcome::Success, now, 0.0);
+        self.pace.admitted(now);
+        self.failed(false, now);
+        if !ticket.ask.stream {
+            return;
+        }
+        ticket.first_token = Some(waited);
+        let kilotokens = ticket.ask.prompt_tokens as f64 / 1000.0;
+        let seconds = waited.as_secs_f64().max(1e-4);
+        self.window.first_token((seconds / self.speed.growth(kilotokens)).ln(), ticket.in_flight, self.speed.first.noise);
+        let seen = Observation { seconds, prompt_kilotokens: Some(kilotokens), tokens: 0.0 };
+        self.observe(&seen, now);
+        self.samples = self.samples.saturating_add(1);
+    }
+
+    /// `pieces` of a running stream came in the last `over`.
+    pub fn progress(&mut self, ticket: &mut Ticket, pieces: u64, over: Duration, now: UnixMillis) {
+        ticket.fed += pieces;
+        ticket.fed_over += over;
+        let tokens = pieces as f64 * self.piece_tokens.unwrap_or(1.0);
+        let seen = Observation { seconds: over.as_secs_f64(), prompt_kilotokens: None, tokens };
+        self.observe(&seen, now);
+    }
+
+    /// It ended. `jitter` in [0, 1) spreads the end of a time out.
+    pub fn end(&mut self, mut ticket: Ticket, end: &End, now: UnixMillis, jitter: f64) {
+        self.end_wait(&mut ticket);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.settle(&ticket, end, now);
+        match end.failure {
+            None => self.succeeded(&mut ticket, end, now),
+            Some(kind) => {
+                self.health.record(outcome_of(kind, end.retry_at), now, jitter);
+                self.learn_failure(&ticket, kind, end, now);
+            }
+        }
+        let generation = ticket.first_token.map(|first| end.elapsed.saturating_sub(first));
+        let sample = Sample {
+            unmeasured: ticket.ask.unmeasured,
+            failure: end.failure,
+            stream: ticket.ask.stream,
+            first_token: ticket.first_token,
+            total: end.elapsed,
+            generation,
+            usage: end.usage,
+            estimated: end.estimated,
+            cost: end.cost,
+            queued: end.queued,
+        };
+        self.history.record(&sample, now);
+    }
+
+    fn succeeded(&mut self, ticket: &mut Ticket, end: &End, now: UnixMillis) {
+        let seconds = end.elapsed.as_secs_f64().max(1e-4);
+        let kilotokens = ticket.ask.prompt_tokens as f64 / 1000.0;
+        let output = end.usage.output as f64;
+        if let Some(first) = ticket.first_token {
+            self.learn_pieces(end);
+            let rest = end.elapsed.saturating_sub(first).saturating_sub(ticket.fed_over);
+            let pieces = end.pieces.saturating_sub(ticket.fed + 1);
+            if pieces >= 3 {
+                self.progress(ticket, pieces, rest, now);
+            }
+            let waited = first.as_secs_f64();
+            let at_best = self.window.potential().map_or(waited, |level| level.exp() * self.speed.growth(kilotokens));
+            self.window.held(seconds - (waited - at_best).max(0.0));
+            self.breaking.observe(false, now);
+        } else if ticket.ask.unmeasured {
+            self.health.record(Outcome::Success, now, 0.0);
+        } else if !ticket.ask.stream {
+            self.health.record(Outcome::Success, now, 0.0);
+            self.pace.admitted(now);
+            self.failed(false, now);
+            let growth = self.speed.growth(kilotokens);
+            let best = self.window.potential().unwrap_or(self.speed.first.mean);
+            let at_best = growth * best.exp() + output * self.speed.token.mean.exp();
+            let level = best + (seconds / at_best).ln();
+            self.window.first_token(level, ticket.in_flight, self.speed.first.noise.max(self.speed.token.noise));
+            self.window.held(seconds.min(at_best));
+            let seen = Observation { seconds, prompt_kilotokens: Some(kilotokens), tokens: output };
+            self.observe(&seen, now);
+            self.samples = self.samples.saturating_add(1);
+        }
+        if end.usage.input > 0 {
+            let cached = end.usage.cached_input as f64 / end.usage.input as f64;
+            self.cached += 0.1 * (cached.min(1.0) - self.cached);
+        }
+    }
+
+    fn learn_failure(&mut self, ticket: &Ticket, kind: FailureKind, end: &End, now: UnixMillis) {
+        match kind {
+            FailureKind::RateLimited if end.retry_at.is_none() => self.pace.refused(now),
+            FailureKind::BrokenStream => self.breaking.observe(true, now),
+            FailureKind::Timeout | FailureKind::Superseded if ticket.first_token.is_none() => {
+                if kind == FailureKind::Timeout {
+                    self.failed(true, now);
+                }
+                // It takes at least as long as it has taken.
+                let seconds = end.elapsed.as_secs_f64();
+                if seconds > ticket.predicted_s {
+                    let tokens = if ticket.ask.stream { 0.0 } else { ticket.ask.output_tokens as f64 };
+                    let kilotokens = ticket.ask.prompt_tokens as f64 / 1000.0;
+                    self.observe(&Observation { seconds, prompt_kilotokens: Some(kilotokens), tokens }, now);
+                }
+            }
+            FailureKind::Connect | FailureKind::ServerError | FailureKind::Malformed => self.failed(true, now),
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, failed: bool, now: UnixMillis) {
+        self.failing.observe(failed, now);
+        self.failing_at = now;
+    }
+
+    /// A speed that has really changed makes further exploring worth while again.
+    fn observe(&mut self, seen: &Observation, now: UnixMillis) {
+        let deviation = (self.speed.first.variance_at(now) + self.speed.first.noise).sqrt();
+        let innovation = self.speed.observe(seen, now);
+        if innovation.abs() > 2.2 * deviation {
+            self.explored = 0;
+        }
+    }
+
+    /// A piece of a stream may hold several tokens; that is known once usage was reported.
+    fn learn_pieces(&mut self, end: &End) {
+        if end.estimated || end.pieces < 5 || end.usage.output == 0 {
+            return;
+        }
+        let ratio = (end.usage.output as f64 / end.pieces as f64).clamp(0.2, 100.0);
+        match &mut self.piece_tokens {
+            Some(known) => *known += 0.1 * (ratio - *known),
+            None => {
+                self.piece_tokens = Some(ratio);
+                // What was followed so far took each piece for a token.
+                self.speed.token.mean -= ratio.ln();
+            }
+        }
+    }
+
+    fn end_wait(&mut self, ticket: &mut Ticket) {
+        if let Some(place) = ticket.place.take() {
+            self.waiting.end(place);
+        }
+    }
+
+    /// Replaces what was reserved by what was used.
+    fn settle(&mut self, ticket: &Ticket, end: &End, now: UnixMillis) {
+        let reserved = ticket.ask.prompt_tokens + ticket.ask.output_tokens;
+        let used = end.usage.input + end.usage.output;
+        if let Some(bucket) = &mut self.tokens {
+            bucket.take(used as f64 - reserved as f64, now);
+        }
+        self.minute.give_back(reserved.saturating_sub(used), ticket.begun, now);
+        let more = Usage { requests: 0, tokens: used.saturating_sub(reserved), cost: end.cost.0 };
+        self.minute.add(more, now);
+    }
+
+    /// The provider told of its limits.
+    pub fn told(&mut self, hint: &RateHint, now: UnixMillis) {
+        for (known, new) in [(&mut self.told.requests, hint.requests), (&mut self.told.tokens, hint.tokens)] {
+            if let Some(new) = new {
+                *known = Some(new);
+                self.told_at = now;
+            }
+        }
+    }
+
+    /// When a request that needs so many tokens may be sent, by all limits that are known.
+    fn limited_until(&self, tokens: f64, now: UnixMillis) -> UnixMillis {
+        let own = |bucket: &Option<Bucket>, amount| bucket.map_or(UnixMillis(0), |b| b.ready_at(amount, now));
+        let told = |allowance: Option<Allowance>, amount: f64| match allowance {
+            Some(Allowance { remaining: Some(left), reset_at: Some(reset), .. }) if (left as f64) < amount => reset,
+            _ => UnixMillis(0),
+        };
+        own(&self.requests, 1.0)
+            .max(own(&self.tokens, tokens))
+            .max(told(self.told.requests, 1.0))
+            .max(told(self.told.tokens, 1.0))
+            .max(self.pace.ready_at(now))
+    }
+
+    /// The used share of the tightest limit; NaN where there is none.
+    fn limit_used(&self, now: UnixMillis) -> f64 {
+        let buckets = [&self.requests, &self.tokens].into_iter().flatten().map(|bucket| bucket.used(now));
+        let in_flight = self.limits.max_in_flight.map(|max| f64::from(self.in_flight) / f64::from(max.max(1)));
+        let believed = now.since(self.told_at) < HINT_MEMORY;
+        let told = [self.told.requests, self.told.tokens].into_iter().flatten().filter_map(|told| {
+            let fresh = told.reset_at.map_or(believed, |reset| now < reset);
+            Some(if fresh { 1.0 - told.remaining? as f64 / told.limit?.max(1) as f64 } else { 0.0 })
+        });
+        buckets.chain(in_flight).chain(told).fold(f64::NAN, f64::max)
+    }
+
+    /// Its health at `now`.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// What people and dashboards read.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// What a decision reads; brings sliding windows up to `now`.
+    pub fn reading(&mut self, now: UnixMillis) -> Reading {
+        self.minute.advance(now);
+        if now.since(self.first_p95_at) >= Duration::from_secs(5) {
+            self.first_p95_at = now;
+            let p95 = self.history.quantile(Distribution::FirstToken, 0.95, QUANTILE_WINDOW, now);
+            self.first_p95_s = p95.map_or(0.0, |p95| p95.as_secs_f64());
+        }
+        let (first, token) = (&self.speed.first, &self.speed.token);
+        Reading {
+            health: self.health.reading(),
+            first_s: (first.mean + first.noise / 2.0).exp(),
+            first_mean: first.mean,
+            first_variance: first.variance,
+            first_noise: first.noise,
+            first_at: first.at,
+            token_s: (token.mean + token.noise / 2.0).exp(),
+            token_variance: token.variance,
+            token_noise: token.noise,
+            token_at: token.at,
+            slope: self.speed.slope,
+            samples: self.samples,
+            failing: self.failing.get(self.failing_at),
+            failing_at: self.failing_at,
+            breaking: self.breaking.get(now),
+            in_flight: self.in_flight,
+            waits: self.waiting.longest(now),
+            window: self.window.size(),
+            queued: self.window.queued(),
+            holding_s: self.window.holding_s(),
+            peak: self.window.peak(),
+            potential: self.window.potential().unwrap_or(f64::NAN),
+            usage: self.minute.sum(),
+            limit_used: self.limit_used(now),
+            rate: self.rate(now),
+            limited_until: self.limited_until(1.0, now),
+            cached: self.cached,
+            sent_at: self.sent_at,
+            explored: self.explored,
+            read_at: now,
+            first_p95_s: self.first_p95_s,
+        }
+    }
+
+    /// Requests per second that its known limits allow; 0 where none is known.
+    fn rate(&self, now: UnixMillis) -> f64 {
+        let told = self.told.requests.and_then(|told| told.limit).map(|limit| limit as f64 / 60.0);
+        let own = self.limits.requests_per_minute.map(|limit| f64::from(limit) / 60.0);
+        let rate = [told, own, self.pace.rate(now)].into_iter().flatten().fold(f64::INFINITY, f64::min);
+        if rate.is_finite() { rate } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests;

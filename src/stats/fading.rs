@@ -1,0 +1,54 @@
+//! How often does something happen lately? A share that moves with every attempt and is
+//! forgotten with time.
+
+use std::time::Duration;
+
+use crate::domain::time::UnixMillis;
+
+/// A share in [0, 1].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Fading {
+    share: f64,
+    at: UnixMillis,
+    /// How far one attempt moves it.
+    step: f64,
+    /// It falls to 1/e in this time when nothing happens.
+    memory: Duration,
+}
+
+impl Fading {
+    /// Nothing has happened yet.
+    pub fn new(step: f64, memory: Duration) -> Self {
+        Self { share: 0.0, at: UnixMillis(0), step, memory }
+    }
+
+    /// It happened, or it did not.
+    pub fn observe(&mut self, happened: bool, now: UnixMillis) {
+        let share = self.get(now);
+        self.share = share + self.step * (f64::from(u8::from(happened)) - share);
+        self.at = self.at.max(now);
+    }
+
+    /// The share at `now`.
+    pub fn get(&self, now: UnixMillis) -> f64 {
+        if self.share == 0.0 {
+            return 0.0;
+        }
+        self.share * (-now.since(self.at).as_secs_f64() / self.memory.as_secs_f64()).exp()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_nears_the_true_share_and_is_forgotten() {
+        let mut failures = Fading::new(0.1, Duration::from_secs(30));
+        for i in 0..400u64 {
+            failures.observe(i % 4 == 0, UnixMillis(i));
+        }
+        assert!((failures.get(UnixMillis(400)) - 0.25).abs() < 0.1);
+        assert!(failures.get(UnixMillis(120_400)) < 0.02);
+    }
+}

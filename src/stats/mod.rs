@@ -1,0 +1,27 @@
+//! What is known of an endpoint and of an alias, in bounded memory, as plain arithmetic.
+//!
+//! Two kinds of knowledge. Histograms and sums in time slices ([`History`]) answer people,
+//! dashboards and quantiles. Trackers ([`Speed`]) answer decisions, because a histogram
+//! answers late. [`EndpointStats`] is told of every attempt when it begins, when its first
+//! content comes, while it runs and when it ends; a decision reads a [`Reading`] of it.
+
+mod alias;
+mod bucket;
+mod endpoint;
+mod fading;
+mod history;
+mod minute;
+mod pace;
+mod reading;
+mod speed;
+mod waiting;
+mod window;
+
+pub use alias::{AliasReading, AliasStats};
+pub use bucket::Bucket;
+pub use endpoint::{Ask, End, EndpointStats, Purpose, Refused, Ticket};
+pub use history::{Distribution, History, Sample, Slice, Sums};
+pub use minute::{Minute, Usage};
+pub use reading::{Prediction, Published, Reading};
+pub use speed::{Observation, Speed, Tracker};
+pub use waiting::Wait;

@@ -1,0 +1,139 @@
+//! How fast may requests go to a provider that says 429 without saying more?
+//!
+//! The rate at which it last admitted them is what it bears. Requests are paced a little
+//! above that, and ten seconds after the last refusal the pace begins to grow, so that a
+//! limit that was raised is found.
+
+use std::time::Duration;
+
+use crate::domain::time::UnixMillis;
+
+/// The pace after a refusal, against the rate that was admitted.
+const ABOVE: f64 = 1.03;
+/// How long after a refusal the pace stays as it is.
+const HOLD: Duration = Duration::from_secs(10);
+/// Growth per second after that.
+const GROWTH: f64 = 1.02;
+/// The admitted rate fades with this time constant.
+const MEMORY: f64 = 20.0;
+/// Without a refusal for this long the pace is forgotten.
+const FORGET: Duration = Duration::from_secs(300);
+/// The slowest pace, in requests per second.
+const SLOWEST: f64 = 0.05;
+
+/// What has been learned of an endpoint's rate.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Pace {
+    /// Admitted requests, fading.
+    admitted: f64,
+    first_at: Option<UnixMillis>,
+    at: UnixMillis,
+    learned: Option<Learned>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Learned {
+    /// Requests per second at `refused_at`.
+    rate: f64,
+    refused_at: UnixMillis,
+    /// When the next request may go.
+    next: UnixMillis,
+}
+
+impl Pace {
+    /// A request was admitted.
+    pub fn admitted(&mut self, now: UnixMillis) {
+        self.fade(now);
+        self.admitted += 1.0;
+    }
+
+    /// A request was refused, and no time was named.
+    pub fn refused(&mut self, now: UnixMillis) {
+        self.fade(now);
+        let rate = (self.admitted_rate(now) * ABOVE).max(SLOWEST);
+        let rate = match self.rate(now) {
+            // Several refusals at once are one message.
+            Some(_) if self.learned.is_some_and(|l| now.since(l.refused_at) < Duration::from_secs(1)) => return,
+            Some(paced) => rate.min(paced),
+            None => rate,
+        };
+        self.learned = Some(Learned { rate, refused_at: now, next: now });
+    }
+
+    /// A request goes out.
+    pub fn sent(&mut self, now: UnixMillis) {
+        if let (Some(rate), Some(learned)) = (self.rate(now), &mut self.learned) {
+            // Up to two may be made up for after a pause.
+            let slack = Duration::from_secs_f64(2.0 / rate);
+            learned.next = learned.next.max(now - slack) + Duration::from_secs_f64(1.0 / rate);
+        }
+    }
+
+    /// Requests per second that it bears, as far as that was learned.
+    pub fn rate(&self, now: UnixMillis) -> Option<f64> {
+        let learned = self.learned.as_ref().filter(|learned| now.since(learned.refused_at) < FORGET)?;
+        let grown = now.since(learned.refused_at).saturating_sub(HOLD).as_secs_f64();
+        Some(learned.rate * GROWTH.powf(grown))
+    }
+
+    /// When the next request may go.
+    pub fn ready_at(&self, now: UnixMillis) -> UnixMillis {
+        match &self.learned {
+            Some(learned) if self.rate(now).is_some() => learned.next,
+            _ => UnixMillis(0),
+        }
+    }
+
+    fn admitted_rate(&self, now: UnixMillis) -> f64 {
+        // Early on less than one time constant has been seen.
+        let seen = now.since(self.first_at.unwrap_or(now)).as_secs_f64().max(1.0);
+        self.admitted / (MEMORY * (1.0 - (-seen / MEMORY).exp()))
+    }
+
+    fn fade(&mut self, now: UnixMillis) {
+        self.first_at.get_or_insert(now);
+        self.admitted *= (-now.since(self.at).as_secs_f64() / MEMORY).exp();
+        self.at = self.at.max(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> UnixMillis {
+        UnixMillis(1_000_000 + ms)
+    }
+
+    #[test]
+    fn the_pace_is_a_little_above_what_was_admitted_and_grows_after_a_while() {
+        let mut pace = Pace::default();
+        for i in 0..600 {
+            pace.admitted(at(i * 100));
+        }
+        assert_eq!(pace.rate(at(60_000)), None);
+        pace.refused(at(60_000));
+        let rate = pace.rate(at(60_000)).unwrap();
+        assert!((rate - 10.0 * ABOVE).abs() < 0.5, "{rate}");
+        assert_eq!(pace.rate(at(69_000)), Some(rate));
+        assert!(pace.rate(at(105_000)).unwrap() > 1.9 * rate);
+        assert_eq!(pace.rate(at(400_000)), None);
+    }
+
+    #[test]
+    fn requests_are_spread_and_a_pause_is_made_up_for_only_a_little() {
+        let mut pace = Pace::default();
+        for i in 0..100 {
+            pace.admitted(at(i * 500));
+        }
+        pace.refused(at(50_000));
+        let mut sent = 0;
+        for ms in 50_000..60_000 {
+            if pace.ready_at(at(ms)) <= at(ms) {
+                pace.sent(at(ms));
+                sent += 1;
+            }
+        }
+        assert!((20..=24).contains(&sent), "{sent} in ten seconds at two a second");
+    }
+}

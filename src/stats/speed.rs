@@ -1,0 +1,203 @@
+//! How fast is a target now, and how sure is that?
+//!
+//! Two numbers describe the speed of a model: the time to its first token, which grows with
+//! the prompt, and the time per token after it. Each is followed by a scalar Kalman filter
+//! of its logarithm (a random walk seen through noise): in logarithms a factor of five up
+//! or down is the same distance, and heavy tails become nearly symmetric. A whole answer
+//! shows only the sum of both, which is an extended Kalman update of both at once, each in
+//! proportion to its part of the sum.
+//!
+//! A sample far from the prediction is either luck or a change. One alone is clipped; a
+//! second on the same side, or one after a long silence, is believed and the uncertainty is
+//! raised so that the filter follows at once.
+
+use crate::domain::time::UnixMillis;
+
+/// Growth of the variance per second without a sample: how fast targets change.
+const DRIFT: f64 = 0.002;
+/// The variance never grows beyond this: a factor of e either way.
+const MAX_VARIANCE: f64 = 1.0;
+/// Innovations beyond this many standard deviations are luck or change, not noise.
+const GATE: f64 = 2.2;
+/// How much a sample moves the estimate of the noise.
+const NOISE_STEP: f64 = 0.04;
+const NOISE_RANGE: (f64, f64) = (0.01, 2.0);
+/// The noise that is assumed before it was observed.
+const FIRST_NOISE: f64 = 0.1;
+/// Chance that a lone outlier is luck, against a change while nobody looked.
+const LUCK: f64 = 0.02;
+/// The time constant with which a change becomes likely while nobody looks, in seconds.
+const UNSEEN: f64 = 60.0;
+/// After a silence a lone outlier has to be this far out to be believed.
+const LONE_GATE: f64 = 3.0;
+
+/// The level of one logarithm.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Tracker {
+    /// The level.
+    pub mean: f64,
+    /// Its uncertainty at `at`, as a variance.
+    pub variance: f64,
+    /// The variance of samples around the level.
+    pub noise: f64,
+    /// When the last sample came.
+    pub at: UnixMillis,
+    /// Samples so far.
+    pub samples: u32,
+    /// The side of the last sample, if it was an outlier.
+    outlier: Option<bool>,
+}
+
+impl Tracker {
+    /// Nothing observed; `mean` only helps to share out the first sum.
+    fn new(mean: f64) -> Self {
+        Self { mean, variance: MAX_VARIANCE, noise: FIRST_NOISE, at: UnixMillis(0), samples: 0, outlier: None }
+    }
+
+    /// The uncertainty at `now`: it grows with age.
+    pub fn variance_at(&self, now: UnixMillis) -> f64 {
+        (self.variance + DRIFT * now.since(self.at).as_secs_f64()).min(MAX_VARIANCE)
+    }
+
+    /// The innovation to believe, of `v` with standard deviation `s`: itself, or clipped.
+    /// Where it is a change the variance is raised.
+    fn judge(&mut self, v: f64, s: f64, now: UnixMillis) -> f64 {
+        if v.abs() <= GATE * s {
+            self.outlier = None;
+            return v;
+        }
+        let side = v > 0.0;
+        let unseen = 1.0 - (-now.since(self.at).as_secs_f64() / UNSEEN).exp();
+        let after_silence = v.abs() > LONE_GATE * s && unseen / (unseen + LUCK) > 0.9;
+        let change = self.outlier == Some(side) || after_silence;
+        self.outlier = Some(side);
+        if change {
+            self.variance = self.variance.max(v * v);
+            v
+        } else {
+            v.clamp(-GATE * s, GATE * s)
+        }
+    }
+
+    fn learn_noise(&mut self, v: f64, predicted: f64) {
+        let innovation = (v * v).min(6.0 * predicted) - predicted;
+        self.noise = (self.noise + NOISE_STEP * innovation).clamp(NOISE_RANGE.0, NOISE_RANGE.1);
+    }
+
+    fn seen(&mut self, now: UnixMillis) {
+        self.at = self.at.max(now);
+        self.samples = self.samples.saturating_add(1);
+    }
+}
+
+/// The speed of a target.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Speed {
+    /// Logarithm of the seconds to the first token of an empty prompt.
+    pub first: Tracker,
+    /// Logarithm of the seconds per output token.
+    pub token: Tracker,
+    /// Growth of the time to the first token per thousand prompt tokens, as a share of that
+    /// of an empty prompt.
+    pub slope: f64,
+    slope_variance: f64,
+}
+
+/// What was observed of one answer.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Observation {
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Prompt tokens in thousands, where the time to the first token is part of it.
+    pub prompt_kilotokens: Option<f64>,
+    /// Output tokens whose generation is part of it; 0 where none is.
+    pub tokens: f64,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        // Half a second and fifty tokens a second: ordinary for hosted models.
+        Self { first: Tracker::new(0.5f64.ln()), token: Tracker::new(0.02f64.ln()), slope: 0.1, slope_variance: 0.01 }
+    }
+}
+
+impl Speed {
+    /// The factor by which a prompt of this size lengthens the time to the first token.
+    pub fn growth(&self, prompt_kilotokens: f64) -> f64 {
+        1.0 + self.slope * prompt_kilotokens
+    }
+
+    /// Follows an observation; what it shows of neither part is ignored. Returns how far it
+    /// was from the prediction, as a logarithm.
+    pub fn observe(&mut self, seen: &Observation, now: UnixMillis) -> f64 {
+        let kilotokens = seen.prompt_kilotokens.unwrap_or(0.0);
+        let growth = self.growth(kilotokens);
+        let first = if seen.prompt_kilotokens.is_some() { self.first.mean.exp() * growth } else { 0.0 };
+        let tokens = seen.tokens * self.token.mean.exp();
+        let predicted = first + tokens;
+        if !(predicted > 0.0 && seen.seconds > 0.0) {
+            return 0.0;
+        }
+        let v = (seen.seconds / predicted).ln();
+        // How the logarithm of the sum moves with each part.
+        let (of_first, of_token) = (first / predicted, tokens / predicted);
+        let of_slope = of_first * kilotokens / growth;
+        self.first_look(of_first, of_token, v);
+
+        let (first_variance, token_variance) = (self.first.variance_at(now), self.token.variance_at(now));
+        let spread = of_first.powi(2) * first_variance
+            + of_token.powi(2) * token_variance
+            + of_slope.powi(2) * self.slope_variance;
+        let noise = of_first.powi(2) * self.first.noise + of_token.powi(2) * self.token.noise;
+        let deviation = (spread + noise).sqrt();
+        let main = if of_first >= of_token { &mut self.first } else { &mut self.token };
+        let before = main.variance_at(now);
+        main.variance = before;
+        let judged = main.judge(v, deviation, now);
+        let raised = main.variance - before;
+        let share = of_first.max(of_token).powi(2);
+        let total = spread + noise + share * raised;
+
+        let follow = |tracker: &mut Tracker, variance: f64, part: f64| {
+            if part == 0.0 {
+                return;
+            }
+            let gain = variance * part / total;
+            tracker.mean += gain * judged;
+            tracker.variance = variance * (1.0 - gain * part);
+            // Where it is a small part of the sum, the noise is that of the other.
+            if part > 0.5 {
+                tracker.learn_noise(v, spread + noise);
+            }
+            if part > 0.1 {
+                tracker.seen(now);
+            }
+        };
+        let raise_first = if of_first >= of_token { raised } else { 0.0 };
+        follow(&mut self.first, first_variance + raise_first, of_first);
+        follow(&mut self.token, token_variance + raised - raise_first, of_token);
+        let gain = self.slope_variance * of_slope / total;
+        // A change of level says nothing of the slope.
+        if raised == 0.0 {
+            self.slope = (self.slope + gain * judged).clamp(0.0, 5.0);
+            self.slope_variance = (self.slope_variance * (1.0 - gain * of_slope) + 1e-7).min(1.0);
+        }
+        v
+    }
+
+    /// The very first sample of a part is its level, not an innovation to be clipped.
+    fn first_look(&mut self, of_first: f64, of_token: f64, v: f64) {
+        let step = v.clamp(-8.0, 8.0);
+        if of_first > 0.5 && self.first.samples == 0 {
+            self.first.variance = self.first.variance.max(step * step * 4.0);
+            self.first.outlier = Some(v > 0.0);
+        }
+        if of_token > 0.5 && self.token.samples == 0 {
+            self.token.variance = self.token.variance.max(step * step * 4.0);
+            self.token.outlier = Some(v > 0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

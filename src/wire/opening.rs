@@ -1,0 +1,87 @@
+//! Which conversation is this? A hash of how it began, which every later turn repeats.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Dialect;
+use super::peek::TopLevel;
+
+/// A hash of the system text and of all messages up to the first of the user. `None` where
+/// there is none, or the body cannot be read.
+pub fn opening(dialect: Dialect, body: &[u8]) -> Option<u64> {
+    let top = TopLevel::parse(body).ok()?;
+    let mut hasher = DefaultHasher::new();
+    let (system, messages) = match dialect {
+        Dialect::ChatCompletions => (None, top.get("messages")?),
+        Dialect::Messages => (top.get("system"), top.get("messages")?),
+        Dialect::Responses => (top.get("instructions"), top.get("input")?),
+    };
+    hasher.write(system.map_or("", RawValue::get).as_bytes());
+    let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(messages.get()) else {
+        // A Responses input that is one text.
+        hasher.write(messages.get().as_bytes());
+        return Some(hasher.finish());
+    };
+    for message in list {
+        hasher.write(message.get().as_bytes());
+        if role(message) == Some("user") {
+            return Some(hasher.finish());
+        }
+    }
+    None
+}
+
+/// The request's own word for what shares a prompt cache.
+pub fn cache_key(body: &[u8]) -> Option<String> {
+    TopLevel::parse(body).ok()?.read("prompt_cache_key", "a string").ok()?
+}
+
+fn role(message: &RawValue) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Role<'a> {
+        #[serde(borrow)]
+        role: Option<&'a str>,
+    }
+    serde_json::from_str::<Role<'_>>(message.get()).ok()?.role
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const DIALECTS: [(Dialect, &str); 3] =
+        [(Dialect::ChatCompletions, "messages"), (Dialect::Messages, "messages"), (Dialect::Responses, "input")];
+
+    #[test]
+    fn other_beginnings_are_other_conversations() {
+        for (dialect, field) in DIALECTS {
+            let of = |text: &str| opening(dialect, json!({field: [{"role": "user", "content": text}]}).to_string().as_bytes());
+            assert_ne!(of("a"), of("b"));
+            assert!(of("a").is_some());
+            assert_eq!(opening(dialect, b"{}"), None);
+        }
+        assert!(opening(Dialect::Responses, br#"{"input":"hello"}"#).is_some());
+        assert_eq!(cache_key(br#"{"prompt_cache_key":"k"}"#).as_deref(), Some("k"));
+    }
+
+    proptest! {
+        #[test]
+        fn later_turns_have_the_same_opening(system in ".{0,20}", first in ".{0,20}", more in proptest::collection::vec(".{0,20}", 0..5)) {
+            for (dialect, field) in DIALECTS {
+                let mut turns = vec![json!({"role": "developer", "content": system}), json!({"role": "user", "content": first})];
+                let body = |turns: &[Value]| json!({"model": "a", "system": "s", field: turns}).to_string();
+                let before = opening(dialect, body(&turns).as_bytes());
+                for (i, text) in more.iter().enumerate() {
+                    turns.push(json!({"role": if i % 2 == 0 { "assistant" } else { "user" }, "content": text}));
+                }
+                prop_assert!(before.is_some());
+                prop_assert_eq!(before, opening(dialect, body(&turns).as_bytes()));
+            }
+        }
+    }
+}
