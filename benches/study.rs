@@ -20,26 +20,25 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    let scenarios = Scenario::all();
-    let all = run(&scenarios, SEEDS);
-    println!("## Scenarios\n\n{}", table::ratios(&names(), &rows(&scenarios, &all)));
-    let fresh: Vec<Scenario> = (0..FRESH).map(fresh::scenario).collect();
-    let all = run(&fresh, 1);
-    println!("## Random fresh scenarios\n\n{}", table::ratios(&names(), &rows(&fresh, &all)));
+    // A part of a scenario's name runs those alone.
+    let part = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let chosen = |all: Vec<Scenario>| all.into_iter().filter(|s| s.name.contains(&part)).collect::<Vec<_>>();
+    report("Scenarios", &chosen(Scenario::all()), SEEDS);
+    report("Random fresh scenarios", &chosen((0..FRESH).map(fresh::scenario).collect()), 1);
 }
 
-fn names() -> Vec<&'static str> {
-    Kind::ALL.iter().map(|kind| kind.name()).collect()
-}
-
-/// The figures of all routers in each scenario.
-fn run(scenarios: &[Scenario], seeds: u64) -> Vec<Vec<Figures>> {
-    side_by_side(scenarios, |scenario| {
+/// Runs all routers in these scenarios and prints how it went.
+fn report(title: &str, scenarios: &[Scenario], seeds: u64) {
+    if scenarios.is_empty() {
+        return;
+    }
+    let all: Vec<Vec<Figures>> = side_by_side(scenarios, |scenario| {
         let study = Study::new(scenario, 1..=seeds);
         Kind::ALL.iter().map(|kind| study.figures(*kind)).collect()
-    })
-}
-
-fn rows(scenarios: &[Scenario], figures: &[Vec<Figures>]) -> Vec<(String, Vec<Figures>)> {
-    scenarios.iter().zip(figures).map(|(scenario, row)| (scenario.about.clone(), row.clone())).collect()
+    });
+    let names: Vec<&str> = Kind::ALL.iter().map(|kind| kind.name()).collect();
+    let rows: Vec<(String, Vec<Figures>)> =
+        scenarios.iter().zip(&all).map(|(scenario, row)| (scenario.about.clone(), row.clone())).collect();
+    println!("## {title}\n\n{}", table::ratios(&names, &rows));
+    println!("### {} in detail\n\n{}", names[0], table::details(scenarios.iter().zip(all.iter().map(|row| &row[0]))));
 }

@@ -22,8 +22,8 @@ pub use keys::{Caller, KeyRing};
 
 use crate::clock::Clock;
 use crate::config::{Config, ServerLimits};
-use crate::domain::catalog::Catalog;
 use crate::domain::alias::{Alias, Scoring, UsageScope};
+use crate::domain::catalog::Catalog;
 use crate::domain::ids::{AliasIdx, EndpointIdx, KeyName, ProviderIdx, Revision};
 use crate::domain::time::UnixMillis;
 use crate::routing::{EndpointState, RequestFacts, Snapshot};

@@ -62,7 +62,10 @@ pub enum SkipReason {
 impl SkipReason {
     /// Whether it ends by itself.
     pub fn is_soft(&self) -> bool {
-        matches!(self, Self::CoolingDown { .. } | Self::Probing | Self::RateLimited { .. } | Self::AtLimit | Self::Explored)
+        matches!(
+            self,
+            Self::CoolingDown { .. } | Self::Probing | Self::RateLimited { .. } | Self::AtLimit | Self::Explored
+        )
     }
 
     /// For people, with times relative to `now`.

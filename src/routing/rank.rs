@@ -423,7 +423,12 @@ fn stand_by(query: &Query<'_>, snapshot: &Snapshot, entries: &mut Entries<'_>) {
             let after = (TIMES * expected).max(expected * (DEVIATIONS * deviation).exp()).max(EARLIEST);
             candidate.give_up_s = Some(after);
         }
-        if adaptivity.hedge > 0.0 && snapshot.alias.hedge && query.facts.stream && !next_is_cold && rival <= AS_FAST * usual {
+        if adaptivity.hedge > 0.0
+            && snapshot.alias.hedge
+            && query.facts.stream
+            && !next_is_cold
+            && rival <= AS_FAST * usual
+        {
             candidate.hedge_s = Some(usual * (P95 * deviation).exp());
         }
     }
@@ -444,9 +449,10 @@ fn target_draw(query: &Query<'_>, target: &Target, rng: &mut impl Rng) -> f64 {
 /// A number in (0, 1] that is always the same for the same caller and model: FNV-1a of the
 /// model's name, mixed with the caller by the finaliser of SplitMix64.
 fn unit_hash(identity: u64, model: &ModelId) -> f64 {
-    let name = model.as_str().bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let name = model
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let mut mixed = name ^ identity.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

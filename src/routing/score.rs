@@ -2,11 +2,11 @@
 //! is better. All of them read predictions for *this* request: its prompt, the output
 //! expected of it.
 
+use super::facts::{EndpointState, RequestFacts};
 use crate::domain::alias::{LatencyMetric, LatencyOptions, PriceOptions, Scoring, ThroughputMetric, UsageUnit};
 use crate::domain::catalog::Endpoint;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
-use super::facts::{EndpointState, RequestFacts};
 use crate::stats::{Prediction, Reading};
 
 /// A failed attempt is charged this many seconds, and this much of its cost.
@@ -75,9 +75,7 @@ pub fn forecast(reading: &Reading, demand: &Demand, metric: LatencyMetric, home:
 
 fn with_failures(cost: f64, reading: &Reading, now: UnixMillis) -> f64 {
     let failing = reading.failure_rate(now);
-    cost * (1.0 + FAILURE_PART * failing)
-        + FAILURE_S * failing
-        + reading.breaking * (BROKEN_COSTS * cost).max(BROKEN_S)
+    cost * (1.0 + FAILURE_PART * failing) + FAILURE_S * failing + reading.breaking * (BROKEN_COSTS * cost).max(BROKEN_S)
 }
 
 /// The standard normal quantile (Abramowitz and Stegun, formula 26.2.23; absolute error
@@ -85,8 +83,8 @@ fn with_failures(cost: f64, reading: &Reading, now: UnixMillis) -> f64 {
 fn normal_quantile(q: f64) -> f64 {
     let tail = q.min(1.0 - q).max(1e-9);
     let t = (-2.0 * tail.ln()).sqrt();
-    let z = t - (2.515_517 + t * (0.802_853 + t * 0.010_328))
-        / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)));
+    let z =
+        t - (2.515_517 + t * (0.802_853 + t * 0.010_328)) / (1.0 + t * (1.432_788 + t * (0.189_269 + t * 0.001_308)));
     if q < 0.5 { -z } else { z }
 }
 
@@ -121,8 +119,7 @@ pub fn latency(options: &LatencyOptions, reading: &Reading, forecast: &Forecast,
     let z = normal_quantile(quantile);
     let at = |mean: f64, deviation: f64, noise: f64| mean * (z * deviation - noise / 2.0).exp();
     let first = at(forecast.speed.first_s, forecast.speed.deviation, reading.first_noise) + forecast.wait_s;
-    let generation =
-        at(demand.output * forecast.speed.token_s, forecast.speed.token_deviation, reading.token_noise);
+    let generation = at(demand.output * forecast.speed.token_s, forecast.speed.token_deviation, reading.token_noise);
     let value = match options.metric {
         LatencyMetric::Total => first + generation,
         LatencyMetric::FirstToken => first,

@@ -271,7 +271,11 @@ impl EndpointStats {
         ticket.first_token = Some(waited);
         let kilotokens = ticket.ask.prompt_tokens as f64 / 1000.0;
         let seconds = waited.as_secs_f64().max(1e-4);
-        self.window.first_token((seconds / self.speed.growth(kilotokens)).ln(), ticket.in_flight, self.speed.first.noise);
+        self.window.first_token(
+            (seconds / self.speed.growth(kilotokens)).ln(),
+            ticket.in_flight,
+            self.speed.first.noise,
+        );
         let seen = Observation { seconds, prompt_kilotokens: Some(kilotokens), tokens: 0.0 };
         self.observe(&seen, now);
         self.samples = self.samples.saturating_add(1);

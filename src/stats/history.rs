@@ -357,7 +357,8 @@ impl History {
 
     /// Bytes on the heap now; [`Self::MOST_BYTES`] at most.
     pub fn memory_bytes(&self) -> usize {
-        let open = self.open.histograms.iter().flatten().map(|histogram| histogram.distinct_values() * size_of::<u32>());
+        let open =
+            self.open.histograms.iter().flatten().map(|histogram| histogram.distinct_values() * size_of::<u32>());
         let slots = (self.fine.capacity() + self.coarse.capacity()) * size_of::<Slice>();
         let closed = self.fine.iter().chain(&self.coarse).map(Slice::memory_bytes);
         slots + open.sum::<usize>() + closed.sum::<usize>()
@@ -421,7 +422,8 @@ mod tests {
     #[test]
     fn failures_count_and_make_nobody_look_fast() {
         let mut history = History::default();
-        let failed = Sample { failure: Some(FailureKind::RateLimited), total: Duration::from_millis(1), ..Sample::default() };
+        let failed =
+            Sample { failure: Some(FailureKind::RateLimited), total: Duration::from_millis(1), ..Sample::default() };
         history.record(&failed, at(0));
         let broken = Sample { failure: Some(FailureKind::BrokenStream), ..stream(5, 6, 3) };
         history.record(&broken, at(0));

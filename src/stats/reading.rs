@@ -225,10 +225,41 @@ macro_rules! words {
 }
 
 words!(
-    first_s, first_mean, first_variance, first_noise, first_at, token_s, token_variance, token_noise, token_at, slope,
-    samples, failing, failing_at, breaking, in_flight, waits[0].since, waits[0].predicted_s, waits[1].since,
-    waits[1].predicted_s, window, queued, holding_s, peak, potential, usage.requests, usage.tokens, usage.cost,
-    limit_used, rate, limited_until, cached, sent_at, explored, read_at, first_p95_s,
+    first_s,
+    first_mean,
+    first_variance,
+    first_noise,
+    first_at,
+    token_s,
+    token_variance,
+    token_noise,
+    token_at,
+    slope,
+    samples,
+    failing,
+    failing_at,
+    breaking,
+    in_flight,
+    waits[0].since,
+    waits[0].predicted_s,
+    waits[1].since,
+    waits[1].predicted_s,
+    window,
+    queued,
+    holding_s,
+    peak,
+    potential,
+    usage.requests,
+    usage.tokens,
+    usage.cost,
+    limit_used,
+    rate,
+    limited_until,
+    cached,
+    sent_at,
+    explored,
+    read_at,
+    first_p95_s,
 );
 
 fn state_words(state: &State) -> [u64; 3] {
@@ -333,7 +364,8 @@ mod tests {
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for i in 0..20_000u32 {
-                    let reading = Reading { first_s: f64::from(i), token_s: f64::from(i), in_flight: i, ..Reading::default() };
+                    let reading =
+                        Reading { first_s: f64::from(i), token_s: f64::from(i), in_flight: i, ..Reading::default() };
                     published.publish(&reading);
                 }
             });

@@ -60,7 +60,9 @@ mod tests {
     #[test]
     fn other_beginnings_are_other_conversations() {
         for (dialect, field) in DIALECTS {
-            let of = |text: &str| opening(dialect, json!({field: [{"role": "user", "content": text}]}).to_string().as_bytes());
+            let of = |text: &str| {
+                opening(dialect, json!({field: [{"role": "user", "content": text}]}).to_string().as_bytes())
+            };
             assert_ne!(of("a"), of("b"));
             assert!(of("a").is_some());
             assert_eq!(opening(dialect, b"{}"), None);

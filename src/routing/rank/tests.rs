@@ -1,15 +1,14 @@
 use super::*;
+use crate::domain::alias::{LatencyOptions, MaxPrice, PriceOptions, ThroughputMetric, UsageOptions};
 use crate::domain::failure::FailureKind;
 use crate::domain::feature::{Feature, FeatureSet};
 use crate::domain::ids::ModelIdx;
-use crate::domain::alias::{LatencyOptions, MaxPrice, PriceOptions, ThroughputMetric, UsageOptions};
 use crate::domain::money::{PicoUsd, Prices, Rates};
 use crate::health::{HealthReading, SLOW_START, State};
 use crate::routing::tests_support::{Case, fleet, measured, order, unmeasured};
 use crate::stats::Usage;
 
-const READY: HealthReading =
-    HealthReading { state: State::Closed { since: None }, blocked_until: UnixMillis(0) };
+const READY: HealthReading = HealthReading { state: State::Closed { since: None }, blocked_until: UnixMillis(0) };
 const CAUSE: FailureKind = FailureKind::Connect;
 
 fn in_state(state: State) -> HealthReading {

@@ -50,12 +50,8 @@ fn a_429_is_no_latency_sample_and_no_failure() {
     stream(&mut stats, 0, 200, 700);
     let before = stats.reading(at(1000));
     let ticket = stats.begin(&ask(), at(1000)).unwrap();
-    let end = End {
-        failure: Some(FailureKind::RateLimited),
-        retry_at: Some(at(9000)),
-        elapsed: ms(3),
-        ..End::default()
-    };
+    let end =
+        End { failure: Some(FailureKind::RateLimited), retry_at: Some(at(9000)), elapsed: ms(3), ..End::default() };
     stats.end(ticket, &end, at(1003), 0.5);
     let after = stats.reading(at(1003));
     assert_eq!((after.first_s, after.failing, after.samples), (before.first_s, 0.0, 1));

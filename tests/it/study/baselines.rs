@@ -8,14 +8,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use pointsman::domain::failure::FailureKind;
+use pointsman::domain::time::UnixMillis;
 use pointsman::health::{Health, Outcome, Standing, outcome_of};
 use pointsman::routing::eligibility::SkipReason;
 use pointsman::routing::rank::{Soonest, Why};
 use pointsman::routing::{Candidate, Plan, Skipped};
+use pointsman::stats::Purpose;
 
 use super::fleet::Fleet;
 use super::luck::Luck;
-use super::router::{AttemptId, Decision, Ended, Router, Sight, wall};
+use super::router::{AttemptId, Ended, Router, Sight, wall};
 
 /// What a usual balancer goes by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,7 +126,7 @@ impl Peer {
 }
 
 impl Router for Baseline {
-    fn plan(&mut self, sight: &Sight<'_>) -> Decision {
+    fn plan(&mut self, sight: &Sight<'_>) -> Plan {
         let at = wall(sight.now);
         let mut plan = Plan::default();
         let (mut ready, mut behind) = (Vec::new(), Vec::new());
@@ -159,11 +161,11 @@ impl Router for Baseline {
         if !plan.candidates.is_empty() {
             plan.soonest = None;
         }
-        Decision { give_up_after: vec![None; plan.candidates.len()], plan, explores: false }
+        plan
     }
 
-    fn begin(&mut self, attempt: AttemptId, _: &Sight<'_>, decision: &Decision, position: usize, last: bool) -> bool {
-        let endpoint = decision.plan.candidates[position].target;
+    fn begin(&mut self, attempt: AttemptId, _: &Sight<'_>, plan: &Plan, position: usize, last: bool) -> bool {
+        let endpoint = plan.candidates[position].target;
         let peer = &mut self.peers[endpoint];
         if !peer.health.begin() && !last {
             return false;
@@ -195,5 +197,15 @@ impl Router for Baseline {
 
 /// The candidate of a plan that leads to this endpoint.
 pub fn candidate(fleet: &Fleet, endpoint: usize) -> Candidate {
-    Candidate { endpoint: fleet.endpoints[endpoint], target: endpoint, why: Why::Draw { weight: 1.0 } }
+    Candidate {
+        endpoint: fleet.endpoints[endpoint],
+        target: endpoint,
+        why: Why::Draw { weight: 1.0 },
+        purpose: Purpose::Usual,
+        score: f64::NAN,
+        predicted_s: (f64::NAN, f64::NAN),
+        give_up_s: None,
+        hedge_s: None,
+        seen_sent_at: UnixMillis(0),
+    }
 }

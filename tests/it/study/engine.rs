@@ -11,10 +11,12 @@ use pointsman::domain::alias::{FallbackPolicy, RequestLimits};
 use pointsman::domain::failure::FailureKind;
 use pointsman::health::RetryBudget;
 use pointsman::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
+use pointsman::routing::{Candidate, Plan};
+use pointsman::stats::Purpose;
 
 use super::fleet::Fleet;
 use super::luck::Luck;
-use super::router::{AttemptId, Decision, Ended, Kind, Router, Sight, wall};
+use super::router::{AttemptId, Ended, Kind, Router, Sight, wall};
 use super::scenario::Scenario;
 use super::traffic::Request;
 use super::world::{Due, Signal, World};
@@ -46,8 +48,6 @@ pub struct Record {
     pub left_early: u32,
     /// Upstream calls answered 429.
     pub refused: u32,
-    /// Some endpoint was expected to serve it.
-    pub servable: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -69,7 +69,7 @@ enum Event {
 /// A request on its way.
 #[derive(Debug)]
 struct Walk {
-    decision: Decision,
+    plan: Plan,
     position: usize,
     repeated: bool,
     last_resort: bool,
@@ -80,11 +80,12 @@ struct Walk {
 struct Attempt {
     request: usize,
     began: Duration,
-    /// Its limit is that of giving up early.
-    may_leave_early: bool,
+    /// It has until then.
+    ends_at: Duration,
     answered: bool,
     ended: bool,
-    tokens_told: u64,
+    /// When its progress was told, and the tokens until then.
+    told: (Duration, u64),
 }
 
 struct Run<'a> {
@@ -160,29 +161,24 @@ impl Run<'_> {
         }
     }
 
-    fn sight(&self, number: usize) -> Sight<'_> {
-        Sight { number, request: &self.requests[number], now: self.now, world: &self.world }
-    }
-
     fn arrive(&mut self, number: usize) {
         let replica = self.requests[number].replica;
         self.budgets[replica].deposit();
         self.records[number].at = self.now;
         let sight = Sight { number, request: &self.requests[number], now: self.now, world: &self.world };
-        let mut decision = self.routers[replica].plan(&sight);
+        let mut plan = self.routers[replica].plan(&sight);
         let mut last_resort = false;
         let mut at = self.now;
-        if decision.plan.candidates.is_empty() {
-            let soonest = decision.plan.soonest;
+        if plan.candidates.is_empty() {
+            let soonest = plan.soonest;
             let wait = soonest.map(|soonest| soonest.at.since(wall(self.now)));
             let allowed = wait.is_some_and(|wait| wait <= LONGEST_WAIT) && self.may_repeat(replica);
             let Some(soonest) = soonest.filter(|_| allowed) else { return self.fail(number, FailureKind::RateLimited) };
-            decision.plan.candidates.push(soonest.candidate);
-            decision.give_up_after.push(None);
+            plan.candidates.push(soonest.candidate);
             last_resort = true;
             at += wait.unwrap_or_default();
         }
-        self.walks[number] = Some(Walk { decision, position: 0, repeated: false, last_resort });
+        self.walks[number] = Some(Walk { plan, position: 0, repeated: false, last_resort });
         if at > self.now { self.schedule(at, Event::GoOn(number)) } else { self.try_next(number) }
     }
 
@@ -197,36 +193,38 @@ impl Run<'_> {
     /// Makes the next attempt that is allowed.
     fn try_next(&mut self, number: usize) {
         let Some(mut walk) = self.walks[number].take() else { return };
-        let candidates = walk.decision.plan.candidates.len();
+        let candidates = walk.plan.candidates.len();
         let request = self.requests[number];
         while walk.position < candidates {
             let attempt = self.attempts.len();
             let sight = Sight { number, request: &self.requests[number], now: self.now, world: &self.world };
             let router = &mut self.routers[request.replica];
-            if !router.begin(attempt, &sight, &walk.decision, walk.position, walk.last_resort) {
+            if !router.begin(attempt, &sight, &walk.plan, walk.position, walk.last_resort) {
                 walk.position += 1;
                 walk.repeated = false;
                 continue;
             }
-            let endpoint = walk.decision.plan.candidates[walk.position].target;
-            let (made, explores) = (self.records[number].attempts, walk.decision.explores);
+            let candidate = walk.plan.candidates[walk.position];
+            let made = self.records[number].attempts;
             if made == 0 {
-                self.note_first(number, endpoint, explores && walk.position == 0);
+                self.note_first(number, &candidate);
             }
             let may_come = (self.limits.max_attempts - made).min((candidates - walk.position) as u32);
             let own = if request.stream { self.limits.first_token_timeout } else { self.limits.answer_timeout };
             let limit = attempt_limit(own, self.time_left(number), may_come);
-            let early = walk.decision.give_up_after[walk.position].filter(|early| *early < limit);
+            let early = candidate.give_up_s.filter(|_| may_come > 1).map(Duration::from_secs_f64);
+            let early = early.filter(|early| *early < limit);
             self.records[number].attempts += 1;
-            let job = self.world.submit(number, &request, made, endpoint, self.now);
+            let job = self.world.submit(number, &request, made, candidate.target, self.now);
             assert_eq!(job, attempt, "every job is an attempt");
             self.attempts.push(Attempt {
                 request: number,
                 began: self.now,
-                may_leave_early: early.is_some(),
+                ends_at: self.now + limit,
                 answered: false,
                 ended: false,
-                tokens_told: 0,
+                // The first content is the first token.
+                told: (self.now, 1),
             });
             self.schedule(self.now + early.unwrap_or(limit), Event::Limit(attempt));
             self.walks[number] = Some(walk);
@@ -235,17 +233,17 @@ impl Run<'_> {
         self.fail(number, FailureKind::RateLimited);
     }
 
-    fn note_first(&mut self, number: usize, endpoint: usize, explored: bool) {
+    fn note_first(&mut self, number: usize, candidate: &Candidate) {
         let failure_s = self.scenario.limits.failure_s;
         let expected =
             |endpoint: usize| self.world.expected_s(endpoint, &self.requests[number], failure_s, 1.0, self.now);
         let best = (0..self.world.len()).map(expected).fold(f64::INFINITY, f64::min);
-        let chosen = expected(endpoint).min(failure_s);
+        let chosen = expected(candidate.target);
         let record = &mut self.records[number];
-        record.first = Some(endpoint);
-        record.explored = explored;
-        record.servable = best.is_finite();
-        record.regret_s = if best.is_finite() { (chosen - best).max(0.0) } else { 0.0 };
+        record.first = Some(candidate.target);
+        record.explored = matches!(candidate.purpose, Purpose::Explore | Purpose::Cold);
+        // What refuses or fails costs little but another attempt; those are counted apart.
+        record.regret_s = if chosen.is_finite() { chosen - best } else { 0.0 };
     }
 
     /// The world says something about an attempt.
@@ -259,6 +257,7 @@ impl Run<'_> {
                     return;
                 }
                 self.attempts[attempt].answered = true;
+                self.attempts[attempt].told.0 = self.now;
                 let router = &mut self.routers[request.replica];
                 router.first_token(attempt, self.now - began, self.now);
                 if router.follows_streams() {
@@ -289,30 +288,37 @@ impl Run<'_> {
     }
 
     fn time_is_up(&mut self, attempt: AttemptId) {
-        let Attempt { request, ended, answered, may_leave_early, .. } = self.attempts[attempt];
+        let Attempt { request: number, ended, answered, ends_at, .. } = self.attempts[attempt];
         if ended || answered {
             return;
         }
-        self.records[request].left_early += u32::from(may_leave_early);
+        if self.now < ends_at {
+            if !self.routers[self.requests[number].replica].may_give_up() {
+                return self.schedule(ends_at, Event::Limit(attempt));
+            }
+            self.records[number].left_early += 1;
+        }
         self.end(attempt, Some(FailureKind::Timeout), None);
         self.world.cancel(attempt, self.now);
-        self.after_failure(request, FailureKind::Timeout, None);
+        self.after_failure(number, FailureKind::Timeout, None);
     }
 
     fn tick(&mut self, attempt: AttemptId) {
-        let Attempt { request, ended, tokens_told, .. } = self.attempts[attempt];
+        let Attempt { request: number, ended, told: (since, before), .. } = self.attempts[attempt];
         if ended {
             return;
         }
         let tokens = self.world.tokens(attempt, self.now) as u64;
-        self.attempts[attempt].tokens_told = tokens;
-        let router = &mut self.routers[self.requests[request].replica];
-        router.progress(attempt, tokens.saturating_sub(tokens_told), TICK, self.now);
+        if tokens >= before + 3 {
+            self.attempts[attempt].told = (self.now, tokens);
+            let router = &mut self.routers[self.requests[number].replica];
+            router.progress(attempt, tokens - before, self.now - since, self.now);
+        }
         self.schedule(self.now + TICK, Event::Tick(attempt));
     }
 
     fn end(&mut self, attempt: AttemptId, failure: Option<FailureKind>, retry_after: Option<Duration>) {
-        let Attempt { request: number, began, may_leave_early, .. } = self.attempts[attempt];
+        let Attempt { request: number, began, .. } = self.attempts[attempt];
         self.attempts[attempt].ended = true;
         let request = self.requests[number];
         let output_tokens = match failure {
@@ -321,7 +327,6 @@ impl Run<'_> {
         };
         let end = Ended {
             failure,
-            left_early: may_leave_early && failure == Some(FailureKind::Timeout),
             retry_at: retry_after.map(|wait| wall(self.now) + wait),
             output_tokens,
             elapsed: self.now - began,
@@ -333,7 +338,7 @@ impl Run<'_> {
     fn after_failure(&mut self, number: usize, kind: FailureKind, retry_after: Option<Duration>) {
         let Some(mut walk) = self.walks[number].take() else { return };
         let progress = Progress {
-            plan: &walk.decision.plan,
+            plan: &walk.plan,
             position: walk.position,
             repeated: walk.repeated,
             kind,

@@ -19,6 +19,7 @@ pub mod fresh;
 pub mod luck;
 pub mod measure;
 pub mod oracle;
+pub mod ours;
 pub mod parallel;
 pub mod router;
 pub mod scenario;

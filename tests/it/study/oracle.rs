@@ -12,7 +12,7 @@ use pointsman::routing::Plan;
 
 use super::baselines::candidate;
 use super::fleet::Fleet;
-use super::router::{AttemptId, Decision, Ended, Router, Sight};
+use super::router::{AttemptId, Ended, Router, Sight};
 
 /// Takes the smallest expected total time. What would refuse or fail is left out, unless
 /// nothing else is there.
@@ -32,18 +32,19 @@ impl Oracle {
 }
 
 impl Router for Oracle {
-    fn plan(&mut self, sight: &Sight<'_>) -> Decision {
+    fn plan(&mut self, sight: &Sight<'_>) -> Plan {
         let present = (0..sight.world.len()).filter(|endpoint| sight.world.is_present(*endpoint, sight.now));
         let expected =
             |endpoint: usize| sight.world.expected_s(endpoint, sight.request, self.failure_s, self.waiting, sight.now);
         let mut order: Vec<(f64, usize)> = present.map(|endpoint| (expected(endpoint), endpoint)).collect();
         order.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let serving = order.iter().take_while(|(expected, _)| expected.is_finite()).count();
+        order.truncate(if serving > 0 { serving } else { order.len() });
         let candidates = order.iter().map(|(_, endpoint)| candidate(&self.fleet, *endpoint)).collect();
-        let plan = Plan { candidates, ..Plan::default() };
-        Decision { give_up_after: vec![None; plan.candidates.len()], plan, explores: false }
+        Plan { candidates, ..Plan::default() }
     }
 
-    fn begin(&mut self, _: AttemptId, _: &Sight<'_>, _: &Decision, _: usize, _: bool) -> bool {
+    fn begin(&mut self, _: AttemptId, _: &Sight<'_>, _: &Plan, _: usize, _: bool) -> bool {
         true
     }
 

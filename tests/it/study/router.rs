@@ -10,6 +10,7 @@ use pointsman::routing::Plan;
 use super::baselines::{Baseline, Rule};
 use super::fleet::Fleet;
 use super::oracle::Oracle;
+use super::ours::Ours;
 use super::scenario::Scenario;
 use super::traffic::Request;
 use super::world::World;
@@ -33,24 +34,11 @@ pub struct Sight<'a> {
     pub world: &'a World,
 }
 
-/// A decision and what it adds to the plan.
-#[derive(Clone, Debug)]
-pub struct Decision {
-    /// The order.
-    pub plan: Plan,
-    /// The first candidate is not believed to be the best; it is tried in order to learn.
-    pub explores: bool,
-    /// For each candidate: leave it if nothing has come after so long.
-    pub give_up_after: Vec<Option<Duration>>,
-}
-
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
     /// How it failed, if it did.
     pub failure: Option<FailureKind>,
-    /// It was left early because the first content was late.
-    pub left_early: bool,
     /// When the provider wants to be asked again.
     pub retry_at: Option<UnixMillis>,
     /// Tokens of the answer that came.
@@ -64,18 +52,16 @@ pub struct Ended {
 /// Something that orders endpoints and learns from what comes of it.
 pub trait Router {
     /// Orders the endpoints for a request.
-    fn plan(&mut self, sight: &Sight<'_>) -> Decision;
+    fn plan(&mut self, sight: &Sight<'_>) -> Plan;
 
     /// An attempt is about to go on the wire to the candidate at this position; `false` if
     /// it may not. A last resort is an attempt where everything is out.
-    fn begin(
-        &mut self,
-        attempt: AttemptId,
-        sight: &Sight<'_>,
-        decision: &Decision,
-        position: usize,
-        last: bool,
-    ) -> bool;
+    fn begin(&mut self, attempt: AttemptId, sight: &Sight<'_>, plan: &Plan, position: usize, last: bool) -> bool;
+
+    /// Whether an attempt may be left early, now that its time for that has come.
+    fn may_give_up(&mut self) -> bool {
+        false
+    }
 
     /// The first content of a stream came.
     fn first_token(&mut self, attempt: AttemptId, waited: Duration, now: Duration);
@@ -100,13 +86,16 @@ pub enum Kind {
         /// Whether it does.
         social: bool,
     },
+    /// The real routing, under this strategy.
+    Ours(&'static str),
     /// A usual balancer.
     Usual(Rule),
 }
 
 impl Kind {
     /// All of them, as columns of the table.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::Ours("lowest-latency"),
         Self::Usual(Rule::PeakEwma),
         Self::Usual(Rule::LeastInFlight),
         Self::Usual(Rule::LowestMean),
@@ -118,13 +107,15 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Oracle { .. } => "oracle",
+            Self::Ours(strategy) => strategy,
             Self::Usual(rule) => rule.name(),
         }
     }
 
     /// One router for each replica.
     pub fn routers(self, scenario: &Scenario, seed: u64) -> Vec<Box<dyn Router>> {
-        let fleet = Rc::new(Fleet::new(scenario, "random-shuffle"));
+        let strategy = if let Self::Ours(strategy) = self { strategy } else { "random-shuffle" };
+        let fleet = Rc::new(Fleet::new(scenario, strategy));
         let one = |replica: usize| -> Box<dyn Router> {
             let fleet = Rc::clone(&fleet);
             match self {
@@ -132,6 +123,7 @@ impl Kind {
                     let waiting = if social { MINDING_OTHERS } else { 1.0 };
                     Box::new(Oracle::new(fleet, scenario.limits.failure_s, waiting))
                 }
+                Self::Ours(_) => Box::new(Ours::new(fleet, seed, replica)),
                 Self::Usual(rule) => Box::new(Baseline::new(rule, fleet, seed, replica)),
             }
         };
