@@ -12,6 +12,8 @@ use study::{fresh, table};
 
 /// Seeds for each scenario.
 const SEEDS: u64 = 5;
+/// Points of time at which shares are shown, where a single scenario is run.
+const PARTS: usize = 20;
 /// Random scenarios.
 const FRESH: u64 = 40;
 
@@ -40,5 +42,11 @@ fn report(title: &str, scenarios: &[Scenario], seeds: u64) {
     let rows: Vec<(String, Vec<Figures>)> =
         scenarios.iter().zip(&all).map(|(scenario, row)| (scenario.about.clone(), row.clone())).collect();
     println!("## {title}\n\n{}", table::ratios(&names, &rows));
+    if let [scenario] = scenarios {
+        let oracle = Study::new(scenario, [1]);
+        for kind in [Kind::ALL[0], Kind::Oracle { social: false }] {
+            println!("### Shares under {}\n\n{}", kind.name(), table::shares(scenario, &oracle.shares(kind, PARTS)));
+        }
+    }
     println!("### {} in detail\n\n{}", names[0], table::details(scenarios.iter().zip(all.iter().map(|row| &row[0]))));
 }

@@ -74,6 +74,23 @@ impl<'a> Study<'a> {
         mean_of(&self.seeds.iter().map(of_seed).collect::<Vec<_>>())
     }
 
+    /// How the first choices were shared out over time under a router, with the first seed:
+    /// for each of so many equal parts of the run, the share of each endpoint.
+    pub fn shares(&self, kind: Kind, parts: usize) -> Vec<Vec<f64>> {
+        let (seed, requests, _) = &self.seeds[0];
+        let records = run(self.scenario, requests, kind, *seed);
+        let part_of = |record: &Record| (record.at.as_secs_f64() / self.scenario.seconds * parts as f64) as usize;
+        let of_part = |part: usize| {
+            let chosen: Vec<usize> =
+                records.iter().filter(|record| part_of(record) == part).filter_map(|record| record.first).collect();
+            let share = |endpoint: usize| {
+                chosen.iter().filter(|first| **first == endpoint).count() as f64 / chosen.len().max(1) as f64
+            };
+            (0..self.scenario.endpoints.len()).map(share).collect()
+        };
+        (0..parts).map(of_part).collect()
+    }
+
     /// The figures of the oracle.
     pub fn oracle(&self) -> Figures {
         mean_of(&self.seeds.iter().map(|(_, _, best)| self.of_run(best, best)).collect::<Vec<_>>())

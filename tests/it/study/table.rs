@@ -108,6 +108,19 @@ pub fn details<'a>(rows: impl IntoIterator<Item = (&'a Scenario, &'a Figures)>) 
     table.markdown()
 }
 
+/// Shares of first choices over time, in per cent.
+pub fn shares(scenario: &Scenario, shares: &[Vec<f64>]) -> String {
+    let ends: Vec<String> = (1..=shares.len())
+        .map(|part| format!("{:.0} s", scenario.seconds * part as f64 / shares.len() as f64))
+        .collect();
+    let mut table = Table::new(std::iter::once("until").chain(ends.iter().map(String::as_str)));
+    for (at, endpoint) in scenario.endpoints.iter().enumerate() {
+        let cells = shares.iter().map(|part| format!("{:.0}", part[at] * 100.0));
+        table.row(std::iter::once(endpoint.name.clone()).chain(cells));
+    }
+    table.markdown()
+}
+
 fn reaction(reaction: &Reaction) -> String {
     match (reaction.seconds, reaction.requests) {
         (Some(seconds), Some(requests)) => format!("{seconds:.1} s / {requests:.0}"),
