@@ -202,7 +202,7 @@ pub fn candidate(fleet: &Fleet, endpoint: usize) -> Candidate {
         target: endpoint,
         why: Why::Draw { weight: 1.0 },
         purpose: Purpose::Usual,
-        score: f64::NAN,
+        score: None,
         predicted_s: (f64::NAN, f64::NAN),
         give_up_s: None,
         hedge_s: None,
