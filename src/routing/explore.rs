@@ -28,6 +28,8 @@ const LATER_S: f64 = 12.0;
 const LATER_CAP_S: f64 = 60.0;
 /// A look never costs more than this: a slow attempt is given up.
 const MOST_EXCESS: f64 = 5.9;
+/// Nobody is believed to become faster than by this factor.
+const MOST_BETTER: f64 = 0.15;
 /// How much better it could have to be.
 const BETTER: f64 = 0.98;
 
@@ -120,7 +122,7 @@ fn look_again(
     let measured = scoring.is_some_and(score::measures);
     let best = entries[0].forecast.cost_s;
     let demand = demand(query, snapshot);
-    let mut chosen: Option<(usize, f64)> = None;
+    let mut chosen: Option<Turn> = None;
     for (at, entry) in entries.iter().enumerate().skip(1) {
         let reading = &entry.state.reading;
         let wanted = match entry.candidate.why {
@@ -138,7 +140,12 @@ fn look_again(
         let unsure = (-reading.variance(demand.now).sqrt()).exp();
         let at_best = if reading.potential.is_nan() { 1.0 } else { (reading.potential - reading.first_mean).exp() };
         let token = demand.output * speed.token_s * usual.sqrt();
-        let could = speed.first_s * usual * unsure.min(at_best) + token * unsure.max(0.5);
+        // Whoever is slow to begin is mostly slow to go on, and recovers in both.
+        let better = unsure.min(at_best).max(MOST_BETTER);
+        let could = (speed.first_s * usual + token) * better;
+        // Failures before the first content are over when they are over; broken streams are a
+        // habit, and cost whoever is sent to find out.
+        let could = could + score::of_broken_streams(could, reading);
         let promising = could < best * BETTER || !measured;
         plan.promising |= promising;
         let interval = if promising {
@@ -146,11 +153,30 @@ fn look_again(
         } else {
             (LATER_S * (1.0 + excess)).min(LATER_CAP_S)
         };
-        let needed = if promising { excess } else { MOST_EXCESS };
         let due = query.now.since(reading.sent_at) >= Duration::from_secs_f64(interval);
-        if due && snapshot.alias.explore >= needed && chosen.is_none_or(|(_, least)| excess < least) {
-            chosen = Some((at, excess));
+        let turn = Turn { at, excess, needed: if promising { excess } else { MOST_EXCESS }, promising, could };
+        if due && chosen.is_none_or(|other| turn.is_before(&other)) {
+            chosen = Some(turn);
         }
     }
-    chosen
+    // Whoever comes first is saved up for: spending on a cheaper look at someone who hardly
+    // can be better would put off for ever the dear look at the one who has recovered.
+    chosen.filter(|turn| snapshot.alias.explore >= turn.needed).map(|turn| (turn.at, turn.excess))
+}
+
+/// One that is due.
+#[derive(Clone, Copy)]
+struct Turn {
+    at: usize,
+    excess: f64,
+    needed: f64,
+    promising: bool,
+    could: f64,
+}
+
+impl Turn {
+    /// Those that could be better first, and of them the one that could be best.
+    fn is_before(&self, other: &Self) -> bool {
+        if self.promising != other.promising { self.promising } else { self.could < other.could }
+    }
 }

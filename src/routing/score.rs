@@ -81,7 +81,12 @@ fn with_failures(cost: f64, reading: &Reading, now: UnixMillis) -> f64 {
     let failing = reading.failure_rate(now);
     cost * (1.0 + FAILURE_PART * failing)
         + failing * FAILURE_S.min(FAILURE_COSTS * cost)
-        + reading.breaking * (BROKEN_COSTS * cost).max(BROKEN_S)
+        + of_broken_streams(cost, reading)
+}
+
+/// What streams that break are expected to cost.
+pub fn of_broken_streams(cost: f64, reading: &Reading) -> f64 {
+    reading.breaking * (BROKEN_COSTS * cost).max(BROKEN_S)
 }
 
 /// The standard normal quantile (Abramowitz and Stegun, formula 26.2.23; absolute error

@@ -172,7 +172,7 @@ impl EndpointStats {
             window: Window::default(),
             waiting: Waiting::default(),
             failing: Fading::new(0.12, Duration::from_secs(30)),
-            breaking: Fading::new(0.05, Duration::from_secs(120)),
+            breaking: Fading::new(0.02, Duration::from_secs(600)),
             minute: Minute::default(),
             pace: Pace::default(),
             limits: Limits::default(),
@@ -353,7 +353,7 @@ impl EndpointStats {
 
     fn learn_failure(&mut self, ticket: &Ticket, kind: FailureKind, end: &End, now: UnixMillis) {
         match kind {
-            FailureKind::RateLimited if end.retry_at.is_none() => self.pace.refused(now),
+            FailureKind::RateLimited => self.pace.refused(now),
             FailureKind::BrokenStream => self.breaking.observe(true, now),
             FailureKind::Timeout | FailureKind::Superseded if ticket.first_token.is_none() => {
                 if kind == FailureKind::Timeout {

@@ -1,4 +1,4 @@
-//! How fast may requests go to a provider that says 429 without saying more?
+//! How fast may requests go to a provider that has answered 429?
 //!
 //! The rate at which it last admitted them is what it bears. Requests are paced a little
 //! above that, and ten seconds after the last refusal the pace begins to grow, so that a
@@ -47,7 +47,7 @@ impl Pace {
         self.admitted += 1.0;
     }
 
-    /// A request was refused, and no time was named.
+    /// A request was refused.
     pub fn refused(&mut self, now: UnixMillis) {
         self.fade(now);
         let rate = (self.admitted_rate(now) * ABOVE).max(SLOWEST);
