@@ -57,11 +57,14 @@ pub struct Attempt {
     pub took: Duration,
 }
 
+/// A decision and its number, once there is one.
+type Place = Mutex<Option<(u64, Decision)>>;
+
 /// The latest decisions.
 #[derive(Debug)]
 pub struct Decisions {
     next: AtomicU64,
-    places: Box<[Mutex<Option<(u64, Decision)>>]>,
+    places: Box<[Place]>,
 }
 
 impl Default for Decisions {
@@ -80,7 +83,7 @@ impl Decisions {
 
     /// The latest that pass the test, newest first.
     pub fn latest(&self, most: usize, test: impl Fn(&Decision) -> bool) -> Vec<Decision> {
-        let read = |place: &Mutex<Option<(u64, Decision)>>| {
+        let read = |place: &Place| {
             let place = place.lock().unwrap_or_else(PoisonError::into_inner);
             place.as_ref().filter(|(_, decision)| test(decision)).cloned()
         };

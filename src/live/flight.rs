@@ -119,6 +119,11 @@ impl Flight {
         })
     }
 
+    /// The time now.
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
     /// So much of the time until now was spent on a connection.
     pub fn connected(&mut self, connecting: Duration) {
         self.queued = connecting;

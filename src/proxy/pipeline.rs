@@ -349,14 +349,13 @@ impl<'a> Walk<'a> {
     /// Sends it and waits until it commits or fails. Borrows nothing of the walk that
     /// changes, so that two may be under way.
     fn fly(&self, candidate: &Candidate, departed: Departed) -> impl Future<Output = Landed> + use<'a> {
-        let Self { gateway, view, call, live, .. } = *self;
+        let Self { view, call, live, .. } = *self;
         let (endpoint, purpose) = (candidate.endpoint, candidate.purpose);
         async move {
             let begun = Instant::now();
-            let now = gateway.live.clock.now();
             let Departed { prepared, flight, limits } = departed;
             let may_give_up = || live.stats.may_give_up();
-            let outcome = call.attempt(view, endpoint, prepared, limits, flight, may_give_up, now).await;
+            let outcome = call.attempt(view, endpoint, prepared, limits, flight, may_give_up).await;
             Landed { endpoint, purpose, outcome, took: begun.elapsed() }
         }
     }

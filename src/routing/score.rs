@@ -9,7 +9,11 @@ use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 use crate::stats::{Prediction, Reading};
 
-/// A failed attempt is charged this many seconds, and this much of its cost.
+/// A failed attempt is charged so many of its costs: the time until it fails, and that the
+/// next one starts late; but no more seconds than this beside its own cost. (A fixed charge
+/// of two seconds made one failure in a hundred outweigh everything among targets that
+/// answer in a tenth of a second.)
+const FAILURE_COSTS: f64 = 4.0;
 const FAILURE_S: f64 = 2.0;
 const FAILURE_PART: f64 = 1.5;
 /// A stream that breaks is charged at least this many seconds, or so many costs: nobody can
@@ -75,7 +79,9 @@ pub fn forecast(reading: &Reading, demand: &Demand, metric: LatencyMetric, home:
 
 fn with_failures(cost: f64, reading: &Reading, now: UnixMillis) -> f64 {
     let failing = reading.failure_rate(now);
-    cost * (1.0 + FAILURE_PART * failing) + FAILURE_S * failing + reading.breaking * (BROKEN_COSTS * cost).max(BROKEN_S)
+    cost * (1.0 + FAILURE_PART * failing)
+        + failing * FAILURE_S.min(FAILURE_COSTS * cost)
+        + reading.breaking * (BROKEN_COSTS * cost).max(BROKEN_S)
 }
 
 /// The standard normal quantile (Abramowitz and Stegun, formula 26.2.23; absolute error

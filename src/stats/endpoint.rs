@@ -22,7 +22,7 @@ use crate::domain::provider::Limits;
 use crate::domain::rate::{Allowance, RateHint};
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
-use crate::health::{Health, Outcome, outcome_of};
+use crate::health::{Health, Outcome, State, outcome_of};
 
 /// Never-measured targets get this many requests at a time.
 const COLD_AT_ONCE: u32 = 2;
@@ -262,9 +262,7 @@ impl EndpointStats {
     /// The first content came, `waited` after the request went on the wire.
     pub fn first_token(&mut self, ticket: &mut Ticket, waited: Duration, now: UnixMillis) {
         self.end_wait(ticket);
-        self.health.record(Outcome::Success, now, 0.0);
-        self.pace.admitted(now);
-        self.failed(false, now);
+        self.works(now);
         if !ticket.ask.stream {
             return;
         }
@@ -336,9 +334,7 @@ impl EndpointStats {
         } else if ticket.ask.unmeasured {
             self.health.record(Outcome::Success, now, 0.0);
         } else if !ticket.ask.stream {
-            self.health.record(Outcome::Success, now, 0.0);
-            self.pace.admitted(now);
-            self.failed(false, now);
+            self.works(now);
             let growth = self.speed.growth(kilotokens);
             let best = self.window.potential().unwrap_or(self.speed.first.mean);
             let at_best = growth * best.exp() + output * self.speed.token.mean.exp();
@@ -374,6 +370,17 @@ impl EndpointStats {
             FailureKind::Connect | FailureKind::ServerError | FailureKind::Malformed => self.failed(true, now),
             _ => {}
         }
+    }
+
+    /// It delivered content. A probe's success ends an outage, which says that the failures
+    /// before are over; how fast traffic comes back is the slow start's to say.
+    fn works(&mut self, now: UnixMillis) {
+        if matches!(self.health.reading().state, State::HalfOpen { .. }) {
+            self.failing.forgive();
+        }
+        self.health.record(Outcome::Success, now, 0.0);
+        self.pace.admitted(now);
+        self.failed(false, now);
     }
 
     fn failed(&mut self, failed: bool, now: UnixMillis) {

@@ -29,6 +29,11 @@ impl Fading {
         self.at = self.at.max(now);
     }
 
+    /// Something has changed: what was seen before means less.
+    pub fn forgive(&mut self) {
+        self.share *= 0.2;
+    }
+
     /// The share at `now`.
     pub fn get(&self, now: UnixMillis) -> f64 {
         if self.share == 0.0 {

@@ -313,7 +313,7 @@ impl Published {
     pub fn read(&self) -> Option<Reading> {
         for _ in 0..64 {
             let before = self.version.load(Ordering::Acquire);
-            if before % 2 == 0 {
+            if before.is_multiple_of(2) {
                 let words = std::array::from_fn(|i| self.words[i].load(Ordering::Relaxed));
                 fence(Ordering::Acquire);
                 if self.version.load(Ordering::Relaxed) == before {

@@ -17,7 +17,6 @@ use crate::domain::alias::Alias;
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::EndpointIdx;
 use crate::domain::provider::Protocol;
-use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 use crate::live::{Flight, FlightEnd, View};
 use crate::transport::collect::collect;
@@ -71,8 +70,8 @@ impl Call {
         limits: AttemptLimits,
         mut flight: Flight,
         may_give_up: impl FnOnce() -> bool,
-        now: UnixMillis,
     ) -> Result<Reply, AttemptError> {
+        let now = flight.now();
         let at = view.catalog.endpoint(endpoint);
         let protocol = view.catalog.provider(at.provider).protocol;
         let client = &view.provider(at.provider).client;

@@ -3,13 +3,16 @@
 //! One binary, so that what the modules share is compiled once. `cargo test --test it sdk`
 //! runs one module.
 
+mod adaptive;
 mod demo;
 mod fallback;
 mod golden;
+mod scenarios;
 mod sdk;
 mod serve;
 mod simulate;
 mod storm;
+mod study;
 mod support;
 mod tidy;
 mod towards;

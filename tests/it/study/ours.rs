@@ -1,0 +1,173 @@
+//! The real thing: `routing::rank` on the real statistics, as the data plane calls them.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use pointsman::domain::alias::Alias;
+use pointsman::domain::feature::FeatureSet;
+use pointsman::domain::time::UnixMillis;
+use pointsman::domain::usage::TokenUsage;
+use pointsman::routing::facts::Fit;
+use pointsman::routing::{EndpointState, Narrowing, Plan, Query, RequestFacts, Snapshot, rank};
+use pointsman::stats::{AliasStats, Ask, End, EndpointStats, Purpose, Reading, Ticket};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::fleet::Fleet;
+use super::router::{AttemptId, Ended, Router, Sight, wall};
+use super::traffic::Request;
+
+/// How old a reading may be, as in `live`.
+const STALE: Duration = Duration::from_secs(1);
+
+/// An endpoint's statistics, and what decisions read of them.
+#[derive(Debug)]
+struct Known {
+    stats: EndpointStats,
+    published: Reading,
+}
+
+impl Known {
+    fn change<T>(&mut self, now: UnixMillis, change: impl FnOnce(&mut EndpointStats) -> T) -> T {
+        let result = change(&mut self.stats);
+        self.published = self.stats.reading(now);
+        result
+    }
+}
+
+/// An attempt under way.
+#[derive(Debug)]
+struct Flight {
+    endpoint: usize,
+    ticket: Ticket,
+    request: Request,
+}
+
+/// One gateway.
+#[derive(Debug)]
+pub struct Ours {
+    fleet: Rc<Fleet>,
+    alias: Alias,
+    stats: AliasStats,
+    known: Vec<Known>,
+    flights: HashMap<AttemptId, Flight>,
+    rng: StdRng,
+}
+
+impl Ours {
+    /// That of one replica.
+    pub fn new(fleet: Rc<Fleet>, seed: u64, replica: usize) -> Self {
+        let known = |endpoint| {
+            let stats = EndpointStats::new(fleet.catalog.endpoint(endpoint).limits);
+            Known { stats, published: Reading::default() }
+        };
+        Self {
+            alias: fleet.alias.clone(),
+            stats: AliasStats::default(),
+            known: fleet.endpoints.iter().copied().map(known).collect(),
+            flights: HashMap::new(),
+            rng: StdRng::seed_from_u64(seed << 8 | replica as u64),
+            fleet,
+        }
+    }
+
+    fn snapshot(&mut self, request: &Request, now: UnixMillis) -> Snapshot {
+        for known in &mut self.known {
+            if now.since(known.published.read_at) >= STALE {
+                known.change(now, |_| ());
+            }
+        }
+        let state = |known: &Known| EndpointState { reading: known.published, full: false, by_key: None };
+        Snapshot {
+            endpoints: self.known.iter().map(state).collect(),
+            alias: self.stats.reading(request.max_tokens),
+            home: None,
+        }
+    }
+}
+
+impl Router for Ours {
+    fn plan(&mut self, sight: &Sight<'_>) -> Plan {
+        for (at, target) in self.alias.targets.iter_mut().enumerate() {
+            target.enabled = sight.world.is_present(at, sight.now);
+        }
+        let now = wall(sight.now);
+        let snapshot = self.snapshot(sight.request, now);
+        let able = Some(FeatureSet::EMPTY);
+        let facts = RequestFacts {
+            fit: Fit { openai: able, openai_responses: able, anthropic: able, gemini: able },
+            prompt_tokens: sight.request.prompt_tokens,
+            max_output_tokens: sight.request.max_tokens,
+            stream: sight.request.stream,
+            ..RequestFacts::default()
+        };
+        let narrowing = Narrowing::default();
+        let query =
+            Query { catalog: &self.fleet.catalog, alias: &self.alias, facts: &facts, narrowing: &narrowing, now };
+        let plan = rank(&query, &snapshot, &mut self.rng);
+        let adaptivity = &self.alias.adaptivity;
+        self.stats.earn(adaptivity.explore, adaptivity.hedge, plan.promising);
+        if plan.candidates.first().is_some_and(|first| first.purpose == Purpose::Explore) {
+            self.stats.explored(plan.excess);
+        }
+        plan
+    }
+
+    fn begin(&mut self, attempt: AttemptId, sight: &Sight<'_>, plan: &Plan, position: usize, last: bool) -> bool {
+        let candidate = &plan.candidates[position];
+        let now = wall(sight.now);
+        let ask = Ask {
+            prompt_tokens: sight.request.prompt_tokens,
+            // A float of at most a few million.
+            output_tokens: self.stats.reading(sight.request.max_tokens).expected_output as u64,
+            stream: sight.request.stream,
+            purpose: if last { Purpose::LastResort } else { candidate.purpose },
+            seen_sent_at: candidate.seen_sent_at,
+            ..Ask::default()
+        };
+        let begun = self.known[candidate.target].change(now, |stats| stats.begin(&ask, now));
+        let Ok(ticket) = begun else { return false };
+        self.flights.insert(attempt, Flight { endpoint: candidate.target, ticket, request: *sight.request });
+        true
+    }
+
+    fn may_give_up(&mut self) -> bool {
+        self.stats.may_give_up()
+    }
+
+    fn first_token(&mut self, attempt: AttemptId, waited: Duration, now: Duration) {
+        let Some(flight) = self.flights.get_mut(&attempt) else { return };
+        let now = wall(now);
+        self.known[flight.endpoint].change(now, |stats| stats.first_token(&mut flight.ticket, waited, now));
+    }
+
+    fn follows_streams(&self) -> bool {
+        true
+    }
+
+    fn progress(&mut self, attempt: AttemptId, tokens: u64, over: Duration, now: Duration) {
+        let Some(flight) = self.flights.get_mut(&attempt) else { return };
+        let now = wall(now);
+        self.known[flight.endpoint].change(now, |stats| stats.progress(&mut flight.ticket, tokens, over, now));
+    }
+
+    fn end(&mut self, attempt: AttemptId, ended: &Ended, now: Duration) {
+        let Some(flight) = self.flights.remove(&attempt) else { return };
+        let Flight { endpoint, ticket, request } = flight;
+        let now = wall(now);
+        let read = if ended.output_tokens > 0 { request.prompt_tokens } else { 0 };
+        let end = End {
+            failure: ended.failure,
+            retry_at: ended.retry_at,
+            usage: TokenUsage { input: read, output: ended.output_tokens, ..TokenUsage::default() },
+            pieces: if request.stream { ended.output_tokens } else { 0 },
+            elapsed: ended.elapsed,
+            ..End::default()
+        };
+        self.known[endpoint].change(now, |stats| stats.end(ticket, &end, now, ended.jitter));
+        if ended.failure.is_none() {
+            self.stats.answered(request.max_tokens, ended.output_tokens);
+        }
+    }
+}
