@@ -12,7 +12,6 @@ use http::StatusCode;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::domain::alias::{Alias, Scoring, ThroughputMetric};
 use crate::domain::feature::FeatureSet;
@@ -21,8 +20,8 @@ use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 use crate::explain::report::{
-    AttemptReport, CandidateReport, DecisionReport, ExplainRequest, ExploringReport, RecordedDecision, RequestReport,
-    SkippedReport,
+    AttemptReport, CandidateReport, DecisionReport, ErrorReport, ExplainRequest, ExploringReport, RecordedDecision,
+    RequestReport, SkippedReport, Unknown,
 };
 use crate::live::View;
 use crate::live::decisions::Decision;
@@ -115,11 +114,11 @@ fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
 }
 
 fn unknown(name: &str, error: NameError) -> Response {
-    let (message, names) = match error {
+    let (message, nearest) = match error {
         NameError::Unknown { nearest } => (format!("there is no alias or model `{name}`"), nearest),
         NameError::Ambiguous { candidates } => (format!("`{name}` can mean several models"), candidates),
     };
-    (StatusCode::NOT_FOUND, Json(json!({"error": {"message": message, "nearest": names}}))).into_response()
+    (StatusCode::NOT_FOUND, Json(ErrorReport { error: Unknown { message, nearest } })).into_response()
 }
 
 fn whole_ms(time: std::time::Duration) -> u64 {

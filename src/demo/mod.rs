@@ -109,6 +109,10 @@ fn introduce(app: &App, key: &str, simulators: &[Simulator]) {
     println!(
         "  curl -sN {gateway}/v1/chat/completions -H 'authorization: Bearer {key}' -H 'content-type: application/json' \\\n    -d '{{\"model\":\"fastest\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello!\"}}]}}'"
     );
+    println!("\nWhere `fastest` would send a request now, and why:\n");
+    // As this process was started, so that it can be pasted.
+    let pointsman = std::env::args().next().unwrap_or_else(|| "pointsman".to_owned());
+    println!("  {pointsman} explain fastest 'Hello!' --admin http://{}", app.admin_addr);
     if let (Some(first), Some(member)) = (simulators.first(), FLEET.first()) {
         let addr = first.addr();
         println!("\nBreak `{}` for twenty seconds, and watch its traffic move away and come back:\n", member.name);

@@ -11,7 +11,7 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::report::{DecisionReport, EXPLAIN_PATH, ExplainRequest};
+use super::report::{DecisionReport, EXPLAIN_PATH, ErrorReport, ExplainRequest, Unknown};
 use super::table::table;
 
 /// Arguments of `pointsman explain`.
@@ -51,8 +51,8 @@ enum ExplainError {
          start one with `pointsman serve` or `pointsman demo`, or name its admin listener with --admin"
     )]
     Unreachable { address: Url, reason: String },
-    #[error("{0}")]
-    Refused(String),
+    #[error("{message}{}", did_you_mean(nearest))]
+    Unknown { message: String, nearest: Vec<String> },
     #[error("{address} explains no decision ({found}); --admin takes the address in server.admin_listen")]
     NotAdmin { address: Url, found: String },
 }
@@ -103,12 +103,10 @@ impl ExplainArgs {
                 Err(error) => Err(ExplainError::NotAdmin { address, found: format!("an answer with {error}") }),
             };
         }
-        match body.pointer("/error/message").and_then(Value::as_str) {
-            // Other statuses are those of a listener for callers, who need a key.
-            Some(words) if matches!(status.as_u16(), 400 | 404 | 422 | 500..) => {
-                Err(ExplainError::Refused(words.to_owned()))
-            }
-            _ => Err(ExplainError::NotAdmin { address, found: format!("HTTP {}", status.as_u16()) }),
+        // A name that nobody has is the one mistake that a question can hold.
+        match ErrorReport::deserialize(&body) {
+            Ok(ErrorReport { error: Unknown { message, nearest } }) => Err(ExplainError::Unknown { message, nearest }),
+            Err(_) => Err(ExplainError::NotAdmin { address, found: format!("HTTP {}", status.as_u16()) }),
         }
     }
 
@@ -129,6 +127,10 @@ fn client(address: &Url) -> Result<Client, ExplainError> {
     // An admin listener stands on this machine or beside it, never behind a proxy.
     let builder = builder.no_proxy().redirect(Policy::none()).connect_timeout(CONNECT).timeout(WHOLE);
     builder.build().map_err(ExplainError::Client)
+}
+
+fn did_you_mean(nearest: &[String]) -> String {
+    if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(", ")) }
 }
 
 /// The innermost cause says what happened; the outer ones repeat the address.
@@ -215,10 +217,12 @@ mod tests {
     async fn a_refusal_is_told_in_the_gateways_words() {
         let refuse =
             |status, body: &'static str| Router::new().route(EXPLAIN_PATH, post(move || async move { (status, body) }));
-        let unknown = refuse(StatusCode::NOT_FOUND, r#"{"error":{"message":"no alias \"x\""}}"#);
-        assert_eq!(asked(unknown, &["x"]).await.unwrap_err().to_string(), "no alias \"x\"");
+        let unknown = r#"{"error":{"message":"there is no alias `x`","nearest":["y","z"]}}"#;
+        let error = asked(refuse(StatusCode::NOT_FOUND, unknown), &["x"]).await.unwrap_err().to_string();
+        assert_eq!(error, "there is no alias `x`; did you mean y, z?");
         let elsewhere = "--admin takes the address in server.admin_listen";
         for other in [
+            refuse(StatusCode::NOT_FOUND, r#"{"error":{"message":"no such path"}}"#),
             refuse(StatusCode::UNAUTHORIZED, r#"{"error":{"message":"no key"}}"#),
             refuse(StatusCode::OK, "<html>"),
             Router::new(),

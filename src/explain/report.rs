@@ -161,6 +161,22 @@ pub struct AttemptReport {
     pub elapsed_ms: Option<u64>,
 }
 
+/// The answer to a question about an alias that is not there.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ErrorReport {
+    /// What is wrong.
+    pub error: Unknown,
+}
+
+/// A name that leads nowhere.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Unknown {
+    /// In words.
+    pub message: String,
+    /// What may have been meant, best first.
+    pub nearest: Vec<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

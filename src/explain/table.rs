@@ -57,7 +57,7 @@ const COLUMNS: [Column; 9] = [
     |of| Some(format!("total {}", time(of.predicted_total_ms?))),
     |of| Some(format!("in flight {}", of.in_flight?)),
     |of| of.failure_rate.filter(|rate| *rate >= 0.005).map(|rate| format!("failing {}", share(rate))),
-    |of| of.usage_share.filter(|_| of.unit != "share").map(|used| format!("used {}", share(used))),
+    |of| Some(format!("used {}", share(of.usage_share?))),
     |of| of.expected_cost_usd.filter(|_| of.unit != "USD").map(dollars),
     |of| Some(format!("score {}", score(of.score?, &of.unit))),
     |of| Some(plain(&of.why)).filter(|why| !why.is_empty()),

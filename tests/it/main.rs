@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod demo;
+mod explain;
 mod fallback;
 mod golden;
 mod scenarios;
