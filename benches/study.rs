@@ -22,9 +22,13 @@ fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
-    // A part of a scenario's name runs those alone.
+    // A scenario's name, or a part of several, runs those alone.
     let part = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let chosen = |all: Vec<Scenario>| all.into_iter().filter(|s| s.name.contains(&part)).collect::<Vec<_>>();
+    let chosen = |all: Vec<Scenario>| -> Vec<Scenario> {
+        let exact = all.iter().any(|scenario| scenario.name == part);
+        let fits = |scenario: &Scenario| if exact { scenario.name == part } else { scenario.name.contains(&part) };
+        all.into_iter().filter(fits).collect()
+    };
     report("Scenarios", &chosen(Scenario::all()), SEEDS);
     report("Random fresh scenarios", &chosen((0..FRESH).map(fresh::scenario).collect()), 1);
 }

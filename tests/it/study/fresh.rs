@@ -31,7 +31,7 @@ pub fn scenario(seed: u64) -> Scenario {
         endpoints[chosen].changes.push(change);
     }
     Scenario {
-        name: format!("fresh {seed}"),
+        name: format!("fresh-{seed}"),
         about: format!("fresh {seed}: {count} endpoints, {rate:.0}/s"),
         seconds,
         replicas: 1,
