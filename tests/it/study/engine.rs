@@ -165,7 +165,7 @@ impl Run<'_> {
         let replica = self.requests[number].replica;
         self.budgets[replica].deposit();
         self.records[number].at = self.now;
-        let sight = Sight { number, request: &self.requests[number], now: self.now, world: &self.world };
+        let sight = Sight { request: &self.requests[number], now: self.now, world: &self.world };
         let mut plan = self.routers[replica].plan(&sight);
         let mut last_resort = false;
         let mut at = self.now;
@@ -197,7 +197,7 @@ impl Run<'_> {
         let request = self.requests[number];
         while walk.position < candidates {
             let attempt = self.attempts.len();
-            let sight = Sight { number, request: &self.requests[number], now: self.now, world: &self.world };
+            let sight = Sight { request: &self.requests[number], now: self.now, world: &self.world };
             let router = &mut self.routers[request.replica];
             if !router.begin(attempt, &sight, &walk.plan, walk.position, walk.last_resort) {
                 walk.position += 1;

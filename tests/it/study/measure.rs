@@ -91,11 +91,6 @@ impl<'a> Study<'a> {
         (0..parts).map(of_part).collect()
     }
 
-    /// The figures of the oracle.
-    pub fn oracle(&self) -> Figures {
-        mean_of(&self.seeds.iter().map(|(_, _, best)| self.of_run(best, best)).collect::<Vec<_>>())
-    }
-
     fn of_run(&self, records: &[Record], best: &[Record]) -> Figures {
         let charged = |record: &Record| charged_s(self.scenario, record);
         let mean = |of: &dyn Fn(&Record) -> f64| records.iter().map(of).sum::<f64>() / records.len().max(1) as f64;

@@ -24,8 +24,6 @@ pub type AttemptId = usize;
 /// What a router may look at when it decides.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight<'a> {
-    /// The number of the request.
-    pub number: usize,
     /// The request. Only the oracle may look at what a gateway cannot know of it.
     pub request: &'a Request,
     /// The time since the beginning.
