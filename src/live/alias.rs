@@ -34,7 +34,7 @@ impl AliasLive {
     }
 }
 
-/// As many conversations are remembered, in 64 KiB.
+/// As many conversations are remembered, in 32 KiB.
 const HOMES: usize = 4096;
 /// Prompt caches forget after minutes.
 const MEMORY_S: u64 = 600;
