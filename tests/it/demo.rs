@@ -153,6 +153,7 @@ mod readme {
                 "cargo test",
                 "pointsman check pointsman.toml",
                 "pointsman serve --config pointsman.toml",
+                "pointsman explain prod-chat \"Hello!\"",
                 "cargo bench --bench proxy",
             ]
         );
