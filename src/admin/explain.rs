@@ -236,7 +236,8 @@ impl Made<'_> {
 fn unit(alias: &Alias) -> &'static str {
     match alias.strategy.scoring() {
         Some(Scoring::LowestLatency(_) | Scoring::HighestThroughput(ThroughputMetric::TokensPerSecond)) => "s",
-        Some(Scoring::HighestThroughput(ThroughputMetric::Requests)) => "share",
+        // The utilisation, or where all are full the seconds until a place is free.
+        Some(Scoring::HighestThroughput(ThroughputMetric::Requests)) => "",
         Some(Scoring::LowestPrice(_)) => "USD",
         Some(Scoring::LowestUsage(_)) | None => "",
     }

@@ -165,7 +165,7 @@ pub fn throughput(metric: ThroughputMetric, reading: &Reading, forecast: &Foreca
 
 /// The used share of the tightest limit, or what was used against the target's weight.
 pub fn usage(unit: Option<UsageUnit>, all_limited: bool, state: &EndpointState, weight: f64) -> f64 {
-    if unit.is_none() && all_limited {
+    if unit.is_none() && all_limited && state.by_key.is_none() {
         return state.reading.limit_used;
     }
     let usage = state.by_key.unwrap_or(state.reading.usage);

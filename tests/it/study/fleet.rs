@@ -40,7 +40,7 @@ impl Fleet {
                     ("max_in_flight", truth.slots.map(f64::from)),
                 ];
                 for (name, value) in known {
-                    let _ = value.map(|value| write!(text, "{name} = {}\n", value as u64));
+                    let _ = value.map(|value| writeln!(text, "{name} = {}", value as u64));
                 }
             }
             let _ = write!(list, "{{ model = \"p{at}/m\" }}, ");
