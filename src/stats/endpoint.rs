@@ -28,6 +28,9 @@ use crate::health::{Health, Outcome, State, outcome_of};
 const COLD_AT_ONCE: u32 = 2;
 /// How long what a provider told of its limits is believed without a reset time.
 const HINT_MEMORY: Duration = Duration::from_secs(60);
+/// An answer that is not streamed is not late before one so many times as long as expected
+/// would be: how long it will be nobody knows, and the lengths of answers spread widely.
+const LONG_ANSWER: f64 = 4.0;
 /// The quantile shown to people and used by hedging is taken over this window.
 const QUANTILE_WINDOW: Duration = Duration::from_secs(300);
 
@@ -239,8 +242,9 @@ impl EndpointStats {
         if ask.purpose == Purpose::Explore {
             self.explored = self.explored.saturating_add(1);
         }
-        let predicted_s = self.predicted(ask);
-        let place = if ask.unmeasured { None } else { self.waiting.begin(now, predicted_s) };
+        let predicted_s = self.predicted(ask, 1.0);
+        let late_s = self.predicted(ask, LONG_ANSWER);
+        let place = if ask.unmeasured { None } else { self.waiting.begin(now, late_s) };
         Ok(Ticket {
             ask: *ask,
             begun: now,
@@ -253,16 +257,17 @@ impl EndpointStats {
         })
     }
 
-    /// Seconds until the first content of a stream, or until a whole answer.
-    fn predicted(&self, ask: &Ask) -> f64 {
+    /// Seconds until the first content of a stream, or until a whole answer so many times as
+    /// long as expected.
+    fn predicted(&self, ask: &Ask, lengths: f64) -> f64 {
         let first = self.speed.first.mean.exp() * self.speed.growth(ask.prompt_tokens as f64 / 1000.0);
-        if ask.stream { first } else { first + ask.output_tokens as f64 * self.speed.token.mean.exp() }
+        if ask.stream { first } else { first + lengths * ask.output_tokens as f64 * self.speed.token.mean.exp() }
     }
 
     /// The first content came, `waited` after the request went on the wire.
     pub fn first_token(&mut self, ticket: &mut Ticket, waited: Duration, now: UnixMillis) {
         self.end_wait(ticket);
-        self.works(now);
+        self.works(ticket.begun, now);
         if !ticket.ask.stream {
             return;
         }
@@ -334,7 +339,7 @@ impl EndpointStats {
         } else if ticket.ask.unmeasured {
             self.health.record(Outcome::Success, now, 0.0);
         } else if !ticket.ask.stream {
-            self.works(now);
+            self.works(ticket.begun, now);
             let growth = self.speed.growth(kilotokens);
             let best = self.window.potential().unwrap_or(self.speed.first.mean);
             let at_best = growth * best.exp() + output * self.speed.token.mean.exp();
@@ -374,7 +379,8 @@ impl EndpointStats {
 
     /// It delivered content. A probe's success ends an outage, which says that the failures
     /// before are over; how fast traffic comes back is the slow start's to say.
-    fn works(&mut self, now: UnixMillis) {
+    fn works(&mut self, sent: UnixMillis, now: UnixMillis) {
+        self.waiting.answered(sent);
         if matches!(self.health.reading().state, State::HalfOpen { .. }) {
             self.failing.forgive();
         }
@@ -486,6 +492,7 @@ impl EndpointStats {
             self.first_p95_s = p95.map_or(0.0, |p95| p95.as_secs_f64());
         }
         let (first, token) = (&self.speed.first, &self.speed.token);
+        let deviation = (first.variance_at(now) + first.noise).sqrt();
         Reading {
             health: self.health.reading(),
             first_s: (first.mean + first.noise / 2.0).exp(),
@@ -503,7 +510,7 @@ impl EndpointStats {
             failing_at: self.failing_at,
             breaking: self.breaking.get(now),
             in_flight: self.in_flight,
-            waits: self.waiting.longest(now),
+            waits: self.waiting.longest(deviation, now),
             window: self.window.size(),
             queued: self.window.queued(),
             holding_s: self.window.holding_s(),

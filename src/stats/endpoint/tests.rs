@@ -166,3 +166,19 @@ fn a_piece_of_many_tokens_is_no_slow_token() {
     let token_s = stats.reading(at(40_000)).token_s;
     assert!((token_s / 0.01).ln().abs() < 0.3, "{token_s}");
 }
+
+#[test]
+fn a_long_answer_that_is_not_streamed_is_no_hang() {
+    let mut stats = EndpointStats::new(Limits::default());
+    let whole = Ask { stream: false, ..ask() };
+    for i in 0..30 {
+        let ticket = stats.begin(&whole, at(i * 1000)).unwrap();
+        let end = End { usage: usage(), elapsed: ms(700), ..End::default() };
+        stats.end(ticket, &end, at(i * 1000 + 700), 0.5);
+    }
+    stats.begin(&whole, at(40_000)).unwrap();
+    stats.begin(&whole, at(40_000)).unwrap();
+    // Answers three times as long as expected are ordinary, ten times as long are not.
+    assert_eq!(stats.reading(at(42_000)).predict(0.1, at(42_000)).raised, 0.0);
+    assert!(stats.reading(at(50_000)).predict(0.1, at(50_000)).raised > 0.0);
+}
