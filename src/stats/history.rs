@@ -313,9 +313,12 @@ impl History {
     fn slices(&self, window: Duration, now: UnixMillis) -> impl Iterator<Item = &Slice> {
         let from = now - window;
         let within = move |slice: &&Slice, length| slice.start + length > from;
+        // The last minute stands in fresh slices. The newest old one lies before it, though
+        // its whole minute would reach into it.
+        let reaches_back = window > FINE * FINE_SLICES as u32;
         self.coarse
             .iter()
-            .filter(move |slice| within(slice, COARSE))
+            .filter(move |slice| reaches_back && within(slice, COARSE))
             .chain(self.fine.iter().filter(move |slice| within(slice, FINE)))
     }
 
@@ -417,6 +420,16 @@ mod tests {
         let sums = |window, now| history.sums(Duration::from_secs(window), at(now)).successes;
         assert_eq!([sums(900, 121), sums(30, 121), sums(30, 200)], [2, 1, 0]);
         assert_eq!(history.since_start().successes, 2);
+    }
+
+    #[test]
+    fn the_last_minute_is_a_minute() {
+        let mut history = History::default();
+        for second in 0..600 {
+            history.record(&stream(1, 2, 1), at(second));
+            let seen = history.sums(Duration::from_secs(60), at(second)).successes;
+            assert!(seen >= second.min(55) && seen <= 65, "{seen} after {second} s at one a second");
+        }
     }
 
     #[test]

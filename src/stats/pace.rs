@@ -1,8 +1,9 @@
 //! How fast may requests go to a provider that has answered 429?
 //!
-//! The rate at which it last admitted them is what it bears. Requests are paced a little
-//! above that, and ten seconds after the last refusal the pace begins to grow, so that a
-//! limit that was raised is found.
+//! The rate at which it last admitted them is what it bears, and what it admitted between
+//! two refusals tells that better: before the first it may have lived on a bucket that was
+//! full. Requests are paced a little above that, and ten seconds after the last refusal the
+//! pace begins to grow, so that a limit that was raised is found.
 
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ const HOLD: Duration = Duration::from_secs(10);
 const GROWTH: f64 = 1.02;
 /// The admitted rate fades with this time constant.
 const MEMORY: f64 = 20.0;
+/// What was admitted between refusals is counted over about this long.
+const BETWEEN: Duration = Duration::from_secs(60);
 /// Without a refusal for this long the pace is forgotten.
 const FORGET: Duration = Duration::from_secs(300);
 /// The slowest pace, in requests per second.
@@ -38,6 +41,9 @@ struct Learned {
     refused_at: UnixMillis,
     /// When the next request may go.
     next: UnixMillis,
+    /// A refusal some time ago, and what was admitted since.
+    since: UnixMillis,
+    admitted: f64,
 }
 
 impl Pace {
@@ -45,19 +51,28 @@ impl Pace {
     pub fn admitted(&mut self, now: UnixMillis) {
         self.fade(now);
         self.admitted += 1.0;
+        if let Some(learned) = &mut self.learned {
+            learned.admitted += 1.0;
+        }
     }
 
     /// A request was refused.
     pub fn refused(&mut self, now: UnixMillis) {
         self.fade(now);
         let rate = (self.admitted_rate(now) * ABOVE).max(SLOWEST);
-        let rate = match self.rate(now) {
-            // Several refusals at once are one message.
-            Some(_) if self.learned.is_some_and(|l| now.since(l.refused_at) < Duration::from_secs(1)) => return,
-            Some(paced) => rate.min(paced),
-            None => rate,
+        let Some((paced, mut learned)) = self.rate(now).zip(self.learned) else {
+            self.learned = Some(Learned { rate, refused_at: now, next: now, since: now, admitted: 0.0 });
+            return;
         };
-        self.learned = Some(Learned { rate, refused_at: now, next: now });
+        let between = now.since(learned.since);
+        // One more than were admitted: at both ends there was less than one left to have.
+        let shown = (learned.admitted + 1.0) / between.as_secs_f64().max(1e-3) * ABOVE;
+        if between > BETWEEN {
+            (learned.since, learned.admitted) = (now - between / 2, learned.admitted / 2.0);
+        }
+        learned.rate = rate.min(paced).min(shown).max(SLOWEST);
+        learned.refused_at = now;
+        self.learned = Some(learned);
     }
 
     /// A request goes out.
@@ -118,6 +133,32 @@ mod tests {
         assert_eq!(pace.rate(at(69_000)), Some(rate));
         assert!(pace.rate(at(105_000)).unwrap() > 1.9 * rate);
         assert_eq!(pace.rate(at(400_000)), None);
+    }
+
+    #[test]
+    fn a_full_bucket_before_the_first_refusal_does_not_mislead_for_long() {
+        let mut pace = Pace::default();
+        for i in 0..100 {
+            pace.admitted(at(i * 40));
+        }
+        // A hundred at once, and two a second from then on.
+        let (mut level, mut refused) = (0.0, 0);
+        for ms in 4_000..34_000 {
+            level = f64::min(level + 0.002, 100.0);
+            if pace.ready_at(at(ms)) <= at(ms) && ms % 40 == 0 {
+                pace.sent(at(ms));
+                if level >= 1.0 {
+                    level -= 1.0;
+                    pace.admitted(at(ms));
+                } else {
+                    pace.refused(at(ms));
+                    refused += 1;
+                }
+            }
+        }
+        let rate = pace.rate(at(34_000)).unwrap();
+        assert!((1.8..2.5).contains(&rate), "{rate}");
+        assert!(refused < 25, "{refused}");
     }
 
     #[test]

@@ -9,7 +9,8 @@
 //!
 //! A sample far from the prediction is either luck or a change. One alone is clipped; a
 //! second on the same side, or one after a long silence, is believed and the uncertainty is
-//! raised so that the filter follows at once.
+//! raised so that the filter follows at once. So is a drift, in which no sample is far from
+//! the prediction but most lie on the same side of it: a queue that builds up.
 
 use crate::domain::time::UnixMillis;
 
@@ -25,6 +26,11 @@ const GATE: f64 = 2.2;
 /// cost 1.24 times the oracle's time).
 const NOISE_STEP: (f64, f64) = (0.01, 0.08);
 const NOISE_RANGE: (f64, f64) = (0.01, 2.0);
+/// How much a sample moves the mean of the latest innovations.
+const DRIFT_STEP: f64 = 0.15;
+/// Innovations whose mean stands so many standard deviations on one side are a drift. By
+/// chance it does so once in two hundred samples.
+const DRIFTS: f64 = 0.8;
 /// So many outliers in a row on one side are a change.
 const CHANGE: i8 = 2;
 /// The noise that is assumed before it was observed.
@@ -51,13 +57,15 @@ pub struct Tracker {
     pub samples: u32,
     /// So many samples in a row were outliers above (or, negative, below) the level.
     outliers: i8,
+    /// The mean of the latest innovations.
+    drift: f64,
 }
 
 impl Tracker {
     /// Nothing observed; `mean` only helps to share out the first sum.
     fn new(mean: f64) -> Self {
         let (variance, noise) = (MAX_VARIANCE, FIRST_NOISE);
-        Self { mean, variance, noise, at: UnixMillis(0), samples: 0, outliers: 0 }
+        Self { mean, variance, noise, at: UnixMillis(0), samples: 0, outliers: 0, drift: 0.0 }
     }
 
     /// The uncertainty at `now`: it grows with age.
@@ -85,7 +93,15 @@ impl Tracker {
         }
     }
 
-    fn learn_noise(&mut self, v: f64, predicted: f64) {
+    /// Samples that lie on one side of the prediction, one after the other, are no noise: the
+    /// level drifts (a queue builds up, say), and has to be followed faster.
+    fn learn_scatter(&mut self, v: f64, predicted: f64) {
+        let deviation = predicted.sqrt();
+        self.drift += DRIFT_STEP * (v.clamp(-GATE * deviation, GATE * deviation) - self.drift);
+        if self.drift.abs() > DRIFTS * deviation {
+            self.variance = self.variance.max(self.drift * self.drift);
+            self.drift = 0.0;
+        }
         let innovation = (v * v).min(6.0 * predicted) - predicted;
         let step = (1.0 / f64::from(self.samples + 1)).clamp(NOISE_STEP.0, NOISE_STEP.1);
         self.noise = (self.noise + step * innovation).clamp(NOISE_RANGE.0, NOISE_RANGE.1);
@@ -176,7 +192,7 @@ impl Speed {
             tracker.variance = variance * (1.0 - gain * part);
             // Where it is a small part of the sum, the noise is that of the other.
             if part > 0.5 {
-                tracker.learn_noise(v, spread + noise);
+                tracker.learn_scatter(v, spread + noise);
             }
             if part > 0.1 {
                 tracker.seen(now);

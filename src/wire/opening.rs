@@ -1,4 +1,8 @@
 //! Which conversation is this? A hash of how it began, which every later turn repeats.
+//!
+//! Clients that cache as they go move Anthropic's `cache_control` along to the latest turn,
+//! and write a text that has it as a list of one part. So the mark is passed over, and such
+//! a part counts as its text.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -18,19 +22,47 @@ pub fn opening(dialect: Dialect, body: &[u8]) -> Option<u64> {
         Dialect::Messages => (top.get("system"), top.get("messages")?),
         Dialect::Responses => (top.get("instructions"), top.get("input")?),
     };
-    hasher.write(system.map_or("", RawValue::get).as_bytes());
+    feed(&mut hasher, system.map_or("", RawValue::get), DEPTH);
     let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(messages.get()) else {
         // A Responses input that is one text.
         hasher.write(messages.get().as_bytes());
         return Some(hasher.finish());
     };
     for message in list {
-        hasher.write(message.get().as_bytes());
+        feed(&mut hasher, message.get(), DEPTH);
         if role(message) == Some("user") {
             return Some(hasher.finish());
         }
     }
     None
+}
+
+/// How deep a mark stands: in the parts of the content of a message.
+const DEPTH: u32 = 3;
+
+/// Hashes a value without the marks in it.
+fn feed(hasher: &mut DefaultHasher, json: &str, depth: u32) {
+    match json.as_bytes().first() {
+        Some(b'[') if depth > 0 => {
+            if let Ok(parts) = serde_json::from_str::<Vec<&RawValue>>(json) {
+                return parts.into_iter().for_each(|part| feed(hasher, part.get(), depth - 1));
+            }
+        }
+        Some(b'{') if depth > 0 => {
+            if let Ok(object) = serde_json::from_str::<TopLevel<'_>>(json) {
+                if let (Some(r#""text""#), Some(text)) = (object.get("type").map(RawValue::get), object.get("text")) {
+                    return hasher.write(text.get().as_bytes());
+                }
+                for (name, value) in object.fields.iter().filter(|(name, _)| name != "cache_control") {
+                    hasher.write(name.as_bytes());
+                    feed(hasher, value.get(), depth - 1);
+                }
+                return;
+            }
+        }
+        _ => {}
+    }
+    hasher.write(json.as_bytes());
 }
 
 /// The request's own word for what shares a prompt cache.
@@ -69,6 +101,20 @@ mod tests {
         }
         assert!(opening(Dialect::Responses, br#"{"input":"hello"}"#).is_some());
         assert_eq!(cache_key(br#"{"prompt_cache_key":"k"}"#).as_deref(), Some("k"));
+    }
+
+    #[test]
+    fn a_mark_for_the_cache_that_moves_on_changes_nothing() {
+        let marked = |text: &str| json!([{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]);
+        let of = |system: Value, first: Value| {
+            let body = json!({"system": system, "messages": [{"role": "user", "content": first}]});
+            opening(Dialect::Messages, body.to_string().as_bytes())
+        };
+        let plain = of(json!("be brief"), json!("hello"));
+        assert_eq!(plain, of(marked("be brief"), marked("hello")));
+        assert_ne!(plain, of(marked("be brief"), marked("hullo")));
+        let image = |data: &str| of(json!("s"), json!([{"type": "image", "source": {"data": data}}]));
+        assert_ne!(image("a"), image("b"));
     }
 
     proptest! {

@@ -13,6 +13,7 @@ mod sdk;
 mod serve;
 mod simulate;
 mod storm;
+mod strategies;
 #[expect(dead_code, reason = "the bench prints more than the tests look at")]
 mod study;
 mod support;

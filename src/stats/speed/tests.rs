@@ -95,6 +95,28 @@ fn whole_answers_teach_both_parts() {
     assert!((speed.first.mean.exp() / 0.4).ln().abs() < 0.35, "{}", speed.first.mean.exp());
 }
 
+/// As where a target with few slots gets more than it bears: no single wait is far from the
+/// one before.
+#[test]
+fn a_queue_that_builds_up_is_followed_and_soon_forgotten() {
+    let mut rng = StdRng::seed_from_u64(4);
+    let mut speed = Speed::default();
+    let mut see = |seconds: f64, now| {
+        let seen = Observation { seconds, prompt_kilotokens: Some(0.0), tokens: 0.0 };
+        speed.observe(&seen, at(now));
+        speed.first.mean.exp()
+    };
+    for i in 0..60 {
+        let waited = 0.008 * i.max(10) as f64 - 0.08;
+        let level = see(0.05 * luck(0.1, &mut rng) + waited, i * 45);
+        assert!(i < 30 || level > 0.6 * (0.05 + waited), "{i}: {level} of {}", 0.05 + waited);
+    }
+    for (i, below) in [(1, 0.45), (2, 0.2), (3, 0.1)] {
+        let level = see(0.05, 2_700 + i * 3_000);
+        assert!(level < below, "{i}: {level}");
+    }
+}
+
 proptest! {
     #[test]
     fn it_stays_finite_whatever_comes(samples in proptest::collection::vec(

@@ -6,6 +6,7 @@ pub mod config;
 pub mod gateway;
 pub mod python;
 pub mod sim;
+pub mod traffic;
 
 use std::time::Duration;
 
