@@ -99,7 +99,7 @@ fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
     };
     let again = made.plan();
     let attempt = |attempt: &crate::live::decisions::Attempt| AttemptReport {
-        target: attempt.endpoint.clone(),
+        target: attempt.endpoint.to_string(),
         outcome: attempt.failure.map_or("ok", |kind| kind.as_str()).to_owned(),
         status: attempt.status,
         ttft_ms: attempt.failure.is_none().then(|| whole_ms(attempt.took)),
@@ -108,7 +108,7 @@ fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
     RecordedDecision {
         report: made.report(&decision.request),
         attempts: decision.attempts.iter().map(attempt).collect(),
-        chosen: decision.chosen.clone(),
+        chosen: decision.chosen.as_ref().map(ToString::to_string),
         replayed: again.candidates.iter().map(|candidate| candidate.endpoint).eq(decision.order.iter().copied()),
     }
 }

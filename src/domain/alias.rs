@@ -282,3 +282,13 @@ pub struct Alias {
     /// Leave out what a target's protocol cannot say instead of passing the target over.
     pub drop_unsupported: bool,
 }
+
+impl Alias {
+    /// What it wants to know of who asks, if anything.
+    pub fn identity(&self) -> Option<&Identity> {
+        match &self.strategy {
+            Strategy::RandomShuffle { sticky_by: Some(identity) } => Some(identity),
+            _ => self.adaptivity.affinity.as_ref(),
+        }
+    }
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::domain::failure::FailureKind;
-use crate::domain::ids::{AliasIdx, EndpointIdx, Revision};
+use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx, Revision};
 use crate::domain::time::UnixMillis;
 use crate::routing::{Narrowing, RequestFacts, Snapshot};
 
@@ -39,7 +39,7 @@ pub struct Decision {
     /// The order that was decided.
     pub order: SmallVec<[EndpointIdx; 8]>,
     /// Who answered.
-    pub chosen: Option<String>,
+    pub chosen: Option<EndpointId>,
     /// What was tried.
     pub attempts: Vec<Attempt>,
 }
@@ -48,7 +48,7 @@ pub struct Decision {
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// Where.
-    pub endpoint: String,
+    pub endpoint: EndpointId,
     /// How it failed; `None` if it did not.
     pub failure: Option<FailureKind>,
     /// The provider's status, if it failed with one.

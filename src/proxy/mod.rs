@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod error;
+mod facts;
 pub mod intake;
 pub mod models;
 pub mod multipart;

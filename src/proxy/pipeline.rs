@@ -1,6 +1,5 @@
 //! A request from its body to its answer: resolve, rank, try, fall back.
 
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -12,24 +11,24 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::error::GatewayError;
+use super::facts::facts_of;
 use super::narrowing;
 use super::respond::{AttemptNote, Trace};
-use crate::domain::alias::{Alias, Identity, RequestLimits};
-use crate::domain::ids::{AliasIdx, EndpointIdx, KeyName};
+use crate::domain::alias::{Alias, RequestLimits};
+use crate::domain::failure::FailureKind;
+use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx, KeyName};
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::live::decisions::Decision;
 use crate::live::{AliasLive, Caller, Departure, Flight, View, counts_by_key};
 use crate::routing::eligibility::SkipReason;
-use crate::routing::rank::identity;
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
 use crate::routing::{Candidate, Plan, Query, RequestFacts, Skipped, rank};
 use crate::stats::{Ask, Purpose};
 use crate::upstream::attempt::{AttemptLimits, Reply, stream_limits};
 use crate::upstream::call::{Call, Prepared, Unwritable};
-use crate::upstream::lane::{Operation, fit, model_needs};
+use crate::upstream::lane::Operation;
 use crate::upstream::refusal::AttemptError;
-use crate::wire::opening::{cache_key, opening};
 
 /// Serves one request.
 ///
@@ -51,7 +50,7 @@ pub async fn serve(
 
     let narrowing = narrowing::narrowing(&call.headers)?;
     let limits = narrowing::limits(&call.headers, alias.limits)?;
-    let facts = facts_of(call, identity(alias).and_then(|wanted| who(wanted, call)));
+    let facts = facts_of(call, alias);
     let now = gateway.live.clock.now();
     let snapshot = view.snapshot(idx, &facts, caller.key.as_ref(), now);
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
@@ -90,36 +89,6 @@ pub async fn serve(
         attempts: trace.attempts.iter().map(AttemptNote::for_the_record).collect(),
     });
     served.map(|reply| trace.respond(reply))
-}
-
-/// What routing needs to know of a call.
-fn facts_of(call: &Call, identity: Option<u64>) -> RequestFacts {
-    RequestFacts {
-        needs: model_needs(call.peek.needs),
-        fit: fit(&call.operation, call.peek.needs),
-        prompt_tokens: call.peek.prompt_tokens,
-        max_output_tokens: call.peek.max_output_tokens,
-        stream: call.is_stream(),
-        identity,
-    }
-}
-
-/// A hash of who asks, by what the alias goes by; `None` where the request does not say.
-fn who(wanted: &Identity, call: &Call) -> Option<u64> {
-    let hash = |text: &[u8]| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(text);
-        hasher.finish()
-    };
-    match wanted {
-        Identity::User => call.peek.user.as_ref().map(|user| hash(user.as_bytes())),
-        Identity::PromptCacheKey => cache_key(&call.body).map(|key| hash(key.as_bytes())),
-        Identity::Header(name) => call.headers.get(name).map(|value| hash(value.as_bytes())),
-        Identity::Conversation => match call.operation {
-            Operation::Chat(dialect) => opening(dialect, &call.body),
-            _ => None,
-        },
-    }
 }
 
 /// The alias that a name means, if the caller may use it.
@@ -245,6 +214,7 @@ impl<'a> Walk<'a> {
         let Some(first) = self.depart(candidate, may_come, last_resort, &race)? else { return Ok(Tried::PassedOver) };
         let first = self.fly(candidate, first);
         tokio::pin!(first);
+        let begun = Instant::now();
         let hedge = candidate.hedge_s.zip(rival);
         let Some((after, rival)) = hedge else {
             let landed = first.await;
@@ -266,21 +236,33 @@ impl<'a> Walk<'a> {
         // Whoever delivers first wins; a failure waits for the other.
         let (landed, other) = tokio::select! {
             landed = &mut first => {
-                let other = if landed.outcome.is_err() { Some(second.await) } else { None };
+                let other = if landed.outcome.is_err() { Ok(second.await) } else { Err((rival.endpoint, true)) };
                 (landed, other)
             }
             landed = &mut second => {
-                let other = if landed.outcome.is_err() { Some(first.await) } else { None };
+                let other = if landed.outcome.is_err() { Ok(first.await) } else { Err((candidate.endpoint, false)) };
                 (landed, other)
             }
         };
-        let tried = self.landed(landed, last_resort, trace);
-        match (tried, other) {
-            (Tried::Failed(error), Some(other)) => {
-                self.failed.push((self.name(candidate.endpoint), error));
+        let asked = landed.endpoint;
+        match other {
+            Err((loser, hedge)) => {
+                trace.attempts.push(AttemptNote {
+                    endpoint: self.id(loser),
+                    failure: Some(FailureKind::Superseded),
+                    status: None,
+                    took: begun.elapsed(),
+                    last_resort,
+                    hedge,
+                });
+                Ok(self.landed(landed, last_resort, trace))
+            }
+            Ok(other) => {
+                if let Tried::Failed(error) = self.landed(landed, last_resort, trace) {
+                    self.failed.push((self.name(asked), error));
+                }
                 Ok(self.landed(other, last_resort, trace))
             }
-            (tried, _) => Ok(tried),
         }
     }
 
@@ -365,7 +347,7 @@ impl<'a> Walk<'a> {
         let Landed { endpoint, purpose, outcome, took } = landed;
         let error = outcome.as_ref().err();
         trace.attempts.push(AttemptNote {
-            endpoint: self.name(endpoint),
+            endpoint: self.id(endpoint),
             failure: error.map(|error| error.kind),
             status: error.and_then(|error| error.status),
             took,
@@ -374,7 +356,7 @@ impl<'a> Walk<'a> {
         });
         match outcome {
             Ok(reply) => {
-                trace.target = Some(self.name(endpoint));
+                trace.target = Some(self.id(endpoint));
                 if let Some(conversation) = self.facts.identity.filter(|_| self.alias.adaptivity.affinity.is_some()) {
                     self.live.settle(conversation, endpoint, self.now());
                 }
@@ -411,8 +393,12 @@ impl<'a> Walk<'a> {
         self.limits.deadline.saturating_sub(self.started.elapsed())
     }
 
+    fn id(&self, endpoint: EndpointIdx) -> EndpointId {
+        self.view.catalog.endpoint(endpoint).id.clone()
+    }
+
     fn name(&self, endpoint: EndpointIdx) -> String {
-        self.view.catalog.endpoint(endpoint).id.to_string()
+        self.id(endpoint).to_string()
     }
 
     /// The error of a request that nobody served.

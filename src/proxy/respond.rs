@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use rand::RngExt;
 
 use crate::domain::failure::FailureKind;
-use crate::domain::ids::Revision;
+use crate::domain::ids::{EndpointId, Revision};
 use crate::live::decisions::Attempt;
 use crate::upstream::attempt::Reply;
 
@@ -27,7 +27,7 @@ pub struct Trace {
     /// The alias's strategy.
     pub strategy: Option<&'static str>,
     /// Who answered.
-    pub target: Option<String>,
+    pub target: Option<EndpointId>,
     /// Each attempt, in order.
     pub attempts: Vec<AttemptNote>,
 }
@@ -36,7 +36,7 @@ pub struct Trace {
 #[derive(Clone, Debug)]
 pub struct AttemptNote {
     /// Where.
-    pub endpoint: String,
+    pub endpoint: EndpointId,
     /// How it failed; `None` if it did not.
     pub failure: Option<FailureKind>,
     /// The provider's status, if it failed with one.
@@ -88,7 +88,7 @@ impl Trace {
             put("x-pointsman-strategy", strategy);
         }
         if let Some(target) = &self.target {
-            put("x-pointsman-target", target);
+            put("x-pointsman-target", target.as_str());
         }
         if !self.attempts.is_empty() {
             put("x-pointsman-attempts", &self.listed());
@@ -154,7 +154,7 @@ mod tests {
         let mut trace = Trace::new();
         for i in 0..12 {
             trace.attempts.push(AttemptNote {
-                endpoint: format!("m@p{i}"),
+                endpoint: EndpointId::new(format!("m@p{i}")),
                 failure: (i != 11).then_some(FailureKind::RateLimited),
                 status: (i != 11).then_some(429),
                 took: Duration::from_millis(i),

@@ -15,10 +15,8 @@ use super::rank::{Entries, Entry, Plan, Query, Why, demand};
 use super::score;
 use crate::domain::alias::Scoring;
 use crate::health::Standing;
-use crate::stats::Purpose;
+use crate::stats::{COLD_AT_ONCE, Purpose};
 
-/// Never-measured targets get so many requests at a time.
-const COLD_AT_ONCE: u32 = 2;
 /// Who could be better is due after this long, growing with each look that changed nothing.
 const SOON_S: f64 = 2.0;
 const SOON_GROWTH: f64 = 1.6;
@@ -68,6 +66,12 @@ impl Entry<'_> {
     fn is_cold(&self) -> bool {
         self.state.reading.is_cold()
     }
+
+    /// Whether it may come before this one in order to learn: never a last resort, and never
+    /// one of a lower rank, which the person wants only if all above it fail.
+    fn may_precede(&self, first: &Self) -> bool {
+        !self.key.last_resort && self.key.rank <= first.key.rank
+    }
 }
 
 fn to_front(entries: &mut Entries<'_>, at: usize, why: Why, purpose: Purpose) {
@@ -80,7 +84,7 @@ fn to_front(entries: &mut Entries<'_>, at: usize, why: Why, purpose: Purpose) {
 fn probe(query: &Query<'_>, scoring: Option<&Scoring>, entries: &Entries<'_>) -> Option<usize> {
     scoring?;
     let due = |entry: &Entry<'_>| {
-        entry.state.reading.health.standing(query.now) == Standing::Probe && entry.candidate.why != Why::LastResort
+        entry.state.reading.health.standing(query.now) == Standing::Probe && entry.may_precede(&entries[0])
     };
     entries.iter().position(due)
 }
@@ -88,13 +92,13 @@ fn probe(query: &Query<'_>, scoring: Option<&Scoring>, entries: &Entries<'_>) ->
 /// One that was never measured and has nothing under way that will tell; if nothing at all
 /// was measured, the one with the least under way.
 fn cold(entries: &Entries<'_>, rng: &mut impl Rng) -> Option<usize> {
-    let all = entries.iter().all(Entry::is_cold);
+    let all = entries.iter().filter(|entry| entry.may_precede(&entries[0])).all(Entry::is_cold);
     let mut chosen: Option<(usize, u32)> = None;
     let mut equals = 1u32;
     for (at, entry) in entries.iter().enumerate() {
         let busy = entry.state.reading.in_flight;
-        let out = matches!(entry.candidate.why, Why::LastResort | Why::Failing { .. } | Why::SlowStart { .. });
-        if !entry.is_cold() || out || (!all && busy >= COLD_AT_ONCE) {
+        let out = matches!(entry.candidate.why, Why::Failing { .. } | Why::SlowStart { .. });
+        if !entry.is_cold() || !entry.may_precede(&entries[0]) || out || (!all && busy >= COLD_AT_ONCE) {
             continue;
         }
         match chosen {
@@ -125,11 +129,12 @@ fn look_again(
     let mut chosen: Option<Turn> = None;
     for (at, entry) in entries.iter().enumerate().skip(1) {
         let reading = &entry.state.reading;
-        let wanted = match entry.candidate.why {
-            Why::Slow { .. } | Why::Failing { .. } => true,
-            Why::LastResort | Why::SlowStart { .. } | Why::CallerOrder => false,
-            _ => measured && !entry.is_cold(),
-        };
+        let wanted = entry.may_precede(&entries[0])
+            && match entry.candidate.why {
+                Why::Slow { .. } | Why::Failing { .. } => true,
+                Why::SlowStart { .. } => false,
+                _ => measured && !entry.is_cold(),
+            };
         if !wanted {
             continue;
         }

@@ -2,11 +2,7 @@
 //!
 //! Every strategy comes down to a sort key. `priority` sorts by rank and draws within
 //! equal ranks; `random-shuffle` draws among all; the others sort by a score
-//! ([`super::score`]). A weighted draw without replacement is an exponential race: each
-//! target runs a time of −ln(u)/w, the order of arrival is the order of the list (Efraimidis
-//! and Spirakis, "Weighted random sampling with a reservoir", 2006). With `u` a hash of who
-//! asks and of the target it is weighted rendezvous hashing: the same one keeps the same
-//! target, and a change of weights moves only those who must move.
+//! ([`super::score`]).
 //!
 //! What stands behind the others whatever the strategy says, but is never left out for it:
 //! who returns from a failure and was not drawn this time, and who fails or dawdles far more
@@ -15,13 +11,15 @@
 use rand::{Rng, RngExt};
 use smallvec::SmallVec;
 
+use super::draw;
 use super::eligibility::{self, SkipReason};
 use super::explore;
 use super::facts::{EndpointState, Narrowing, RequestFacts, Snapshot};
 use super::score::{self, Demand, Forecast, Score};
-use crate::domain::alias::{Alias, Identity, LatencyMetric, Scoring, Strategy, Target};
+use super::stand_by;
+use crate::domain::alias::{Alias, LatencyMetric, Scoring, Strategy};
 use crate::domain::catalog::Catalog;
-use crate::domain::ids::{EndpointIdx, ModelId};
+use crate::domain::ids::EndpointIdx;
 use crate::domain::time::UnixMillis;
 use crate::health::Standing;
 use crate::stats::Purpose;
@@ -142,11 +140,11 @@ pub struct Soonest {
 
 /// Lower comes first, field by field.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
-struct Key {
-    last_resort: bool,
+pub(super) struct Key {
+    pub(super) last_resort: bool,
     callers_position: usize,
     behind: bool,
-    rank: u32,
+    pub(super) rank: u32,
     away: bool,
     group: u8,
     value: f64,
@@ -159,7 +157,7 @@ struct Key {
 /// A candidate while it is compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
-    key: Key,
+    pub(super) key: Key,
     pub(super) candidate: Candidate,
     pub(super) state: &'a EndpointState,
     pub(super) forecast: Forecast,
@@ -188,7 +186,7 @@ pub fn rank(query: &Query<'_>, snapshot: &Snapshot, rng: &mut impl Rng) -> Plan 
         choose_among_ties(score::band(scoring), &mut entries, rng);
     }
     explore::bring_forward(query, snapshot, scoring, &mut entries, &mut plan, rng);
-    stand_by(query, snapshot, &mut entries);
+    stand_by::give_times(query, snapshot, &mut entries);
     plan.candidates = entries.into_iter().map(|entry| entry.candidate).collect();
     plan
 }
@@ -205,7 +203,7 @@ fn gather<'a>(query: &Query<'a>, snapshot: &'a Snapshot, plan: &mut Plan, rng: &
     let mut soonest: Option<UnixMillis> = None;
     let mut states = snapshot.endpoints.iter();
     for (position, target) in alias.targets.iter().enumerate() {
-        let target_draw = target_draw(query, target, rng);
+        let target_draw = draw::race(query, target, rng);
         // The snapshot has one state for each endpoint of the alias.
         for ((endpoint_position, &endpoint), state) in target.endpoints.iter().enumerate().zip(&mut states) {
             let at = catalog.endpoint(endpoint);
@@ -382,90 +380,6 @@ fn choose_among_ties(band: f64, entries: &mut Entries<'_>, rng: &mut impl Rng) {
         }
     }
     entries[..=chosen].rotate_right(1);
-}
-
-/// When to leave each candidate for the next, and when to ask a second one as well.
-fn stand_by(query: &Query<'_>, snapshot: &Snapshot, entries: &mut Entries<'_>) {
-    /// Never given up earlier than this, in seconds.
-    const EARLIEST: f64 = 0.5;
-    /// Nor before so many times the prediction.
-    const TIMES: f64 = 6.0;
-    /// Nor while it is within so many standard deviations.
-    const DEVIATIONS: f64 = 3.5;
-    /// One request in twenty is later than this many.
-    const P95: f64 = 1.65;
-    /// Who is asked as well may be slower by this factor.
-    const AS_FAST: f64 = 1.5;
-    let adaptivity = &query.alias.adaptivity;
-    if !(adaptivity.give_up_early && snapshot.alias.give_up || adaptivity.hedge > 0.0 && snapshot.alias.hedge) {
-        return;
-    }
-    let last = entries.len() - 1;
-    for at in 0..last {
-        let Entry { forecast, state, .. } = &entries[at];
-        if state.reading.is_cold() {
-            continue;
-        }
-        // What was predicted before others had to wait, else a hang is waited for longer.
-        let usual = forecast.speed.first_s / forecast.speed.raised.exp();
-        let deviation = forecast.speed.deviation;
-        let expected = if query.facts.stream {
-            usual
-        } else {
-            // A long answer is no reason to leave; only one longer than any would be.
-            let longest = query.facts.max_output_tokens.unwrap_or(4096) as f64;
-            usual + longest.max(snapshot.alias.expected_output) * forecast.speed.token_s
-        };
-        let next_is_cold = entries[at + 1].state.reading.is_cold();
-        let rival = entries[at + 1..].iter().map(|entry| entry.forecast.speed.first_s).fold(f64::INFINITY, f64::min);
-        let candidate = &mut entries[at].candidate;
-        if adaptivity.give_up_early && snapshot.alias.give_up {
-            let after = (TIMES * expected).max(expected * (DEVIATIONS * deviation).exp()).max(EARLIEST);
-            candidate.give_up_s = Some(after);
-        }
-        if adaptivity.hedge > 0.0
-            && snapshot.alias.hedge
-            && query.facts.stream
-            && !next_is_cold
-            && rival <= AS_FAST * usual
-        {
-            candidate.hedge_s = Some(usual * (P95 * deviation).exp());
-        }
-    }
-}
-
-/// The running time of a target in the race; infinite for weight zero.
-fn target_draw(query: &Query<'_>, target: &Target, rng: &mut impl Rng) -> f64 {
-    // In (0, 1], so that the logarithm is finite.
-    let u = match (&query.alias.strategy, query.facts.identity) {
-        (Strategy::RandomShuffle { sticky_by: Some(_) }, Some(identity)) => {
-            unit_hash(identity, &query.catalog.model(target.model).id)
-        }
-        _ => 1.0 - rng.random::<f64>(),
-    };
-    if target.weight > 0.0 { -u.ln() / target.weight } else { f64::INFINITY }
-}
-
-/// A number in (0, 1] that is always the same for the same caller and model: FNV-1a of the
-/// model's name, mixed with the caller by the finaliser of SplitMix64.
-fn unit_hash(identity: u64, model: &ModelId) -> f64 {
-    let name = model
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let mut mixed = name ^ identity.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    ((mixed >> 11) as f64 + 1.0) / (1u64 << 53) as f64
-}
-
-/// What an alias wants to know of who asks, if anything.
-pub fn identity(alias: &Alias) -> Option<&Identity> {
-    match &alias.strategy {
-        Strategy::RandomShuffle { sticky_by: Some(identity) } => Some(identity),
-        _ => alias.adaptivity.affinity.as_ref(),
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::attempt::{Ask, End, Purpose, Refused, Ticket};
 use super::bucket::Bucket;
 use super::fading::Fading;
 use super::history::{Distribution, History, Sample};
@@ -17,15 +18,15 @@ use super::speed::{Observation, Speed};
 use super::waiting::Waiting;
 use super::window::Window;
 use crate::domain::failure::FailureKind;
-use crate::domain::money::PicoUsd;
 use crate::domain::provider::Limits;
 use crate::domain::rate::{Allowance, RateHint};
 use crate::domain::time::UnixMillis;
-use crate::domain::usage::TokenUsage;
 use crate::health::{Health, Outcome, State, outcome_of};
 
 /// Never-measured targets get this many requests at a time.
-const COLD_AT_ONCE: u32 = 2;
+pub const COLD_AT_ONCE: u32 = 2;
+/// Failures are forgotten in this time, if nothing happens.
+pub(super) const FAILING_MEMORY: Duration = Duration::from_secs(30);
 /// How long what a provider told of its limits is believed without a reset time.
 const HINT_MEMORY: Duration = Duration::from_secs(60);
 /// An answer that is not streamed is not late before one so many times as long as expected
@@ -33,109 +34,6 @@ const HINT_MEMORY: Duration = Duration::from_secs(60);
 const LONG_ANSWER: f64 = 4.0;
 /// The quantile shown to people and used by hedging is taken over this window.
 const QUANTILE_WINDOW: Duration = Duration::from_secs(300);
-
-/// Why an attempt is made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Purpose {
-    /// It is the best candidate, or the next.
-    #[default]
-    Usual,
-    /// The endpoint has never been measured.
-    Cold,
-    /// To know better, though another candidate looks best.
-    Explore,
-    /// Everything is out for a while.
-    LastResort,
-    /// A second copy of a request whose first content is late.
-    Hedge,
-}
-
-impl Purpose {
-    /// The stable name in records and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Usual => "usual",
-            Self::Cold => "cold",
-            Self::Explore => "explore",
-            Self::LastResort => "last_resort",
-            Self::Hedge => "hedge",
-        }
-    }
-}
-
-/// What is asked of an endpoint.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Ask {
-    /// Estimated.
-    pub prompt_tokens: u64,
-    /// Expected.
-    pub output_tokens: u64,
-    /// The answer is a stream.
-    pub stream: bool,
-    /// It says nothing of the speed of answers (counting tokens, say).
-    pub unmeasured: bool,
-    /// Why it is asked.
-    pub purpose: Purpose,
-    /// When the decision last saw an attempt go out: an exploration that another request
-    /// has made in the meantime is not repeated.
-    pub seen_sent_at: UnixMillis,
-}
-
-/// Why an attempt cannot begin.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refused {
-    /// Another attempt is finding out whether it works.
-    Probing,
-    /// A limit is reached.
-    AtLimit,
-    /// Another request has just made the exploration.
-    Explored,
-}
-
-/// An attempt under way.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Ticket {
-    ask: Ask,
-    begun: UnixMillis,
-    /// Its place among the watched waits.
-    place: Option<usize>,
-    /// In flight with it when it was sent, itself included.
-    in_flight: u32,
-    /// Predicted seconds until its first content, or its whole answer.
-    predicted_s: f64,
-    first_token: Option<Duration>,
-    /// Tokens, as counted in pieces, that the speed has followed already.
-    fed: u64,
-    fed_over: Duration,
-}
-
-impl Ticket {
-    /// Whether the first content has come.
-    pub fn has_first_token(&self) -> bool {
-        self.first_token.is_some()
-    }
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct End {
-    /// `None`: it delivered its whole answer.
-    pub failure: Option<FailureKind>,
-    /// When the provider wants to be asked again.
-    pub retry_at: Option<UnixMillis>,
-    /// Tokens used.
-    pub usage: TokenUsage,
-    /// They are our own estimate.
-    pub estimated: bool,
-    /// Pieces of content that came.
-    pub pieces: u64,
-    /// What they cost.
-    pub cost: PicoUsd,
-    /// Time on the wire.
-    pub elapsed: Duration,
-    /// Time before the wire: connecting.
-    pub queued: Duration,
-}
 
 /// What is known of one endpoint.
 #[derive(Debug)]
@@ -174,7 +72,7 @@ impl EndpointStats {
             speed: Speed::default(),
             window: Window::default(),
             waiting: Waiting::default(),
-            failing: Fading::new(0.12, Duration::from_secs(30)),
+            failing: Fading::new(0.12, FAILING_MEMORY),
             breaking: Fading::new(0.02, Duration::from_secs(600)),
             minute: Minute::default(),
             pace: Pace::default(),

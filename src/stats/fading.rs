@@ -5,6 +5,11 @@ use std::time::Duration;
 
 use crate::domain::time::UnixMillis;
 
+/// What is left after so long of something that falls to 1/e in `memory`.
+pub fn faded(after: Duration, memory: Duration) -> f64 {
+    (-after.as_secs_f64() / memory.as_secs_f64()).exp()
+}
+
 /// A share in [0, 1].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Fading {
@@ -39,7 +44,7 @@ impl Fading {
         if self.share == 0.0 {
             return 0.0;
         }
-        self.share * (-now.since(self.at).as_secs_f64() / self.memory.as_secs_f64()).exp()
+        self.share * faded(now.since(self.at), self.memory)
     }
 }
 

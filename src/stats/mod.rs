@@ -6,6 +6,7 @@
 //! content comes, while it runs and when it ends; a decision reads a [`Reading`] of it.
 
 mod alias;
+mod attempt;
 mod bucket;
 mod endpoint;
 mod fading;
@@ -18,8 +19,9 @@ mod waiting;
 mod window;
 
 pub use alias::{AliasReading, AliasStats};
+pub use attempt::{Ask, End, Purpose, Refused, Ticket};
 pub use bucket::Bucket;
-pub use endpoint::{Ask, End, EndpointStats, Purpose, Refused, Ticket};
+pub use endpoint::{COLD_AT_ONCE, EndpointStats};
 pub use history::{Distribution, History, Sample, Slice, Sums};
 pub use minute::{Minute, Usage};
 pub use reading::{Prediction, Published, Reading};

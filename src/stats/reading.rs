@@ -9,7 +9,10 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Duration;
 
+use super::endpoint::FAILING_MEMORY;
+use super::fading::faded;
 use super::minute::Usage;
+use super::speed::variance_at;
 use super::waiting::{Wait, raise};
 use crate::domain::failure::FailureKind;
 use crate::domain::time::UnixMillis;
@@ -97,9 +100,6 @@ pub struct Prediction {
     pub raised: f64,
 }
 
-/// As in the tracker: growth of the variance per second, and its bound.
-const DRIFT: f64 = 0.002;
-
 impl Reading {
     /// Whether it was never measured well enough to be compared.
     pub fn is_cold(&self) -> bool {
@@ -108,13 +108,13 @@ impl Reading {
 
     /// Uncertainty of the level of first tokens at `now`.
     pub fn variance(&self, now: UnixMillis) -> f64 {
-        (self.first_variance + DRIFT * now.since(self.first_at).as_secs_f64()).min(1.0)
+        variance_at(self.first_variance, self.first_at, now)
     }
 
     /// What a request with so many thousand prompt tokens may expect at `now`.
     pub fn predict(&self, prompt_kilotokens: f64, now: UnixMillis) -> Prediction {
         let deviation = (self.variance(now) + self.first_noise).sqrt();
-        let token_variance = (self.token_variance + DRIFT * now.since(self.token_at).as_secs_f64()).min(1.0);
+        let token_variance = variance_at(self.token_variance, self.token_at, now);
         let raised = if self.waits[0].predicted_s > 0.0 { raise(&self.waits, deviation, now) } else { 0.0 };
         let (slower, slower_token) = if raised > 0.0 { (raised.exp(), (raised / 2.0).exp()) } else { (1.0, 1.0) };
         Prediction {
@@ -131,7 +131,7 @@ impl Reading {
         if self.failing == 0.0 {
             return 0.0;
         }
-        self.failing * (-now.since(self.failing_at).as_secs_f64() / 30.0).exp()
+        self.failing * faded(now.since(self.failing_at), FAILING_MEMORY)
     }
 
     /// By what factor it is slower than at its best; 1 where that is not known.

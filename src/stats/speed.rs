@@ -42,6 +42,11 @@ const UNSEEN: f64 = 60.0;
 /// After a silence a lone outlier has to be this far out to be believed.
 const LONE_GATE: f64 = 3.0;
 
+/// A variance as it is `now`, that was `variance` at `at`.
+pub(super) fn variance_at(variance: f64, at: UnixMillis, now: UnixMillis) -> f64 {
+    (variance + DRIFT * now.since(at).as_secs_f64()).min(MAX_VARIANCE)
+}
+
 /// The level of one logarithm.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Tracker {
@@ -70,7 +75,7 @@ impl Tracker {
 
     /// The uncertainty at `now`: it grows with age.
     pub fn variance_at(&self, now: UnixMillis) -> f64 {
-        (self.variance + DRIFT * now.since(self.at).as_secs_f64()).min(MAX_VARIANCE)
+        variance_at(self.variance, self.at, now)
     }
 
     /// The innovation to believe, of `v` with standard deviation `s`: itself, or clipped.

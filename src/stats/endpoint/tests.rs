@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::usage::TokenUsage;
 
 const OUTPUT: u64 = 50;
 

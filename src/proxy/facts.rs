@@ -1,0 +1,39 @@
+//! What does routing need to know of a request?
+
+use std::hash::{DefaultHasher, Hasher};
+
+use crate::domain::alias::{Alias, Identity};
+use crate::routing::RequestFacts;
+use crate::upstream::call::Call;
+use crate::upstream::lane::{Operation, fit, model_needs};
+use crate::wire::opening::{cache_key, opening};
+
+/// What routing needs to know of a call through an alias.
+pub fn facts_of(call: &Call, alias: &Alias) -> RequestFacts {
+    RequestFacts {
+        needs: model_needs(call.peek.needs),
+        fit: fit(&call.operation, call.peek.needs),
+        prompt_tokens: call.peek.prompt_tokens,
+        max_output_tokens: call.peek.max_output_tokens,
+        stream: call.is_stream(),
+        identity: alias.identity().and_then(|wanted| who(wanted, call)),
+    }
+}
+
+/// A hash of who asks, by what the alias goes by; `None` where the request does not say.
+fn who(wanted: &Identity, call: &Call) -> Option<u64> {
+    let hash = |text: &[u8]| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(text);
+        hasher.finish()
+    };
+    match wanted {
+        Identity::User => call.peek.user.as_ref().map(|user| hash(user.as_bytes())),
+        Identity::PromptCacheKey => cache_key(&call.body).map(|key| hash(key.as_bytes())),
+        Identity::Header(name) => call.headers.get(name).map(|value| hash(value.as_bytes())),
+        Identity::Conversation => match call.operation {
+            Operation::Chat(dialect) => opening(dialect, &call.body),
+            _ => None,
+        },
+    }
+}
