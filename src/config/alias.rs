@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use super::model::Models;
 use super::problem::Report;
+use super::project::ProjectNames;
 use super::provider::Providers;
 use super::read::{Item, Table, together};
-use super::{adaptivity, price, strategy, target};
+use super::{adaptivity, caller, price, strategy, target};
 use crate::domain::alias::{Adaptivity, Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
+use crate::domain::budget::Budgets;
 use crate::domain::catalog::{Catalog, Model};
-use crate::domain::ids::{AliasIdx, AliasName, ModelIdx};
+use crate::domain::ids::{AliasIdx, AliasName, ModelIdx, ProjectName};
 use crate::domain::names::NameIndex;
 
 /// What is the alias's own; the rest are options that others may have too.
@@ -28,6 +30,8 @@ pub(super) const OWN_FIELDS: &[&str] = &[
     "fallback",
     "drop_unsupported",
     "max_price",
+    "projects",
+    "budget",
 ];
 const FIELDS: &[&str] = &together::<{ OWN_FIELDS.len() + adaptivity::FIELDS.len() + strategy::OPTIONS.len() }>(&[
     OWN_FIELDS,
@@ -50,30 +54,45 @@ pub(super) fn limit(item: &Item<'_>, report: &Report) -> Option<Duration> {
     item.duration(MOMENT..=DAY, report)
 }
 
-/// Puts the catalog together: `[[aliases]]` over what has been read before.
-pub(super) fn catalog(
-    item: Option<&Item<'_>>,
-    providers: Providers,
-    models: Models,
-    direct_models: bool,
-    report: &Report,
-) -> Catalog {
-    let mut aliases = Vec::new();
-    let mut alias_by_name = HashMap::new();
-    for item in item.and_then(|item| item.list(report)).unwrap_or_default() {
-        let item = item.named_by("aliases", "name");
-        let Some(table) = item.table(FIELDS, report) else { continue };
-        let reader = Reader { table, providers: &providers, models: &models, report };
-        let Some(alias) = reader.alias(&alias_by_name) else { continue };
-        alias_by_name.insert(alias.name.as_str().into(), index(aliases.len()));
-        aliases.push(alias);
+/// What aliases are read against.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'r> {
+    pub(super) providers: &'r Providers,
+    pub(super) models: &'r Models,
+    pub(super) projects: &'r ProjectNames,
+    pub(super) report: &'r Report,
+}
+
+/// The aliases of a configuration, and where each is by its name.
+#[derive(Default)]
+pub(super) struct Aliases {
+    list: Vec<Alias>,
+    by_name: HashMap<Box<str>, AliasIdx>,
+}
+
+impl Around<'_> {
+    /// Reads `[[aliases]]`.
+    pub(super) fn aliases(self, item: Option<&Item<'_>>) -> Aliases {
+        let mut aliases = Aliases::default();
+        for item in item.and_then(|item| item.list(self.around.report)).unwrap_or_default() {
+            let item = item.named_by("aliases", "name");
+            let Some(table) = item.table(FIELDS, self.around.report) else { continue };
+            let Some(alias) = (Reader { table, around: self }).alias(&aliases.by_name) else { continue };
+            aliases.by_name.insert(alias.name.as_str().into(), index(aliases.list.len()));
+            aliases.list.push(alias);
+        }
+        aliases
     }
+}
+
+/// Puts the catalog together.
+pub(super) fn catalog(aliases: Aliases, providers: Providers, models: Models, direct_models: bool) -> Catalog {
     let mut catalog = Catalog {
         providers: providers.list,
         models: models.models,
         endpoints: models.endpoints,
-        aliases,
-        alias_by_name,
+        aliases: aliases.list,
+        alias_by_name: aliases.by_name,
         direct_models: NameIndex::default(),
     };
     if direct_models {
@@ -88,7 +107,7 @@ fn index(position: usize) -> AliasIdx {
 }
 
 fn add_direct_aliases(catalog: &mut Catalog) {
-    for (model, idx) in catalog.models.iter().zip(0..) {
+    for (model, idx) in catalog.models.iter().zip(0..).filter(|(model, _)| !model.hidden) {
         let id = model.id.as_str();
         if !catalog.alias_by_name.contains_key(id) {
             catalog.alias_by_name.insert(id.into(), index(catalog.aliases.len()));
@@ -113,7 +132,10 @@ fn direct_alias(model: &Model, idx: ModelIdx) -> Alias {
             enabled: true,
             params: ParamOverrides::default(),
             first_token_timeout: None,
+            budgets: Budgets::default(),
         }],
+        projects: None,
+        budgets: Budgets::default(),
         limits: RequestLimits::default(),
         fallback: FallbackPolicy::default(),
         max_price: None,
@@ -126,16 +148,14 @@ fn direct_alias(model: &Model, idx: ModelIdx) -> Alias {
 /// One entry while it is read.
 struct Reader<'r, 'n> {
     table: Table<'n>,
-    providers: &'r Providers,
-    models: &'r Models,
-    report: &'r Report,
+    around: Around<'r>,
 }
 
 impl Reader<'_, '_> {
     /// The alias, unless its name is missing or taken. What else is wrong is reported and
     /// replaced by a default.
     fn alias(&self, others: &HashMap<Box<str>, AliasIdx>) -> Option<Alias> {
-        let report = self.report;
+        let report = self.around.report;
         let name = self.name(others);
         let strategy = strategy::read(&self.table, report);
         let targets = self.targets(strategy.as_ref());
@@ -149,6 +169,8 @@ impl Reader<'_, '_> {
             fallback: FallbackPolicy { any_error: policy("any_error"), content_policy: policy("content_policy") },
             max_price: self.table.read("max_price", |item| price::read_max(item, report)),
             adaptivity: adaptivity::read(&self.table, strategy.as_ref(), report),
+            projects: self.table.get("projects").map(|item| self.projects(&item)),
+            budgets: caller::budgets(&self.table, report),
             direct: false,
             drop_unsupported: self.table.read("drop_unsupported", |item| item.boolean(report)).unwrap_or_default(),
             name: AliasName::new(name?),
@@ -158,24 +180,34 @@ impl Reader<'_, '_> {
     }
 
     fn name(&self, others: &HashMap<Box<str>, AliasIdx>) -> Option<&str> {
-        let item = self.table.require("name", self.report)?;
-        let name = item.name(NAME_MARKS, self.report)?;
+        let item = self.table.require("name", self.around.report)?;
+        let name = item.name(NAME_MARKS, self.around.report)?;
         if name == RESERVED || name.strip_prefix(RESERVED).is_some_and(|rest| rest.starts_with('/')) {
-            self.report.problem(item.problem(format!("{name:?} is reserved")).expected("another name"));
+            self.around.report.problem(item.problem(format!("{name:?} is reserved")).expected("another name"));
         }
         if others.contains_key(name) {
-            self.report.problem(item.problem(format!("there is an alias {name:?} already")));
+            self.around.report.problem(item.problem(format!("there is an alias {name:?} already")));
             return None;
         }
-        if self.models.is_served(name) {
+        if self.around.models.is_served(name) {
             let warning = "is the id of a model too; callers who name it get this alias";
-            self.report.warn(item.problem(warning));
+            self.around.report.warn(item.problem(warning));
         }
         Some(name)
     }
 
+    /// Whose keys may call it.
+    fn projects(&self, item: &Item<'_>) -> Vec<ProjectName> {
+        let report = self.around.report;
+        let named = item.texts(report);
+        if named.is_empty() {
+            report.warn(item.problem("is empty: no key may call it"));
+        }
+        named.iter().filter_map(|(item, name)| self.around.projects.find(item, name, report)).collect()
+    }
+
     fn targets(&self, strategy: Option<&Strategy>) -> Vec<Target> {
-        let report = self.report;
+        let report = self.around.report;
         let item = match strategy {
             // A strategy of another version may have its targets elsewhere.
             None => self.table.get("targets"),
@@ -193,7 +225,7 @@ impl Reader<'_, '_> {
         let count = items.len();
         let read = |(position, item): (usize, Item<'_>)| {
             let position = u32::try_from(position).unwrap_or(u32::MAX);
-            target::Reader { providers: self.providers, models: self.models, report }.target(&item, strategy, position)
+            target::Reader { providers: self.around.providers, models: self.around.models, report }.target(&item, strategy, position)
         };
         let targets: Vec<Target> = items.into_iter().enumerate().filter_map(read).collect();
         if targets.len() == count {
@@ -210,26 +242,26 @@ impl Reader<'_, '_> {
             && targets.iter().all(|target| target.endpoints.len() <= 1)
             && targets.iter().map(|target| target.rank).collect::<HashSet<_>>().len() == targets.len()
         {
-            self.report.warn(item.problem("has no effect: no two targets have the same rank"));
+            self.around.report.warn(item.problem("has no effect: no two targets have the same rank"));
         }
     }
 
     fn check_some_can_be_chosen(&self, item: &Item<'_>, targets: &[Target]) {
         if !targets.iter().any(|target| target.enabled) {
-            self.report.warn(item.problem("every target is switched off"));
+            self.around.report.warn(item.problem("every target is switched off"));
         } else if !targets.iter().any(|target| target.enabled && (target.weight > 0.0 || target.last_resort)) {
             let problem = item.problem("every target has weight 0, so none is ever chosen");
-            self.report.problem(problem.expected("a weight above 0, or last_resort = true, in one of them"));
+            self.around.report.problem(problem.expected("a weight above 0, or last_resort = true, in one of them"));
         }
     }
 
     fn limits(&self) -> RequestLimits {
         let usual = RequestLimits::default();
-        let time = |field, usual| self.table.read(field, |item| limit(item, self.report)).unwrap_or(usual);
+        let time = |field, usual| self.table.read(field, |item| limit(item, self.around.report)).unwrap_or(usual);
         let limits = RequestLimits {
             max_attempts: self
                 .table
-                .read("max_attempts", |item| item.count(1..=20, self.report))
+                .read("max_attempts", |item| item.count(1..=20, self.around.report))
                 .unwrap_or(usual.max_attempts),
             first_token_timeout: time("first_token_timeout", usual.first_token_timeout),
             answer_timeout: time("answer_timeout", usual.answer_timeout),
@@ -246,7 +278,7 @@ impl Reader<'_, '_> {
             if let Some(item) = self.table.get(inner)
                 && inner_limit > outer_limit
             {
-                self.report.warn(item.problem(format!("is longer than {outer}, which ends the request first")));
+                self.around.report.warn(item.problem(format!("is longer than {outer}, which ends the request first")));
             }
         }
         limits

@@ -2,10 +2,10 @@
 //! everything fits, or every problem of the file at once.
 //!
 //! It goes in passes, each over the result of the one before: text → a tree of values
-//! with their places (`node`) → `server`, `provider`, `model` (with `price`), `alias` (with
-//! `strategy`, `adaptivity` and `target`) and `key`, which take their fields out of the tree
-//! by the readers in `read` (with `units`, `url` and `header`), and credentials from outside
-//! it by `secret`.
+//! with their places (`node`) → `server`, `store`, `provider`, `model` (with `price`), `alias`
+//! (with `strategy`, `adaptivity` and `target`), `project` and `key` (with `caller`), which
+//! take their fields out of the tree by the readers in `read` (with `units`, `url` and
+//! `header`), and credentials from outside it by `secret`.
 //! What cannot be read is left in the report (`problem`) and replaced by a default, so that
 //! one mistake gives one problem and hides none of the others.
 //!
@@ -14,16 +14,22 @@
 
 mod adaptivity;
 mod alias;
+mod caller;
+mod document;
+mod export;
+mod file;
 mod header;
 mod key;
 mod model;
 mod node;
 mod price;
 mod problem;
+mod project;
 mod provider;
 mod read;
 mod secret;
 mod server;
+mod store;
 mod strategy;
 mod target;
 #[cfg(test)]
@@ -34,25 +40,37 @@ mod url;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use self::key::KeyConfig;
+pub use self::document::{Document, Documents, Edit, Kind};
+pub use self::export::to_toml;
+pub use self::file::{File, KeyNodes, Places};
+pub use self::key::{KeyConfig, KeyDigest};
 pub use self::problem::{Place, Problem, Problems};
+pub use self::secret::World;
 pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
+pub use self::store::{MASTER_KEY_VARIABLE, StoreConfig};
 use crate::domain::catalog::Catalog;
+use crate::domain::project::Project;
 
 use self::node::Node;
+use self::caller::Names;
+use self::node::Value;
 use self::problem::Report;
+use self::project::ProjectNames;
 use self::read::Item;
-use self::secret::World;
 
-const FIELDS: &[&str] = &["server", "store", "providers", "models", "aliases", "keys"];
+const FIELDS: &[&str] = &["server", "store", "providers", "models", "projects", "aliases", "keys"];
 
 /// A configuration in which everything fits.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How this process runs.
     pub server: ServerConfig,
+    /// Where it keeps what it has to keep.
+    pub store: StoreConfig,
     /// What requests can resolve to.
     pub catalog: Catalog,
+    /// Whose keys there are.
+    pub projects: Vec<Project>,
     /// Who may call.
     pub keys: Vec<KeyConfig>,
     /// What is probably not meant, in the order of the text.
@@ -75,26 +93,68 @@ pub enum LoadError {
     Invalid(#[from] Problems),
 }
 
+/// The process's environment and the files of a folder, as [`parse`] and the others want
+/// them.
+pub fn outside(folder: &Path) -> (impl Fn(&str) -> Option<String>, impl Fn(&Path) -> io::Result<String>) {
+    let env = |name: &str| std::env::var(name).ok();
+    let files = |named: &Path| std::fs::read_to_string(folder.join(named));
+    (env, files)
+}
+
+/// The folder that paths in a configuration file are relative to.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
 /// Reads a configuration from a file, with the process's environment and the files that
 /// it names; their paths are relative to its folder.
 ///
 /// # Errors
 /// If the file cannot be read, or with every problem in it.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
-    let text = std::fs::read_to_string(path).map_err(|error| LoadError::Read { path: path.to_owned(), error })?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let env = |name: &str| std::env::var(name).ok();
-    let files = |named: &Path| std::fs::read_to_string(folder.join(named));
-    let mut config = parse(&text, &env, &files)
-        .map_err(|problems| Problems { file: Some(path.display().to_string()), ..problems })?;
-    if let Some(tls) = &mut config.server.tls {
+    let text = read_text(path)?;
+    let (env, files) = outside(folder_of(path));
+    Ok(parse(&text, &env, &files).map_err(|problems| problems.in_file(path))?)
+}
+
+/// Reads a file for a store that may have the rest of the configuration; paths as in
+/// [`load`].
+///
+/// # Errors
+/// If the file cannot be read, or with every problem of its form.
+pub fn load_file(path: &Path) -> Result<File, LoadError> {
+    let text = read_text(path)?;
+    let folder = folder_of(path);
+    let (env, files) = outside(folder);
+    let mut file = parse_file(&text, &env, &files).map_err(|problems| problems.in_file(path))?;
+    if let Some(tls) = &mut file.server.tls {
         tls.cert_file = folder.join(&tls.cert_file);
         tls.key_file = folder.join(&tls.key_file);
     }
-    Ok(config)
+    for path in [&mut file.store.path, &mut file.store.master_key_file].into_iter().flatten() {
+        *path = folder.join(&path);
+    }
+    Ok(file)
 }
 
-/// Parses a configuration. `env` looks up an environment variable, `files` reads a file
+fn read_text(path: &Path) -> Result<String, LoadError> {
+    std::fs::read_to_string(path).map_err(|error| LoadError::Read { path: path.to_owned(), error })
+}
+
+/// Reads the text of a file for a store that may have the rest. `env` looks up an
+/// environment variable, `files` reads a file that the configuration names.
+///
+/// # Errors
+/// Every problem of its form, never none.
+pub fn parse_file(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    files: &dyn Fn(&Path) -> io::Result<String>,
+) -> Result<File, Problems> {
+    File::read(text, World { env, files, sealed: &nothing_sealed })
+}
+
+/// Parses a whole configuration. `env` looks up an environment variable, `files` reads a file
 /// that the configuration names.
 ///
 /// # Errors
@@ -104,13 +164,16 @@ pub fn parse(
     env: &dyn Fn(&str) -> Option<String>,
     files: &dyn Fn(&Path) -> io::Result<String>,
 ) -> Result<Config, Problems> {
-    let (root, syntax) = Node::from_toml(text);
+    let (mut root, syntax) = Node::from_toml(text);
+    provider::say_what_a_file_implies(&mut root);
     let report = Report::default();
-    let (server, catalog, keys) = read_root(&root, World { env, files }, &report);
+    let world = World { env, files, sealed: &nothing_sealed };
+    let (server, store, read) = read_root(&root, world, &report);
     let finished = report.finish();
     if syntax.is_empty() {
+        let Read { catalog, projects, keys } = read;
         return match finished {
-            Ok(warnings) => Ok(Config { server, catalog, keys, warnings }),
+            Ok(warnings) => Ok(Config { server, store, catalog, projects, keys, warnings }),
             Err(list) => Err(Problems { file: None, list }),
         };
     }
@@ -121,29 +184,119 @@ pub fn parse(
     Err(Problems { file: None, list: syntax.into_iter().chain(others).collect() })
 }
 
-fn read_root(root: &Node, world: World<'_>, report: &Report) -> (ServerConfig, Catalog, Vec<KeyConfig>) {
+/// The secrets of a configuration that has no store.
+fn nothing_sealed(_: &str, _: &str) -> Result<secrecy::SecretString, String> {
+    Err("there is no store that has it".to_owned())
+}
+
+/// A configuration that has been checked.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What requests can resolve to.
+    pub catalog: Catalog,
+    /// Whose keys there are.
+    pub projects: Vec<Project>,
+    /// The keys that were asked for.
+    pub keys: Vec<KeyConfig>,
+    /// What is probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Checks documents as a whole, and keys against them. `places` are where some of them
+/// stand in a text; problems with these are told with their lines.
+///
+/// # Errors
+/// Every problem, never none.
+pub fn check(
+    documents: &Documents,
+    keys: &KeyNodes,
+    places: &Places,
+    direct_models: bool,
+    world: World<'_>,
+) -> Result<Checked, Problems> {
+    let list = |kind: Kind| {
+        let nodes = documents.of(kind).map(|(name, document)| places.node(kind, name, document));
+        Node { value: Value::Array(nodes.collect()), place: None }
+    };
+    let lists = Kind::ALL.map(|kind| (kind.list(), list(kind)));
+    let keys = Node { value: Value::Array(keys.0.clone()), place: None };
+    let report = Report::default();
+    let get = |field: &'static str| {
+        let found = lists.iter().find(|(name, _)| *name == field).map(|(_, node)| node);
+        let node = if field == "keys" { Some(&keys) } else { found };
+        node.map(|node| Item { node, path: field.to_owned() })
+    };
+    let Read { catalog, projects, keys } = read(get, world, direct_models, &report);
+    match report.finish() {
+        Ok(warnings) => Ok(Checked { catalog, projects, keys, warnings }),
+        Err(list) => Err(Problems { file: None, list }),
+    }
+}
+
+/// Checks what somebody says of one key against a configuration that has been checked.
+/// What the key is need not be said.
+///
+/// # Errors
+/// Every problem, never none.
+pub fn check_key(document: &Document, catalog: &Catalog, projects: &[Project]) -> Result<KeyConfig, Problems> {
+    let report = Report::default();
+    let node = document.node();
+    let item = Item { node: &node, path: "keys".to_owned() }.named_by("keys", "name");
+    let no_files = |_: &Path| Err(io::ErrorKind::Unsupported.into());
+    let world = World { env: &|_| None, files: &no_files, sealed: &nothing_sealed };
+    let reader = key::Reader { names: &Names::new(catalog), projects, world, report: &report };
+    let key = reader.key(&item).map(|(key, _)| key);
+    match (report.finish(), key) {
+        (Ok(_), Some(key)) => Ok(key),
+        (Ok(_), None) => Err(Problems { file: None, list: vec![item.problem("is no key")] }),
+        (Err(list), _) => Err(Problems { file: None, list }),
+    }
+}
+
+/// What the lists of a configuration hold.
+struct Read {
+    catalog: Catalog,
+    projects: Vec<Project>,
+    keys: Vec<KeyConfig>,
+}
+
+fn read_root(root: &Node, world: World<'_>, report: &Report) -> (ServerConfig, StoreConfig, Read) {
     let item = Item { node: root, path: String::new() };
     let table = item.table(FIELDS, report);
     let get = |field| table.as_ref().and_then(|table| table.get(field));
     let server = ServerConfig::read(get("server").as_ref(), world, report);
-    if let Some(store) = get("store") {
-        server::check_store(&store, report);
-    }
+    let store = StoreConfig::read(get("store").as_ref(), world, report);
+    let read = read(get, world, server.direct_models, report);
+    check_whole(&item, &server, &read, report);
+    (server, store, read)
+}
+
+fn read<'n>(
+    get: impl Fn(&'static str) -> Option<Item<'n>>,
+    world: World<'_>,
+    direct_models: bool,
+    report: &Report,
+) -> Read {
     let providers = provider::Providers::read(get("providers").as_ref(), world, report);
     let models = model::Models::read(get("models").as_ref(), &providers, report);
-    let catalog = alias::catalog(get("aliases").as_ref(), providers, models, server.direct_models, report);
-    let keys = key::read(get("keys").as_ref(), &catalog, world, report);
-    check_whole(&item, &server, &catalog, &keys, report);
-    (server, catalog, keys)
+    let project_names = ProjectNames::read(get("projects").as_ref());
+    let around = alias::Around { providers: &providers, models: &models, projects: &project_names, report };
+    let aliases = around.aliases(get("aliases").as_ref());
+    let catalog = alias::catalog(aliases, providers, models, direct_models);
+    let names = Names::new(&catalog);
+    let projects = project::read(get("projects").as_ref(), &names, report);
+    let keys = get("keys").and_then(|item| item.list(report)).unwrap_or_default();
+    let keys = key::Reader { names: &names, projects: &projects, world, report }.keys(keys);
+    Read { catalog, projects, keys }
 }
 
 /// What is wrong with no part, but with the whole.
-fn check_whole(root: &Item<'_>, server: &ServerConfig, catalog: &Catalog, keys: &[KeyConfig], report: &Report) {
+fn check_whole(root: &Item<'_>, server: &ServerConfig, read: &Read, report: &Report) {
     let whole = |message: &str| Problem::new("", root.node.place, message);
-    if catalog.alias_by_name.is_empty() {
+    if read.catalog.alias_by_name.is_empty() {
         report.warn(whole("there is nothing to call: no alias, and no model of a configured provider"));
     }
-    if server.open && !keys.is_empty() {
+    if server.open && !read.keys.is_empty() {
         report.warn(whole("[[keys]] have no effect: server.open lets every caller in"));
     }
 }

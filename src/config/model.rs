@@ -14,7 +14,7 @@ use crate::domain::names::{NameError, NameIndex, fold};
 use crate::domain::provider::Limits;
 
 pub(super) const FIELDS: &[&str] =
-    &["id", "endpoints", "context_window", "max_output_tokens", "input_modalities", "tools", "structured_output"];
+    &["id", "endpoints", "context_window", "max_output_tokens", "input_modalities", "tools", "structured_output", "hidden"];
 pub(super) const ENDPOINT_FIELDS: &[&str] =
     &["provider", "upstream_model", "usd_per_mtok", "requests_per_minute", "tokens_per_minute", "max_in_flight"];
 
@@ -94,6 +94,7 @@ struct Draft {
     id: String,
     facts: ModelFacts,
     known: Option<&'static KnownModel>,
+    hidden: bool,
     endpoints: Vec<EndpointDraft>,
 }
 
@@ -125,6 +126,7 @@ impl Drafts {
                 id: known.id.clone(),
                 facts: known.facts.clone(),
                 known: Some(known),
+                hidden: false,
                 endpoints: endpoint.into_iter().collect(),
             });
         }
@@ -144,9 +146,13 @@ impl Drafts {
         let Some(id) = id_item.name(ID_MARKS, report) else { return };
         let position = match self.by_folded.get(&fold(id)) {
             Some(&position) => position,
-            None => {
-                self.push(Draft { id: id.to_owned(), facts: ModelFacts::default(), known: None, endpoints: Vec::new() })
-            }
+            None => self.push(Draft {
+                id: id.to_owned(),
+                facts: ModelFacts::default(),
+                known: None,
+                hidden: false,
+                endpoints: Vec::new(),
+            }),
         };
         let draft = &mut self.list[position];
         if !self.configured.insert(position) {
@@ -154,6 +160,7 @@ impl Drafts {
             return;
         }
         draft.read_facts(&table, report);
+        draft.hidden = table.read("hidden", |item| item.boolean(report)).unwrap_or(false);
         let endpoints = match draft.known {
             None => table.require("endpoints", report),
             Some(_) => table.get("endpoints"),
@@ -203,6 +210,7 @@ impl Models {
             context_window: draft.facts.context_window,
             max_output_tokens: draft.facts.max_output_tokens,
             lacks: draft.facts.lacks(),
+            hidden: draft.hidden,
             endpoints,
         });
         model

@@ -1,6 +1,7 @@
 //! What does a configuration look like before it is understood? A tree of values, each
 //! with its place, whatever language it was written in.
 
+use serde_json::{Map, Number, Value as Json};
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problem};
@@ -15,6 +16,8 @@ pub(super) struct Node {
 /// What a configuration language can say.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Value {
+    /// Only JSON has it.
+    Null,
     Bool(bool),
     Integer(i64),
     Float(f64),
@@ -38,6 +41,7 @@ impl Value {
     /// The kind of value, as a person would say it.
     pub(super) fn kind(&self) -> &'static str {
         match self {
+            Self::Null => "null",
             Self::Bool(_) => "a boolean",
             Self::Integer(_) => "an integer",
             Self::Float(_) => "a number",
@@ -62,6 +66,48 @@ impl Node {
     pub(super) fn from_variable(text: &str) -> Self {
         let value = text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer);
         Self { value, place: None }
+    }
+
+    /// What came as JSON; nothing of it has a place.
+    pub(super) fn from_json(json: &Json) -> Self {
+        let value = match json {
+            // No field takes a null, and none is one: it is a kind that nobody reads.
+            Json::Null => Value::Null,
+            Json::Bool(value) => Value::Bool(*value),
+            Json::Number(number) => match number.as_i64() {
+                Some(value) => Value::Integer(value),
+                // Readers of numbers refuse NaN, as they should refuse what is no number at all.
+                None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Value::String(text.clone()),
+            Json::Array(elements) => Value::Array(elements.iter().map(Self::from_json).collect()),
+            Json::Object(fields) => Value::Table(
+                fields
+                    .iter()
+                    .map(|(key, value)| Entry { key: key.clone(), place: None, node: Self::from_json(value) })
+                    .collect(),
+            ),
+        };
+        Self { value, place: None }
+    }
+
+    /// As JSON; `None` where JSON cannot say it, which no field asks for.
+    pub(super) fn to_json(&self) -> Option<Json> {
+        Some(match &self.value {
+            Value::Null => Json::Null,
+            Value::Bool(value) => Json::Bool(*value),
+            Value::Integer(value) => Json::from(*value),
+            Value::Float(value) => Json::Number(Number::from_f64(*value)?),
+            Value::String(text) => Json::String(text.clone()),
+            Value::Date(text) => Json::String(text.clone()),
+            Value::Array(nodes) => Json::Array(nodes.iter().map(Self::to_json).collect::<Option<_>>()?),
+            Value::Table(entries) => Json::Object(
+                entries
+                    .iter()
+                    .map(|entry| Some((entry.key.clone(), entry.node.to_json()?)))
+                    .collect::<Option<Map<_, _>>>()?,
+            ),
+        })
     }
 
     /// Reads TOML, and goes on behind mistakes as far as that is possible.

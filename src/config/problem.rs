@@ -80,6 +80,13 @@ pub struct Problems {
     pub list: Vec<Problem>,
 }
 
+impl Problems {
+    /// The same, of this file.
+    pub(super) fn in_file(self, path: &std::path::Path) -> Self {
+        Self { file: Some(path.display().to_string()), ..self }
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, problem) in self.list.iter().enumerate() {

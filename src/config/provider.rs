@@ -6,11 +6,12 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-use super::header;
+use super::node::{Entry, Node, Value};
 use super::problem::{Problem, Report};
 use super::read::{Item, Table, child};
 use super::secret::{self, NoKey, World};
-use super::url::{BaseUrl, base_url};
+use super::url::{BaseUrl, Leads, base_url, is_plainly_private};
+use super::{caller, header};
 use crate::catalogue::{KnownProvider, catalogue, compatible_server, quirks_of};
 use crate::domain::ids::{ProviderId, ProviderIdx};
 use crate::domain::nearest::nearest;
@@ -23,13 +24,16 @@ pub(super) const FIELDS: &[&str] = &[
     "api_key_env",
     "api_key_file",
     "api_key",
+    "api_key_sealed",
     "auth",
     "headers",
     "forward_headers",
     "azure_api_version",
+    "private_addresses",
     "requests_per_minute",
     "tokens_per_minute",
     "max_in_flight",
+    "budget",
     "connect_timeout",
     "enabled",
     "responses_api",
@@ -40,6 +44,25 @@ pub(super) const AUTH_FIELDS: &[&str] = &["header"];
 
 /// What may be in a provider's id beside letters and digits.
 const ID_MARKS: &[char] = &['-', '_', '.'];
+
+/// In a file of the operator's own a private address is meant where it is named; documents
+/// say it in words, wherever they go. An address of the link is never meant by itself.
+pub(super) fn say_what_a_file_implies(root: &mut Node) {
+    let Value::Table(lists) = &mut root.value else { return };
+    let Some(providers) = lists.iter_mut().find(|entry| entry.key == "providers") else { return };
+    let Value::Array(providers) = &mut providers.node.value else { return };
+    for provider in providers {
+        let place = provider.place;
+        let Value::Table(fields) = &mut provider.value else { continue };
+        let private = |field: &Entry| {
+            field.key == "base_url" && field.node.value.as_text().is_some_and(is_plainly_private)
+        };
+        if fields.iter().any(private) && !fields.iter().any(|field| field.key == "private_addresses") {
+            let node = Node { value: Value::Bool(true), place };
+            fields.push(Entry { key: "private_addresses".to_owned(), place, node });
+        }
+    }
+}
 
 /// All providers and their places in the catalog.
 #[derive(Default)]
@@ -125,6 +148,7 @@ impl Reader<'_, '_> {
         let protocol = self.table.read("protocol", |item| item.word(Protocol::ALL, report));
         let protocol = protocol.or(self.known.map(|known| known.protocol)).unwrap_or(Protocol::OpenAi);
         let url = self.table.read("base_url", |item| base_url(item, report));
+        let private_addresses = self.private_addresses(url.as_ref());
         let url = url.or_else(|| self.known.map(|known| BaseUrl::well_known(&known.base_url))).unwrap_or_default();
         let url_style = self.url_style(protocol);
         let enabled = self.table.read("enabled", |item| item.boolean(report)).unwrap_or(true);
@@ -160,6 +184,8 @@ impl Reader<'_, '_> {
                 .unwrap_or(Duration::from_secs(10)),
             enabled,
             unusable,
+            private_addresses,
+            budgets: caller::budgets(&self.table, report),
             forward_headers: self.forward_headers(),
         }
     }
@@ -177,6 +203,24 @@ impl Reader<'_, '_> {
         let message = format!("provider {:?} is not in the catalogue and needs {}", self.id, missing.join(" and "));
         let known = catalogue().providers.iter().map(|known| known.id.as_str());
         self.report.problem(self.table.item.problem(message).suggest(nearest(self.id, known)));
+    }
+
+    /// Whether its host may turn out to be of this machine or this network. Whoever can
+    /// change a provider could otherwise make this process call what only it can reach.
+    fn private_addresses(&self, url: Option<&BaseUrl>) -> bool {
+        let allowed = self.table.read("private_addresses", |item| item.boolean(self.report)).unwrap_or(false);
+        if let Some(url) = url
+            && let Some(item) = self.table.get("base_url")
+            && !allowed
+        {
+            let what = match url.leads {
+                Leads::ToPrivate => "leads to a private address or this machine",
+                Leads::ToLink => "leads to an address of the link, where clouds keep credentials",
+                Leads::Inside | Leads::Out => return allowed,
+            };
+            self.report.problem(item.problem(what).expected("private_addresses = true, if that is meant"));
+        }
+        allowed
     }
 
     fn url_style(&self, protocol: Protocol) -> UrlStyle {
@@ -227,7 +271,7 @@ impl Reader<'_, '_> {
     }
 
     fn key(&self, none_wanted: bool) -> Key {
-        let sources = ["api_key_env", "api_key_file", "api_key"];
+        let sources = ["api_key_env", "api_key_file", "api_key_sealed", "api_key"];
         let given: Vec<_> = sources.into_iter().filter_map(|field| Some((field, self.table.get(field)?))).collect();
         for (_, item) in given.iter().skip(1) {
             self.report.problem(item.problem("is a second source of the same key").expected("one of them"));
@@ -246,6 +290,7 @@ impl Reader<'_, '_> {
         let found = match *source {
             "api_key_env" => self.world.key_in_variable(text),
             "api_key_file" => self.world.key_in_file(text),
+            "api_key_sealed" => (self.world.sealed)(self.id, text).map_err(NoKey::Absent),
             _ => {
                 self.report.warn(
                     item.problem("a key in the configuration is easily passed on")

@@ -8,9 +8,13 @@ use secrecy::SecretString;
 
 /// What lies outside the configuration's own text, handed in so that reading it stays pure.
 #[derive(Clone, Copy)]
-pub(super) struct World<'a> {
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
-    pub(super) files: &'a dyn Fn(&Path) -> io::Result<String>,
+pub struct World<'a> {
+    /// Looks up an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Reads a file that the configuration names.
+    pub files: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Opens a secret of the store, by whose it is and its id, or says why not.
+    pub sealed: &'a dyn Fn(&str, &str) -> Result<SecretString, String>,
 }
 
 /// Why there is no key.

@@ -10,7 +10,7 @@ use super::read::{Item, Table};
 use super::secret::World;
 
 pub(super) const FIELDS: &[&str] =
-    &["listen", "admin_listen", "open", "open_on_all_addresses", "direct_models", "tls", "limits"];
+    &["listen", "admin_listen", "open", "open_on_all_addresses", "direct_models", "watch", "tls", "limits"];
 pub(super) const TLS_FIELDS: &[&str] = &["cert_file", "key_file"];
 pub(super) const LIMITS_FIELDS: &[&str] = &[
     "max_body_bytes",
@@ -43,6 +43,8 @@ pub struct ServerConfig {
     pub open: bool,
     /// Callers may name the models of configured providers, not only aliases.
     pub direct_models: bool,
+    /// The configuration file is read again when it changes.
+    pub watch: bool,
     /// TLS for callers; `None` is plain HTTP.
     pub tls: Option<TlsConfig>,
     /// Bounds on what one caller can make us hold or wait for.
@@ -56,6 +58,7 @@ impl Default for ServerConfig {
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             open: false,
             direct_models: true,
+            watch: true,
             tls: None,
             limits: ServerLimits::default(),
         }
@@ -125,6 +128,7 @@ impl ServerConfig {
         section.set(&mut server.admin_listen, "admin_listen", |item| address(item, report));
         section.set(&mut server.open, "open", |item| item.boolean(report));
         section.set(&mut server.direct_models, "direct_models", |item| item.boolean(report));
+        section.set(&mut server.watch, "watch", |item| item.boolean(report));
         server.limits.read(&Section { table: limits.as_ref(), ..section }, report);
         server.tls = section.table.and_then(|table| tls(&table.get("tls")?, world, report));
 
@@ -234,19 +238,4 @@ fn tls(item: &Item<'_>, world: World<'_>, report: &Report) -> Option<TlsConfig> 
     };
     let (cert_file, key_file) = (file("cert_file"), file("key_file"));
     Some(TlsConfig { cert_file: cert_file?, key_file: key_file? })
-}
-
-/// `[store]`, which this version has nothing to do with.
-pub(super) const STORE_FIELDS: &[&str] = &["path", "url"];
-
-pub(super) fn check_store(item: &Item<'_>, report: &Report) {
-    let Some(table) = item.table(STORE_FIELDS, report) else { return };
-    if let Some(path) = table.get("path")
-        && path.text(report).is_some()
-    {
-        report.warn(path.problem("has no effect: this version keeps nothing on disk"));
-    }
-    if let Some(url) = table.get("url") {
-        report.problem(url.problem("sharing through Redis is not part of this version"));
-    }
 }

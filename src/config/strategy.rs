@@ -184,11 +184,5 @@ impl Reader<'_, '_> {
 }
 
 fn scope(item: &Item<'_>, report: &Report) -> Option<UsageScope> {
-    let scopes = [("fleet", UsageScope::Fleet), ("key", UsageScope::Key)];
-    if item.node.value.as_text() == Some("project") {
-        let expected = one_of(&scopes.map(|(name, _)| name));
-        report.problem(item.problem("\"project\" is not part of this version").expected(expected));
-        return None;
-    }
-    item.word(scopes, report)
+    item.word([("fleet", UsageScope::Fleet), ("project", UsageScope::Project), ("key", UsageScope::Key)], report)
 }

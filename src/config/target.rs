@@ -3,6 +3,7 @@
 use serde_json::{Map, Number, Value as Json};
 
 use super::alias::limit;
+use super::caller;
 use super::model::Models;
 use super::node::{Node, Value};
 use super::problem::{Report, one_of};
@@ -11,8 +12,18 @@ use super::read::{Item, Table, child};
 use crate::domain::alias::{ParamOverrides, Scoring, Strategy, Target};
 use crate::domain::ids::{EndpointIdx, ModelIdx, ProviderIdx};
 
-pub(super) const FIELDS: &[&str] =
-    &["model", "weight", "rank", "providers", "params", "drop_params", "last_resort", "enabled", "first_token_timeout"];
+pub(super) const FIELDS: &[&str] = &[
+    "model",
+    "weight",
+    "rank",
+    "providers",
+    "params",
+    "drop_params",
+    "last_resort",
+    "enabled",
+    "first_token_timeout",
+    "budget",
+];
 pub(super) const PROVIDERS_FIELDS: &[&str] = &["only", "order", "ignore"];
 
 /// Fields of a body that routing itself sets.
@@ -45,6 +56,7 @@ impl Reader<'_> {
         let last_resort = table.read("last_resort", |item| item.boolean(report)).unwrap_or(false);
         let enabled = table.read("enabled", |item| item.boolean(report)).unwrap_or(true);
         let first_token_timeout = table.read("first_token_timeout", |item| limit(item, report));
+        let budgets = caller::budgets(&table, report);
 
         let model_item = table.require("model", report);
         let model = model_item.and_then(|item| self.models.find(&item, item.text(report)?, report));
@@ -52,7 +64,18 @@ impl Reader<'_> {
         let chosen = chosen.map(|table| self.chosen_providers(&table));
         let model = model?;
         let (endpoints, ordered) = self.endpoints(model, chosen);
-        Some(Target { model, endpoints, ordered, rank, weight, last_resort, enabled, params, first_token_timeout })
+        Some(Target {
+            model,
+            endpoints,
+            ordered,
+            rank,
+            weight,
+            last_resort,
+            enabled,
+            params,
+            first_token_timeout,
+            budgets,
+        })
     }
 
     fn weight(&self, table: &Table<'_>, strategy: Option<&Strategy>) -> f64 {
@@ -167,6 +190,10 @@ impl Reader<'_> {
     fn json(&self, item: &Item<'_>) -> Option<Json> {
         let inner = |node: &Node, path| self.json(&Item { node, path });
         match &item.node.value {
+            Value::Null => {
+                self.report.problem(item.problem("is null").expected("its name in drop_params"));
+                None
+            }
             Value::Bool(value) => Some(Json::Bool(*value)),
             Value::Integer(value) => Some(Json::from(*value)),
             Value::Float(value) => match Number::from_f64(*value) {

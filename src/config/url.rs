@@ -6,6 +6,7 @@ use http::Uri;
 
 use super::problem::Report;
 use super::read::Item;
+use crate::domain::address::{is_link_local, is_public};
 
 /// A base URL.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -14,6 +15,22 @@ pub(super) struct BaseUrl {
     pub(super) text: String,
     /// Plain `http` to another machine.
     pub(super) in_clear_to_elsewhere: bool,
+    /// What its host says of where it leads.
+    pub(super) leads: Leads,
+}
+
+/// Where a host leads, as far as can be said without asking for its address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Leads {
+    /// A name that anybody may have, or a public address.
+    #[default]
+    Out,
+    /// A name that only means something on this network, such as `gpu-box.local`.
+    Inside,
+    /// A private address or one of this machine.
+    ToPrivate,
+    /// An address of the link, where clouds keep the credentials of their machines.
+    ToLink,
 }
 
 /// Paths that we append ourselves.
@@ -24,8 +41,28 @@ const EXAMPLE: &str = "a URL such as \"https://api.example.com/v1\"";
 impl BaseUrl {
     /// One that the catalogue vouches for.
     pub(super) fn well_known(text: &str) -> Self {
-        Self { text: text.to_owned(), in_clear_to_elsewhere: false }
+        Self { text: text.to_owned(), ..Self::default() }
     }
+}
+
+/// Whether a file that names this URL means a private address, and so allows it.
+pub(super) fn is_plainly_private(text: &str) -> bool {
+    parse(text).is_ok_and(|url| matches!(url.leads, Leads::Inside | Leads::ToPrivate))
+}
+
+/// Where names end that are only known inside.
+const INSIDE: [&str; 6] = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".intranet"];
+
+fn leads(host: &str) -> Leads {
+    if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        return match address {
+            address if is_link_local(address) => Leads::ToLink,
+            address if is_public(address) => Leads::Out,
+            _ => Leads::ToPrivate,
+        };
+    }
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    if !host.contains('.') || INSIDE.iter().any(|end| host.ends_with(end)) { Leads::Inside } else { Leads::Out }
 }
 
 /// Reads a base URL. What is wrong with it is said without repeating it, because it may
@@ -69,7 +106,7 @@ fn parse(text: &str) -> Result<BaseUrl, (&'static str, &'static str)> {
         ));
     }
     let in_clear_to_elsewhere = scheme == "http" && !is_this_machine(authority.host());
-    Ok(BaseUrl { text: text.to_owned(), in_clear_to_elsewhere })
+    Ok(BaseUrl { text: text.to_owned(), in_clear_to_elsewhere, leads: leads(authority.host()) })
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -107,6 +144,20 @@ mod tests {
         assert!(!parse("http://127.0.0.2").unwrap().in_clear_to_elsewhere);
         assert!(parse("http://gpu-box.local:8000/v1").unwrap().in_clear_to_elsewhere);
         assert!(!parse("https://gpu-box.local").unwrap().in_clear_to_elsewhere);
+    }
+
+    #[test]
+    fn a_host_says_where_it_leads() {
+        let leads = |text| parse(text).unwrap().leads;
+        assert_eq!(leads("https://api.example.com/v1"), Leads::Out);
+        assert_eq!(leads("https://1.1.1.1"), Leads::Out);
+        for inside in ["http://gpu-box.local:8000/v1", "http://vllm:8000", "http://x.svc.internal", "http://localhost"] {
+            assert_eq!(leads(inside), Leads::Inside, "{inside}");
+        }
+        for private in ["http://127.0.0.1:1", "http://[::1]:1", "http://10.0.0.1", "http://[::ffff:192.168.0.1]"] {
+            assert_eq!(leads(private), Leads::ToPrivate, "{private}");
+        }
+        assert_eq!(leads("http://169.254.169.254/latest"), Leads::ToLink);
     }
 
     proptest! {

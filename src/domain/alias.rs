@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::ids::{AliasName, EndpointIdx, ModelIdx};
+use super::budget::Budgets;
+use super::ids::{AliasName, EndpointIdx, ModelIdx, ProjectName};
 use super::money::PicoUsd;
 
 /// How an alias orders its targets.
@@ -116,6 +117,8 @@ pub enum UsageScope {
     /// Everybody's.
     #[default]
     Fleet,
+    /// That of the project whose key asks.
+    Project,
     /// That of the key which asks.
     Key,
 }
@@ -219,6 +222,8 @@ pub struct Target {
     pub params: ParamOverrides,
     /// Overrides the alias's limit for the first content of a stream.
     pub first_token_timeout: Option<Duration>,
+    /// What this alias may spend at this target.
+    pub budgets: Budgets,
 }
 
 /// Limits on one request through an alias.
@@ -277,6 +282,10 @@ pub struct Alias {
     pub max_price: Option<MaxPrice>,
     /// What may be spent on knowing better.
     pub adaptivity: Adaptivity,
+    /// The projects whose keys may call it; `None` is all.
+    pub projects: Option<Vec<ProjectName>>,
+    /// What its targets may cost, apart from those that cost nothing or are a last resort.
+    pub budgets: Budgets,
     /// Not configured, but made for a model that callers may name directly.
     pub direct: bool,
     /// Leave out what a target's protocol cannot say instead of passing the target over.

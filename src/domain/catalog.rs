@@ -24,6 +24,8 @@ pub struct Model {
     pub max_output_tokens: Option<u64>,
     /// Features it is known to lack.
     pub lacks: FeatureSet,
+    /// Callers may not name it; it can be reached only through an alias.
+    pub hidden: bool,
     /// Where it is served; never empty for a model that an alias names.
     pub endpoints: Vec<EndpointIdx>,
 }

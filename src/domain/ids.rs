@@ -62,6 +62,11 @@ name! {
     KeyName
 }
 
+name! {
+    /// A project: keys that share limits and budgets.
+    ProjectName
+}
+
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

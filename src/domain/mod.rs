@@ -4,7 +4,9 @@
 //! valid: the doors that build these types ([`crate::config`], [`crate::wire`]) have
 //! already refused everything else.
 
+pub mod address;
 pub mod alias;
+pub mod caller;
 pub mod catalog;
 pub mod failure;
 pub mod feature;
@@ -12,6 +14,7 @@ pub mod ids;
 pub mod money;
 pub mod names;
 pub mod nearest;
+pub mod project;
 pub mod provider;
 pub mod rate;
 pub mod time;

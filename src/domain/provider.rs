@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use secrecy::SecretString;
 
+use super::budget::Budgets;
 use super::ids::ProviderId;
 
 /// The wire protocol a provider speaks.
@@ -112,6 +113,10 @@ pub struct Provider {
     pub enabled: bool,
     /// Why it cannot be used as it is configured, for people: its key variable is not set.
     pub unusable: Option<String>,
+    /// Its host may have an address of this machine or of a private network.
+    pub private_addresses: bool,
+    /// What may be spent there.
+    pub budgets: Budgets,
     /// Names of client headers that are passed on to it, beside those of its protocol.
     pub forward_headers: Vec<HeaderName>,
 }

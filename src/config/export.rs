@@ -1,0 +1,77 @@
+//! How do documents become a file again? As TOML, so that what is exported can be kept,
+//! compared, edited and applied.
+
+use serde_json::{Map, Value as Json};
+
+use super::document::{Document, Documents, Kind};
+
+/// The text of a configuration file with these documents.
+pub fn to_toml(documents: &Documents) -> String {
+    let mut lists = Map::new();
+    for kind in Kind::ALL {
+        let all: Vec<Json> = documents.of(kind).map(|(_, document)| Json::Object(document.fields())).collect();
+        if !all.is_empty() {
+            lists.insert(kind.list().to_owned(), Json::Array(all));
+        }
+    }
+    write(&Json::Object(lists))
+}
+
+/// One document as a file would have it.
+pub(super) fn one_to_toml(kind: Kind, document: &Document) -> String {
+    let mut lists = Map::new();
+    lists.insert(kind.list().to_owned(), Json::Array(vec![Json::Object(document.fields())]));
+    write(&Json::Object(lists))
+}
+
+impl Document {
+    /// As it would stand in a file.
+    pub fn to_toml(&self, kind: Kind) -> String {
+        one_to_toml(kind, self)
+    }
+}
+
+/// What TOML cannot say, a null, is in no document that was accepted.
+fn write(value: &Json) -> String {
+    toml::to_string_pretty(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse_file;
+
+    const TEXT: &str = r#"
+[[providers]]
+id = "p"
+protocol = "openai"
+base_url = "https://example.com/v1"
+headers = { x-team = "a", "x.dotted" = "b" }
+
+[[models]]
+id = "p/m"
+endpoints = [{ provider = "p", upstream_model = "m", usd_per_mtok = { input = 0.05, output = 1, tiers = [{ above_input_tokens = 10, input = 1, output = 2 }] } }]
+
+[[projects]]
+name = "shop"
+budget = ["$50/day", "$1000/month"]
+
+[[aliases]]
+name = "a"
+strategy = "priority"
+targets = [{ model = "p/m", params = { temperature = 0.5, stop = ["\n", "\"'"] } }, { model = "p/m", weight = 2.0 }]
+"#;
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let read = |text: &str| {
+            let no_files = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+            parse_file(text, &|_| None, &no_files).unwrap().documents
+        };
+        let documents = read(TEXT);
+        assert_eq!(documents.len(), 4);
+        assert_eq!(read(&to_toml(&documents)), documents);
+        let alias = documents.get(Kind::Alias, "a").unwrap();
+        assert!(alias.to_toml(Kind::Alias).starts_with("[[aliases]]\nname = \"a\"\n"));
+    }
+}

@@ -1,0 +1,18 @@
+//! A project: keys that share limits and budgets.
+
+use super::caller::Rights;
+use super::ids::ProjectName;
+use super::limits::CallerLimits;
+
+/// A project.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Project {
+    /// Its name.
+    pub name: ProjectName,
+    /// What its keys may call at most; a key's own rights narrow them further.
+    pub rights: Rights,
+    /// What its keys may use together.
+    pub limits: CallerLimits,
+    /// The keys of a switched-off project are refused.
+    pub enabled: bool,
+}
