@@ -5,14 +5,18 @@
 //! already refused everything else.
 
 pub mod alias;
+pub mod budget;
 pub mod catalog;
 pub mod failure;
 pub mod feature;
 pub mod ids;
+pub mod limits;
 pub mod money;
 pub mod names;
 pub mod nearest;
+pub mod period;
 pub mod provider;
 pub mod rate;
+pub mod spent;
 pub mod time;
 pub mod usage;
