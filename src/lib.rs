@@ -42,6 +42,7 @@ pub mod proxy;
 pub mod routing;
 pub mod simulate;
 pub mod stats;
+pub mod store;
 pub mod telemetry;
 pub mod transport;
 pub mod upstream;

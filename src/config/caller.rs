@@ -97,7 +97,7 @@ pub(super) fn limits(table: &Table<'_>, report: &Report) -> CallerLimits {
     CallerLimits {
         requests_per_minute: count("requests_per_minute"),
         tokens_per_minute: count("tokens_per_minute"),
-        max_in_flight: count("max_in_flight"),
+        max_in_flight: count("max_in_flight").map(NonZeroU32::get),
         budgets: budgets(table, report),
     }
 }

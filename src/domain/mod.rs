@@ -6,16 +6,20 @@
 
 pub mod address;
 pub mod alias;
+pub mod budget;
 pub mod caller;
 pub mod catalog;
 pub mod failure;
 pub mod feature;
 pub mod ids;
+pub mod limits;
 pub mod money;
 pub mod names;
 pub mod nearest;
+pub mod period;
 pub mod project;
 pub mod provider;
 pub mod rate;
+pub mod spent;
 pub mod time;
 pub mod usage;

@@ -429,7 +429,6 @@ fn append(transaction: &WriteTransaction, record: &AuditRecord) -> Result<(), St
     Ok(())
 }
 
-/// Writes only what differs: a file is read again far more often than it changes.
 fn write_source(transaction: &WriteTransaction, source: &Source) -> Result<(), StoreError> {
     let mut table = transaction.open_table(SOURCE)?;
     table.retain(|(kind, name), _| match Kind::from_name(kind) {

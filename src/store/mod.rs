@@ -9,7 +9,6 @@
 
 mod embedded;
 pub mod record;
-mod spent;
 #[cfg(test)]
 mod tests;
 mod usage;

@@ -1,0 +1,138 @@
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use super::record::{AuditRecord, Author, Counts, KeyRecord, RevisionRecord, Spender, UsageKey};
+use super::*;
+use crate::config::{Document, Edit, Kind};
+use crate::domain::money::PicoUsd;
+use crate::domain::time::UnixMillis;
+
+fn audit(action: &str) -> AuditRecord {
+    AuditRecord {
+        at_ms: 1,
+        author: Author::new("me", "api"),
+        action: action.into(),
+        subject: "x".into(),
+        outcome: "ok".into(),
+        revision: None,
+    }
+}
+
+fn commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u64) {
+    let revision =
+        RevisionRecord { number, at_ms: number, author: Author::new("me", "api"), note: None, changes: Vec::new() };
+    let audit = audit("change");
+    let commit = Commit { revision: &revision, edits, keys, source: None, audit: &audit, keep_revisions: keep };
+    store.commit(&commit).unwrap();
+}
+
+fn alias(name: &str) -> Edit {
+    let document = Document::from_text(&json!({"name": name}).to_string());
+    Edit { kind: Kind::Alias, name: name.into(), to: document }
+}
+
+fn used(requests: u64, cost: u64) -> Counts {
+    Counts { requests, attempts: requests, cost: PicoUsd(cost), ..Counts::default() }
+}
+
+fn by(key: &str, target: &str) -> UsageKey {
+    UsageKey { project: "shop".into(), key: key.into(), alias: "a".into(), target: target.into() }
+}
+
+#[test]
+fn what_was_committed_is_there_after_the_file_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    let store = Store::open(&path).unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
+    let key = KeyRecord { name: "k".into(), ..KeyRecord::default() };
+    commit(&store, 1, &[alias("a"), alias("b")], &[KeyEdit { name: "k".into(), to: Some(key.clone()) }], 10);
+    commit(&store, 2, &[Edit { to: None, ..alias("a") }], &[], 10);
+    drop(store);
+
+    let store = Store::open(&path).unwrap();
+    let stored = store.load().unwrap();
+    assert_eq!(stored.revision, 2);
+    let names: Vec<(&str, u64)> = stored.documents.iter().map(|one| (one.name.as_str(), one.revision)).collect();
+    assert_eq!(names, [("b", 1)]);
+    assert_eq!(store.key("k").unwrap(), Some(key));
+    assert_eq!(store.keys("", 10, |_| true).unwrap().len(), 1);
+    assert_eq!(store.keys("k", 10, |_| true).unwrap().len(), 0);
+    assert_eq!(store.audit_log(u64::MAX, 10).unwrap().iter().map(|(number, _)| *number).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
+fn old_revisions_are_forgotten() {
+    let store = Store::in_memory().unwrap();
+    for number in 1..=5 {
+        commit(&store, number, &[], &[], 2);
+    }
+    let numbers: Vec<u64> = store.revisions(u64::MAX, 10).unwrap().iter().map(|one| one.number).collect();
+    assert_eq!(numbers, [5, 4]);
+    assert!(store.revision(3).unwrap().is_none());
+}
+
+#[test]
+fn usage_adds_up_by_day_and_is_spent_by_everybody_who_had_a_part() {
+    let store = Store::in_memory().unwrap();
+    let day = |day: u64| UnixMillis((20_000 + day) * 86_400_000 + 5);
+    let flush = |at, ended: Vec<(UsageKey, Counts)>, open: Vec<(UsageKey, Counts)>| {
+        store.flush(&Flush { at, ended: ended.into_iter().collect(), open: open.into_iter().collect() }).unwrap();
+    };
+    flush(day(0), vec![(by("k", "m@p"), used(1, 10)), (by("", "m@q"), used(1, 5))], vec![]);
+    flush(day(0), vec![(by("k", "m@p"), used(2, 20))], vec![(by("k", "m@p"), used(1, 7))]);
+    flush(day(1), vec![(by("k", "m@p"), used(4, 40))], vec![(by("k", "m@p"), used(1, 3))]);
+    let read = |from, to| {
+        let mut rows = HashMap::new();
+        store
+            .usage(Day::of(from), Day::of(to), |row| {
+                rows.insert((row.day, row.key.key.clone()), row.counts.requests);
+            })
+            .unwrap();
+        rows
+    };
+    assert_eq!(read(day(0), day(0)), [((Day::of(day(0)), "k".into()), 3), ((Day::of(day(0)), "".into()), 1)].into());
+    assert_eq!(read(day(1), day(9)), [((Day::of(day(1)), "k".into()), 4)].into());
+    // A process that died is settled once.
+    assert_eq!(store.settle_open().unwrap(), 1);
+    assert_eq!(store.settle_open().unwrap(), 0);
+    assert_eq!(read(day(1), day(1)), [((Day::of(day(1)), "k".into()), 5)].into());
+    let spent: HashMap<Spender, u64> =
+        store.spent().unwrap().into_iter().map(|(who, spent)| (who, spent.at(day(1)).day.spent.0)).collect();
+    let expected = [
+        (Spender::Key("k".into()), 43),
+        (Spender::Project("shop".into()), 43),
+        (Spender::Alias("a".into()), 43),
+        (Spender::Target("a".into(), "m".into()), 43),
+        (Spender::Provider("p".into()), 43),
+        (Spender::Provider("q".into()), 0),
+    ];
+    assert_eq!(spent, expected.into());
+    store.forget_usage_before(Day::of(day(1))).unwrap();
+    assert_eq!(read(day(0), day(9)).len(), 1);
+}
+
+#[test]
+fn a_store_of_a_later_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store.db");
+    {
+        let store = Store::open(&path).unwrap();
+        let transaction = store.write().unwrap();
+        transaction.open_table(redb::TableDefinition::<&str, u64>::new("meta")).unwrap().insert("form", 99).unwrap();
+        transaction.commit().unwrap();
+    }
+    assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, .. })));
+    std::fs::write(&path, "no database").unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Open { .. })));
+}
+
+#[test]
+fn days_are_written_as_people_do() {
+    let day = Day::parse("2026-11-26").unwrap();
+    assert_eq!(day.to_string(), "2026-11-26");
+    assert_eq!(day.before(26).to_string(), "2026-10-31");
+    assert_eq!(Day::parse("1970-01-01"), Some(Day::of(UnixMillis(0))));
+    assert!(Day::parse("yesterday").is_none() && Day::parse("1969-12-31").is_none());
+}
