@@ -37,6 +37,7 @@ pub mod demo;
 pub mod domain;
 pub mod explain;
 pub mod health;
+pub mod limits;
 pub mod live;
 pub mod proxy;
 pub mod routing;

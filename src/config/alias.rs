@@ -74,9 +74,9 @@ impl Around<'_> {
     /// Reads `[[aliases]]`.
     pub(super) fn aliases(self, item: Option<&Item<'_>>) -> Aliases {
         let mut aliases = Aliases::default();
-        for item in item.and_then(|item| item.list(self.around.report)).unwrap_or_default() {
+        for item in item.and_then(|item| item.list(self.report)).unwrap_or_default() {
             let item = item.named_by("aliases", "name");
-            let Some(table) = item.table(FIELDS, self.around.report) else { continue };
+            let Some(table) = item.table(FIELDS, self.report) else { continue };
             let Some(alias) = (Reader { table, around: self }).alias(&aliases.by_name) else { continue };
             aliases.by_name.insert(alias.name.as_str().into(), index(aliases.list.len()));
             aliases.list.push(alias);

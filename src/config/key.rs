@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::Offset;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -244,7 +244,7 @@ fn moment(item: &Item<'_>, report: &Report) -> Option<UnixMillis> {
     };
     let at = text.parse::<Timestamp>().ok().or_else(|| {
         let day: Date = text.parse().ok()?;
-        Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
     });
     let at = at.and_then(|at| u64::try_from(at.as_millisecond()).ok()).map(UnixMillis);
     if at.is_none() {

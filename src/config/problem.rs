@@ -33,6 +33,11 @@ impl Problem {
         Self { path: path.into(), place, message: message.into(), expected: None, suggestions: Vec::new() }
     }
 
+    /// One of a value that does not come from a text.
+    pub fn at(path: impl Into<String>, message: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self::new(path, None, message).expected(expected)
+    }
+
     pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self

@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use super::caller::{self, Names};
 use super::problem::Report;
 use super::read::{Item, together};
-use crate::domain::caller::{DEFAULT_PROJECT, Rights, default_project};
+use crate::domain::caller::{DEFAULT_PROJECT, default_project};
 use crate::domain::ids::ProjectName;
-use crate::domain::limits::CallerLimits;
 use crate::domain::nearest::nearest;
 use crate::domain::project::Project;
 
@@ -66,12 +65,7 @@ pub(super) fn read(item: Option<&Item<'_>>, names: &Names<'_>, report: &Report) 
         });
     }
     if !seen.contains(DEFAULT_PROJECT) {
-        projects.push(Project {
-            name: default_project(),
-            rights: Rights::default(),
-            limits: CallerLimits::default(),
-            enabled: true,
-        });
+        projects.push(Project::default_one());
     }
     projects
 }

@@ -1,6 +1,6 @@
 //! A project: keys that share limits and budgets.
 
-use super::caller::Rights;
+use super::caller::{Rights, default_project};
 use super::ids::ProjectName;
 use super::limits::CallerLimits;
 
@@ -15,4 +15,11 @@ pub struct Project {
     pub limits: CallerLimits,
     /// The keys of a switched-off project are refused.
     pub enabled: bool,
+}
+
+impl Project {
+    /// The one that is always there, where nothing is said of it.
+    pub fn default_one() -> Self {
+        Self { name: default_project(), rights: Rights::default(), limits: CallerLimits::NONE, enabled: true }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::domain::ids::KeyName;
+use crate::domain::ids::{KeyName, ProjectName};
 use crate::domain::provider::Limits;
 use crate::domain::time::UnixMillis;
 use crate::health::Standing;
@@ -22,6 +22,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Whose usage is counted apart.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum CountedBy {
+    /// A key's.
+    Key(KeyName),
+    /// A project's.
+    Project(ProjectName),
+}
+
 /// The live state of an endpoint.
 #[derive(Debug)]
 pub struct EndpointLive {
@@ -29,8 +38,9 @@ pub struct EndpointLive {
     stats: Mutex<EndpointStats>,
     /// What decisions read, without the lock.
     published: Published,
-    /// Usage by caller, kept only for aliases that count by key. As many as there are keys.
-    by_key: Mutex<HashMap<KeyName, Minute>>,
+    /// Usage by caller, kept only for aliases that count by key or project. As many as there
+    /// are keys and projects.
+    by_caller: Mutex<HashMap<CountedBy, Minute>>,
 }
 
 impl EndpointLive {
@@ -39,7 +49,7 @@ impl EndpointLive {
         Self {
             stats: Mutex::new(EndpointStats::new(limits)),
             published: Published::new(&Reading::default()),
-            by_key: Mutex::default(),
+            by_caller: Mutex::default(),
         }
     }
 
@@ -70,20 +80,20 @@ impl EndpointLive {
     }
 
     /// What a caller used in the last minute.
-    pub fn used_by(&self, key: &KeyName, now: UnixMillis) -> Usage {
-        lock(&self.by_key).get_mut(key).map_or_else(Usage::default, |minute| {
+    pub fn used_by(&self, by: &CountedBy, now: UnixMillis) -> Usage {
+        lock(&self.by_caller).get_mut(by).map_or_else(Usage::default, |minute| {
             minute.advance(now);
             minute.sum()
         })
     }
 
     /// A caller used this.
-    pub fn count_for(&self, key: &KeyName, usage: Usage, now: UnixMillis) {
-        let mut by_key = lock(&self.by_key);
-        if !by_key.contains_key(key) {
-            by_key.insert(key.clone(), Minute::default());
+    pub fn count_for(&self, by: &CountedBy, usage: Usage, now: UnixMillis) {
+        let mut by_caller = lock(&self.by_caller);
+        if !by_caller.contains_key(by) {
+            by_caller.insert(by.clone(), Minute::default());
         }
-        if let Some(minute) = by_key.get_mut(key) {
+        if let Some(minute) = by_caller.get_mut(by) {
             minute.add(usage, now);
         }
     }

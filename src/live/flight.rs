@@ -12,14 +12,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::alias::AliasLive;
-use super::endpoint::{EndpointLive, ProviderLive};
+use super::endpoint::{CountedBy, EndpointLive, ProviderLive};
+use super::ledger::{Ledger, OpenCall, UsedBy};
 use crate::clock::Clock;
 use crate::domain::failure::FailureKind;
-use crate::domain::ids::KeyName;
 use crate::domain::money::{PicoUsd, Prices};
 use crate::domain::rate::RateHint;
 use crate::domain::time::UnixMillis;
-use crate::domain::usage::TokenUsage;
+use crate::domain::usage::{Counts, TokenUsage};
+use crate::limits::{Permit, Reservation};
 use crate::routing::eligibility::SkipReason;
 use crate::stats::{Ask, End, Refused, Ticket, Usage};
 
@@ -27,7 +28,7 @@ use crate::stats::{Ask, End, Refused, Ticket, Usage};
 const PROGRESS: Duration = Duration::from_millis(500);
 
 /// Where an attempt goes, and on whose account.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Departure {
     /// To this endpoint.
     pub endpoint: Arc<EndpointLive>,
@@ -35,8 +36,16 @@ pub struct Departure {
     pub provider: Arc<ProviderLive>,
     /// For this alias.
     pub alias: Arc<AliasLive>,
-    /// For this caller, where its usage is counted apart.
-    pub key: Option<KeyName>,
+    /// Whose usage it is counted under, where the alias compares that.
+    pub counted_by: Option<CountedBy>,
+    /// Where it is written down.
+    pub ledger: Arc<Ledger>,
+    /// Under which names.
+    pub used_by: UsedBy,
+    /// What let the request in.
+    pub permit: Option<Arc<Permit>>,
+    /// What was set aside for it.
+    pub reservation: Option<Reservation>,
     /// What is asked.
     pub ask: Ask,
     /// The output limit of the request.
@@ -56,6 +65,8 @@ pub struct Flight {
     clock: Clock,
     /// Taken when it ends.
     ticket: Option<Ticket>,
+    /// Taken with the ticket.
+    call: Option<OpenCall>,
     begun: Instant,
     /// Time that is not the target's: connecting.
     queued: Duration,
@@ -105,10 +116,12 @@ impl Flight {
             }
         };
         let begun = Instant::now();
+        let call = to.ledger.open(to.used_by.clone(), to.ask.prompt_tokens, to.prices.clone());
         Ok(Self {
             to,
             clock,
             ticket: Some(ticket),
+            call: Some(call),
             begun,
             queued: Duration::ZERO,
             committed: false,
@@ -151,6 +164,9 @@ impl Flight {
 
     /// So many pieces of content have come so far, the latest just now.
     pub fn progress(&mut self, pieces: u64, at: Instant) {
+        if let Some(call) = &self.call {
+            call.progress(pieces);
+        }
         let (since, before) = self.told;
         let over = at.saturating_duration_since(since);
         if over < PROGRESS || pieces < before + 3 {
@@ -207,11 +223,38 @@ impl Flight {
         let used = self.usage.input + self.usage.output;
         self.to.provider.settle(self.to.ask.prompt_tokens + self.to.ask.output_tokens, used, now);
         self.to.provider.leave();
-        if let Some(key) = &self.to.key {
-            self.to.endpoint.count_for(key, Usage { requests: 1, tokens: used, cost: cost.0 }, now);
+        if let Some(permit) = &self.to.permit {
+            permit.used(used, now);
+        }
+        if let Some(reservation) = self.to.reservation.take() {
+            reservation.settle(cost, now);
+        }
+        if let Some(call) = self.call.take() {
+            call.close(&self.counts(failure, cost));
+        }
+        if let Some(by) = &self.to.counted_by {
+            self.to.endpoint.count_for(by, Usage { requests: 1, tokens: used, cost: cost.0 }, now);
         }
         if failure.is_none() && !self.to.ask.unmeasured && self.usage.output > 0 {
             self.to.alias.stats.answered(self.to.max_output_tokens, self.usage.output);
+        }
+    }
+}
+
+impl Flight {
+    /// What is written down of it. A caller that left, and the loser of a race, are no
+    /// failures of anybody.
+    fn counts(&self, failure: Option<FailureKind>, cost: PicoUsd) -> Counts {
+        let failed = failure.is_some_and(|kind| !matches!(kind, FailureKind::ClientGone | FailureKind::Superseded));
+        Counts {
+            requests: 0,
+            attempts: 1,
+            failures: failed.into(),
+            estimated: (self.estimated && !self.usage.is_empty()).into(),
+            input: self.usage.input,
+            cached_input: self.usage.cached_input,
+            output: self.usage.output,
+            cost,
         }
     }
 }

@@ -4,53 +4,94 @@
 //! from the first step to the last, whatever is reloaded in the meantime. What is observed
 //! of an endpoint outlives a reload as long as the endpoint keeps its name.
 
+mod accounts;
 mod alias;
 pub mod decisions;
 mod endpoint;
 mod flight;
 mod keys;
+mod ledger;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub use accounts::{Accounts, SpentBefore, Touched, account};
 pub use alias::AliasLive;
-pub use endpoint::{EndpointLive, ProviderLive};
+pub use endpoint::{CountedBy, EndpointLive, ProviderLive};
 pub use flight::{Departure, Flight, FlightEnd};
-pub use keys::{Caller, KeyRing};
+pub use keys::{Caller, Denied, Key, KeyRing, Shown};
+pub use ledger::{Ledger, Page, UsedBy};
+
+use smallvec::SmallVec;
 
 use crate::clock::Clock;
-use crate::config::{Config, ServerLimits};
-use crate::domain::alias::{Alias, Scoring, UsageScope};
-use crate::domain::catalog::Catalog;
-use crate::domain::ids::{AliasIdx, EndpointIdx, KeyName, ProviderIdx, Revision};
+use crate::config::ServerLimits;
+use crate::domain::alias::{Alias, Scoring, Target, UsageScope};
+use crate::domain::caller::default_project;
+use crate::domain::catalog::{Catalog, Endpoint};
+use crate::domain::ids::{AliasIdx, EndpointIdx, ProjectName, ProviderIdx, Revision};
+use crate::domain::money::PicoUsd;
+use crate::domain::project::Project;
 use crate::domain::time::UnixMillis;
+use crate::domain::usage::TokenUsage;
+use crate::limits::Account;
 use crate::routing::{EndpointState, RequestFacts, Snapshot};
 use crate::transport::client::{self, ClientError};
 
 /// Everything a request needs to know, of one revision.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct View {
     /// Which.
     pub revision: Revision,
+    /// The revision that made the catalog: as long as it is the same, indexes mean the same.
+    pub catalog_revision: Revision,
     /// What requests resolve to.
-    pub catalog: Catalog,
+    pub catalog: Arc<Catalog>,
     /// Limits of the data plane.
     pub limits: ServerLimits,
+    /// Callers need no key.
+    pub open: bool,
     /// Who may call.
     pub keys: KeyRing,
+    /// Whose limits and budgets there are, those of keys apart.
+    pub accounts: Arc<Accounts>,
+    /// Whose keys there are.
+    projects: Arc<HashMap<ProjectName, Arc<Project>>>,
     /// By [`EndpointIdx`].
-    endpoints: Vec<Arc<EndpointLive>>,
+    endpoints: Arc<[Arc<EndpointLive>]>,
     /// By [`ProviderIdx`].
-    providers: Vec<Arc<ProviderLive>>,
+    providers: Arc<[Arc<ProviderLive>]>,
     /// By [`AliasIdx`].
-    aliases: Vec<Arc<AliasLive>>,
+    aliases: Arc<[Arc<AliasLive>]>,
 }
 
-/// Whether an alias counts usage apart for each key.
-pub fn counts_by_key(alias: &Alias) -> bool {
-    matches!(alias.strategy.scoring(), Some(Scoring::LowestUsage(options)) if options.scope == UsageScope::Key)
+/// What a view is built from.
+#[derive(Debug)]
+pub struct Draft {
+    /// Its revision.
+    pub revision: Revision,
+    /// What requests resolve to.
+    pub catalog: Catalog,
+    /// Whose keys there are.
+    pub projects: Vec<Project>,
+    /// Who may call.
+    pub keys: KeyRing,
+    /// Limits of the data plane.
+    pub limits: ServerLimits,
+    /// Callers need no key.
+    pub open: bool,
+}
+
+/// Whose usage a request is counted under apart from everybody's, if its alias wants that.
+pub fn counted_by(alias: &Alias, caller: &Caller) -> Option<CountedBy> {
+    let Some(Scoring::LowestUsage(options)) = alias.strategy.scoring() else { return None };
+    match options.scope {
+        UsageScope::Fleet => None,
+        UsageScope::Project => Some(CountedBy::Project(caller.project.name.clone())),
+        UsageScope::Key => caller.key_name().cloned().map(CountedBy::Key),
+    }
 }
 
 impl View {
@@ -69,62 +110,141 @@ impl View {
         &self.aliases[idx.get()]
     }
 
+    /// All projects.
+    pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
+        self.projects.values()
+    }
+
+    /// Whoever asks on the operator's behalf: without a key, of the project that is always
+    /// there.
+    pub fn operator(&self) -> Caller {
+        let project = self.projects.get(&default_project()).cloned();
+        Caller { key: None, project: project.unwrap_or_else(|| Arc::new(Project::default_one())) }
+    }
+
+    /// A caller with this key, whether it is let in or not.
+    pub fn caller_with(&self, key: Arc<Key>) -> Option<Caller> {
+        let project = Arc::clone(self.projects.get(&key.project)?);
+        Some(Caller { key: Some(key), project })
+    }
+
+    /// The caller that shows this key, or none.
+    ///
+    /// # Errors
+    /// If it is not let in at `now`.
+    pub fn caller(&self, shown: Option<&[u8]>, now: UnixMillis) -> Result<Caller, Denied> {
+        let key = match shown.map(|shown| self.keys.key(shown, now)) {
+            Some(Ok(key)) => Some(key),
+            None | Some(Err(Denied::Unknown)) if self.open => None,
+            None => return Err(Denied::Unknown),
+            Some(Err(denied)) => return Err(denied),
+        };
+        let project = match &key {
+            Some(key) => self.projects.get(&key.project),
+            None => self.projects.get(&default_project()),
+        };
+        match project {
+            Some(project) if project.enabled => Ok(Caller { key, project: Arc::clone(project) }),
+            // A project that is gone is switched off for good.
+            _ => Err(Denied::Disabled),
+        }
+    }
+
     /// What is observed at `now`, as routing reads it.
-    pub fn snapshot(&self, alias: AliasIdx, facts: &RequestFacts, key: Option<&KeyName>, now: UnixMillis) -> Snapshot {
+    pub fn snapshot(&self, alias: AliasIdx, facts: &RequestFacts, caller: &Caller, now: UnixMillis) -> Snapshot {
         let live = self.alias(alias);
         let alias = self.catalog.alias(alias);
-        let counted_by = key.filter(|_| counts_by_key(alias));
-        let state = |&idx: &EndpointIdx| {
+        let counted_by = counted_by(alias, caller);
+        let confined = caller.is_confined();
+        let reading = live.stats.reading(facts.max_output_tokens);
+        let state = |(target, idx): (&Target, EndpointIdx)| {
             let endpoint = self.endpoint(idx);
             EndpointState {
                 reading: endpoint.reading(now),
                 full: self.provider(self.catalog.endpoint(idx).provider).is_full(now),
-                by_key: counted_by.map(|key| endpoint.used_by(key, now)),
+                forbidden: confined && !caller.may_be_served_by(idx, &self.catalog),
+                over_budget: self.over_budget(caller, alias, target, idx, facts, reading.expected_output, now),
+                by_caller: counted_by.as_ref().map(|by| endpoint.used_by(by, now)),
             }
         };
         let at_home = facts.identity.filter(|_| alias.adaptivity.affinity.is_some());
+        let endpoints = |target: &'_ Target| target.endpoints.iter().map(move |&idx| (target, idx));
         Snapshot {
-            endpoints: alias.targets.iter().flat_map(|target| &target.endpoints).map(state).collect(),
-            alias: live.stats.reading(facts.max_output_tokens),
+            endpoints: alias.targets.iter().flat_map(endpoints).map(state).collect(),
+            alias: reading,
             home: at_home.and_then(|conversation| live.home(conversation, now)),
         }
     }
 
-    /// Builds the view of a configuration, taking over what `earlier` knows of endpoints
-    /// and providers that are still the same.
-    fn build(config: Config, keys: KeyRing, earlier: Option<&Self>, now: UnixMillis) -> Result<Self, ClientError> {
-        let Config { server, catalog, .. } = config;
+    /// The accounts of an attempt, as far as they are limited: of the key, the project, the
+    /// alias, the target and the provider.
+    pub fn touched(&self, caller: &Caller, alias: &Alias, target: &Target, endpoint: EndpointIdx) -> Touched {
+        let provider = self.catalog.provider_of(endpoint).id.as_str();
+        let mut touched = self.accounts.touched(&self.catalog, alias, target, provider);
+        touched.extend(self.accounts_of(caller));
+        touched
+    }
+
+    /// Those of a caller: its key's, which is its own, before its project's.
+    pub fn accounts_of(&self, caller: &Caller) -> SmallVec<[Arc<Account>; 2]> {
+        let key = caller.key.as_ref().and_then(|key| key.account.clone());
+        key.into_iter().chain(self.accounts.project(caller.project.name.as_str()).cloned()).collect()
+    }
+
+    /// What an attempt may cost: its prompt, and the longest answer that was asked for, or
+    /// else one as they usually are. Nothing where no price is known.
+    pub fn expected_cost(&self, endpoint: EndpointIdx, facts: &RequestFacts, expected_output: f64) -> PicoUsd {
+        // A float of at most a few million.
+        let output = facts.max_output_tokens.unwrap_or(expected_output as u64);
+        let usage = TokenUsage { input: facts.prompt_tokens, output, ..TokenUsage::default() };
+        self.catalog.endpoint(endpoint).prices.as_ref().map_or(PicoUsd(0), |prices| prices.cost(&usage))
+    }
+
+    /// Until when a budget has less left than an attempt is expected to cost, if one has.
+    #[expect(clippy::too_many_arguments, reason = "what a cost depends on")]
+    fn over_budget(
+        &self,
+        caller: &Caller,
+        alias: &Alias,
+        target: &Target,
+        endpoint: EndpointIdx,
+        facts: &RequestFacts,
+        expected_output: f64,
+        now: UnixMillis,
+    ) -> Option<UnixMillis> {
+        let touched = self.touched(caller, alias, target, endpoint);
+        if touched.is_empty() {
+            return None;
+        }
+        let cost = self.expected_cost(endpoint, facts, expected_output);
+        if cost == PicoUsd(0) {
+            return None;
+        }
+        let short = |account: &Arc<Account>| {
+            let left = account.purse().left(&account.limits().budgets, now)?;
+            (left.remaining < cost).then_some(left.resets_at)
+        };
+        touched.iter().filter_map(short).max()
+    }
+
+    /// Builds a view, taking over what `earlier` knows of endpoints, providers and aliases
+    /// that are still the same. Nothing that is served by now is changed.
+    fn build(draft: Draft, earlier: Option<&Self>, spent: SpentBefore<'_>) -> Result<Self, ClientError> {
+        let Draft { revision, catalog, projects, keys, limits, open } = draft;
         let known: HashMap<&str, &Arc<EndpointLive>> = earlier
             .map(|view| {
                 let ids = view.catalog.endpoints.iter().map(|endpoint| endpoint.id.as_str());
-                ids.zip(&view.endpoints).collect()
+                ids.zip(view.endpoints.iter()).collect()
             })
             .unwrap_or_default();
-        let endpoints = catalog
-            .endpoints
-            .iter()
-            .map(|endpoint| match known.get(endpoint.id.as_str()) {
-                Some(live) => {
-                    live.change(now, |stats| stats.set_limits(endpoint.limits));
-                    Arc::clone(live)
-                }
-                None => Arc::new(EndpointLive::new(endpoint.limits)),
-            })
-            .collect();
+        let endpoint = |endpoint: &Endpoint| match known.get(endpoint.id.as_str()) {
+            Some(live) => Arc::clone(live),
+            None => Arc::new(EndpointLive::new(endpoint.limits)),
+        };
         let known_aliases: HashMap<&str, &Arc<AliasLive>> = earlier
-            .map(|view| view.catalog.aliases.iter().map(|alias| alias.name.as_str()).zip(&view.aliases).collect())
+            .map(|view| view.catalog.aliases.iter().map(|alias| alias.name.as_str()).zip(view.aliases.iter()).collect())
             .unwrap_or_default();
-        let aliases = catalog
-            .aliases
-            .iter()
-            .map(|alias| match known_aliases.get(alias.name.as_str()) {
-                Some(live) => {
-                    live.forget_homes();
-                    Arc::clone(live)
-                }
-                None => Arc::default(),
-            })
-            .collect();
+        let alias = |alias: &Alias| known_aliases.get(alias.name.as_str()).map_or_else(Arc::default, |live| Arc::clone(live));
         let mut providers = Vec::with_capacity(catalog.providers.len());
         for provider in &catalog.providers {
             let same = earlier.and_then(|view| {
@@ -132,6 +252,7 @@ impl View {
                 let other = &view.catalog.providers[at];
                 let unchanged = other.limits == provider.limits
                     && other.connect_timeout == provider.connect_timeout
+                    && other.private_addresses == provider.private_addresses
                     && other.base_url == provider.base_url;
                 unchanged.then(|| Arc::clone(&view.providers[at]))
             });
@@ -140,15 +261,34 @@ impl View {
                 None => Arc::new(ProviderLive::new(provider.limits, client::build(provider)?)),
             });
         }
-        let revision = Revision(earlier.map_or(1, |view| view.revision.0 + 1));
-        Ok(Self { revision, catalog, limits: server.limits, keys, endpoints, providers, aliases })
+        Ok(Self {
+            revision,
+            catalog_revision: revision,
+            limits,
+            open,
+            keys,
+            accounts: Arc::new(Accounts::build(&catalog, &projects, earlier.map(|view| &*view.accounts), spent)),
+            projects: Arc::new(projects.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect()),
+            endpoints: catalog.endpoints.iter().map(endpoint).collect(),
+            providers: providers.into(),
+            aliases: catalog.aliases.iter().map(alias).collect(),
+            catalog: Arc::new(catalog),
+        })
+    }
+
+    /// The same with other keys, as another revision.
+    #[must_use]
+    pub fn with_keys(&self, keys: KeyRing, revision: Revision) -> Self {
+        Self { keys, revision, ..self.clone() }
     }
 }
 
-/// The current view, and how it is replaced.
+/// The current view, and how it is replaced: in two steps, of which only the first can fail.
 #[derive(Debug)]
 pub struct Live {
     current: ArcSwap<View>,
+    /// What was used and is not written down yet.
+    pub ledger: Arc<Ledger>,
     /// Time, for all who act on the view.
     pub clock: Clock,
 }
@@ -158,8 +298,9 @@ impl Live {
     ///
     /// # Errors
     /// If a provider's client cannot be built.
-    pub fn new(config: Config, keys: KeyRing, clock: Clock) -> Result<Self, ClientError> {
-        Ok(Self { current: ArcSwap::from_pointee(View::build(config, keys, None, clock.now())?), clock })
+    pub fn new(draft: Draft, spent: SpentBefore<'_>, clock: Clock) -> Result<Self, ClientError> {
+        let view = View::build(draft, None, spent)?;
+        Ok(Self { current: ArcSwap::from_pointee(view), ledger: Arc::default(), clock })
     }
 
     /// The view to serve a request by, from its beginning to its end.
@@ -167,14 +308,29 @@ impl Live {
         self.current.load_full()
     }
 
-    /// Replaces the configuration; requests under way end on the one they began with.
+    /// Builds the next view.
     ///
     /// # Errors
-    /// If a provider's client cannot be built; then nothing has changed.
-    pub fn replace(&self, config: Config, keys: KeyRing) -> Result<Revision, ClientError> {
-        let view = View::build(config, keys, Some(&self.view()), self.clock.now())?;
-        let revision = view.revision;
-        self.current.store(Arc::new(view));
-        Ok(revision)
+    /// If a provider's client cannot be built.
+    pub fn prepare(&self, draft: Draft, spent: SpentBefore<'_>) -> Result<View, ClientError> {
+        View::build(draft, Some(&self.view()), spent)
+    }
+
+    /// Serves every request from now on by this view; those under way end on the one they
+    /// began with.
+    pub fn publish(&self, view: View) {
+        let (earlier, view) = (self.view(), Arc::new(view));
+        if !Arc::ptr_eq(&earlier.catalog, &view.catalog) {
+            let now = self.clock.now();
+            for (live, endpoint) in view.endpoints.iter().zip(&view.catalog.endpoints) {
+                live.change(now, |stats| stats.set_limits(endpoint.limits));
+            }
+            let ids = |view: &View| view.catalog.endpoints.iter().map(|endpoint| endpoint.id.clone()).collect::<Vec<_>>();
+            if ids(&earlier) != ids(&view) {
+                // Endpoints have other numbers now.
+                view.aliases.iter().for_each(|alias| alias.forget_homes());
+            }
+        }
+        self.current.store(view);
     }
 }

@@ -11,9 +11,14 @@ use http::{HeaderValue, StatusCode};
 
 use super::respond::Trace;
 use crate::domain::failure::FailureKind;
+use crate::limits::{Limit, Refusal, Wait};
+use crate::live::Denied;
 use crate::upstream::refusal::AttemptError;
 use crate::wire::error::{BadRequest, ErrorBody, ErrorKind};
 use crate::wire::{anthropic, openai, responses};
+
+/// SDKs wait no longer than this before they ask again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Whose error shape a client understands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,8 +34,19 @@ pub enum ErrorShape {
 /// A request that ends in an error.
 #[derive(Clone, Debug)]
 pub enum GatewayError {
-    /// No key, or one that is not known.
-    Unauthorized,
+    /// No key, or one that is not valid.
+    Denied(Denied),
+    /// A limit of the key or its project is reached.
+    Limited(Refusal),
+    /// A budget has less left than the request may cost, whoever serves it.
+    OverBudget {
+        /// The alias.
+        alias: String,
+        /// Each target and its reason.
+        reasons: Vec<(String, String)>,
+        /// When it begins anew.
+        retry_after: Duration,
+    },
     /// The key may not use the alias.
     Forbidden {
         /// Which.
@@ -110,12 +126,21 @@ impl GatewayError {
         let retry_after = self.retry_after();
         let body = self.body();
         let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        json_response(status, Bytes::from(encode(&body, shape, &trace.id)), retry_after, trace)
+        let mut response = json_response(status, Bytes::from(encode(&body, shape, &trace.id)), retry_after, trace);
+        if status == StatusCode::TOO_MANY_REQUESTS && retry_after.is_none_or(|wait| wait > LONGEST_PAUSE) {
+            // SDKs repeat a 429 of their own accord; here that is in vain.
+            response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        response
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoneReady { retry_after, .. } => *retry_after,
+            Self::OverBudget { retry_after, .. } => Some(*retry_after),
+            // Others may end at any moment; a second is as good a guess as any.
+            Self::Limited(Refusal { wait: Wait::Others, .. }) => Some(Duration::from_secs(1)),
+            Self::Limited(refusal) => refusal.retry_after(),
             Self::AllFailed { attempts, .. } if all(attempts, FailureKind::RateLimited) => {
                 attempts.iter().filter_map(|(_, error)| error.retry_after).min()
             }
@@ -132,12 +157,22 @@ impl GatewayError {
             param: param.map(str::to_owned),
         };
         match self {
-            Self::Unauthorized => body(
-                401,
-                ErrorKind::Authentication,
-                "invalid_api_key",
+            Self::Denied(denied) => {
+                body(401, ErrorKind::Authentication, "invalid_api_key", None, why_denied(*denied).into())
+            }
+            Self::Limited(refusal) => {
+                let code = match refusal.limit {
+                    Limit::Budget(_) => "insufficient_quota",
+                    _ => "rate_limit_exceeded",
+                };
+                body(429, ErrorKind::RateLimited, code, None, format!("{}.", sentence(&refusal.to_string())))
+            }
+            Self::OverBudget { alias, reasons, .. } => body(
+                429,
+                ErrorKind::RateLimited,
+                "insufficient_quota",
                 None,
-                "The request shows no key that is known here. Send one of this gateway's keys as `Authorization: Bearer …` or `x-api-key`.".into(),
+                format!("A budget has less left than a request to `{alias}` may cost: {}", listed(reasons)),
             ),
             Self::Forbidden { alias } => body(
                 403,
@@ -198,6 +233,22 @@ impl GatewayError {
             }
         }
     }
+}
+
+fn why_denied(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Unknown => {
+            "The request shows no key that is known here. Send one of this gateway's keys as `Authorization: Bearer …` or `x-api-key`."
+        }
+        Denied::Expired => "This key has expired.",
+        Denied::Revoked => "This key has been revoked.",
+        Denied::Disabled => "This key, or its project, is switched off.",
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 /// The most useful error of several: what the caller can mend itself, then what it should

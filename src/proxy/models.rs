@@ -7,8 +7,8 @@ use crate::wire::anthropic;
 
 /// Names a caller may put in `model`: configured aliases first, then models by their ids.
 fn names<'a>(view: &'a View, caller: &'a Caller) -> impl Iterator<Item = &'a str> {
-    let allowed = (0u32..).zip(&view.catalog.aliases).filter(|(i, _)| caller.may_use(crate::domain::ids::AliasIdx(*i)));
-    let (mut configured, direct): (Vec<_>, Vec<_>) = allowed.map(|(_, alias)| alias).partition(|alias| !alias.direct);
+    let allowed = view.catalog.aliases.iter().filter(|alias| caller.may_use(alias, &view.catalog));
+    let (mut configured, direct): (Vec<_>, Vec<_>) = allowed.partition(|alias| !alias.direct);
     configured.extend(direct);
     configured.into_iter().map(|alias| alias.name.as_str())
 }

@@ -16,11 +16,12 @@ use super::narrowing;
 use super::respond::{AttemptNote, Trace};
 use crate::domain::alias::{Alias, RequestLimits};
 use crate::domain::failure::FailureKind;
-use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx, KeyName};
+use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx};
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::live::decisions::Decision;
-use crate::live::{AliasLive, Caller, Departure, Flight, View, counts_by_key};
+use crate::limits::{self, Permit, Reservation};
+use crate::live::{AliasLive, Caller, Departure, Flight, UsedBy, View, counted_by};
 use crate::routing::eligibility::SkipReason;
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
 use crate::routing::{Candidate, Plan, Query, RequestFacts, Skipped, rank};
@@ -52,7 +53,9 @@ pub async fn serve(
     let limits = narrowing::limits(&call.headers, alias.limits)?;
     let facts = facts_of(call, alias);
     let now = gateway.live.clock.now();
-    let snapshot = view.snapshot(idx, &facts, caller.key.as_ref(), now);
+    let permit = admit(view, caller, idx, &facts, now)?.map(Arc::new);
+    trace.standing = permit.as_ref().map(|permit| permit.standing(now));
+    let snapshot = view.snapshot(idx, &facts, caller, now);
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
     let seed = rand::rng().random();
     let plan = rank(&query, &snapshot, &mut StdRng::seed_from_u64(seed));
@@ -67,7 +70,8 @@ pub async fn serve(
         call,
         facts: &facts,
         expected_output: snapshot.alias.expected_output,
-        key: caller.key.as_ref().filter(|_| counts_by_key(alias)),
+        caller,
+        permit,
         limits,
         started: Instant::now(),
         skipped: Vec::new(),
@@ -75,10 +79,12 @@ pub async fn serve(
         failed: Vec::new(),
     };
     let served = walk.run(plan, trace).await;
+    let used_by = used_by(caller, alias, trace.target.clone());
+    gateway.live.ledger.request(used_by);
     gateway.decisions.record(Decision {
         request: trace.id.clone(),
         at: now,
-        revision: view.revision,
+        revision: view.catalog_revision,
         alias: idx,
         facts,
         narrowing,
@@ -91,17 +97,50 @@ pub async fn serve(
     served.map(|reply| trace.respond(reply))
 }
 
+/// Lets the request in, as far as its key and its project are limited.
+fn admit(
+    view: &View,
+    caller: &Caller,
+    alias: AliasIdx,
+    facts: &RequestFacts,
+    now: UnixMillis,
+) -> Result<Option<Permit>, GatewayError> {
+    let accounts = view.accounts_of(caller);
+    if accounts.is_empty() {
+        return Ok(None);
+    }
+    let expected = view.alias(alias).stats.reading(facts.max_output_tokens).expected_output;
+    // A float of at most a few million.
+    let output = facts.max_output_tokens.unwrap_or(u64::MAX).min(expected as u64);
+    limits::enter(&accounts, facts.prompt_tokens + output, now).map(Some).map_err(GatewayError::Limited)
+}
+
+/// On whose account something is used.
+fn used_by(caller: &Caller, alias: &Alias, target: Option<EndpointId>) -> UsedBy {
+    UsedBy {
+        project: caller.project.name.clone(),
+        key: caller.key_name().cloned(),
+        alias: alias.name.clone(),
+        target,
+    }
+}
+
 /// The alias that a name means, if the caller may use it.
 fn resolve(view: &View, caller: &Caller, name: &str) -> Result<AliasIdx, GatewayError> {
     let alias = view.catalog.resolve(name).map_err(|error| match error {
         NameError::Unknown { nearest } => {
             // A caller learns no names that it may not use.
-            let allowed = |name: &String| view.catalog.resolve(name).is_ok_and(|alias| caller.may_use(alias));
+            let may_use = |alias| caller.may_use(view.catalog.alias(alias), &view.catalog);
+            let allowed = |name: &String| view.catalog.resolve(name).is_ok_and(may_use);
             GatewayError::UnknownModel { name: name.to_owned(), nearest: nearest.into_iter().filter(allowed).collect() }
         }
         NameError::Ambiguous { candidates } => GatewayError::AmbiguousModel { name: name.to_owned(), candidates },
     })?;
-    if caller.may_use(alias) { Ok(alias) } else { Err(GatewayError::Forbidden { alias: name.to_owned() }) }
+    if caller.may_use(view.catalog.alias(alias), &view.catalog) {
+        Ok(alias)
+    } else {
+        Err(GatewayError::Forbidden { alias: name.to_owned() })
+    }
 }
 
 /// One request on its way through a plan.
@@ -113,8 +152,9 @@ struct Walk<'a> {
     call: &'a Call,
     facts: &'a RequestFacts,
     expected_output: f64,
-    /// Where usage is counted by key.
-    key: Option<&'a KeyName>,
+    caller: &'a Caller,
+    /// What let the request in, if it is limited at all.
+    permit: Option<Arc<Permit>>,
     limits: RequestLimits,
     started: Instant,
     /// Candidates that could not even be tried.
@@ -286,12 +326,23 @@ impl<'a> Walk<'a> {
             }
         };
         let at = self.view.catalog.endpoint(endpoint);
+        let reservation = match self.set_aside(candidate) {
+            Ok(reservation) => reservation,
+            Err(reason) => {
+                self.skipped.push(Skipped { endpoint, reason });
+                return Ok(None);
+            }
+        };
         let purpose = if last_resort { Purpose::LastResort } else { candidate.purpose };
         let departure = Departure {
             endpoint: Arc::clone(self.view.endpoint(endpoint)),
             provider: Arc::clone(self.view.provider(at.provider)),
             alias: Arc::clone(self.live),
-            key: self.key.cloned(),
+            counted_by: counted_by(self.alias, self.caller),
+            ledger: Arc::clone(&self.gateway.live.ledger),
+            used_by: used_by(self.caller, self.alias, Some(at.id.clone())),
+            permit: self.permit.clone(),
+            reservation,
             ask: Ask {
                 prompt_tokens: self.facts.prompt_tokens,
                 // A float of at most a few million.
@@ -326,6 +377,21 @@ impl<'a> Walk<'a> {
             max_event: self.view.limits.max_event_bytes,
         };
         Ok(Some(Departed { prepared, flight, limits }))
+    }
+
+    /// Sets aside what an attempt may cost, with everybody who has a budget for it.
+    fn set_aside(&self, candidate: &Candidate) -> Result<Option<Reservation>, SkipReason> {
+        let target = &self.alias.targets[candidate.target];
+        let touched = self.view.touched(self.caller, self.alias, target, candidate.endpoint);
+        if touched.is_empty() {
+            return Ok(None);
+        }
+        let cost = self.view.expected_cost(candidate.endpoint, self.facts, self.expected_output);
+        let now = self.now();
+        limits::reserve(&touched, cost, now).map(Some).map_err(|refusal| SkipReason::OverBudget {
+            // Where others have to end first, they may do so at any moment.
+            until: now + refusal.retry_after().unwrap_or(Duration::from_secs(1)),
+        })
     }
 
     /// Sends it and waits until it commits or fails. Borrows nothing of the walk that
@@ -416,6 +482,15 @@ impl<'a> Walk<'a> {
         let mut reasons = self.reasons(skipped);
         reasons.extend(self.unsaid.iter().cloned());
         let all = |test: &dyn Fn(&SkipReason) -> bool| skipped.iter().all(|skipped| test(&skipped.reason));
+        let over_budget = skipped.iter().filter_map(|skipped| match skipped.reason {
+            SkipReason::OverBudget { until } => Some(until),
+            _ => None,
+        });
+        if let Some(until) = over_budget.min()
+            && all(&|reason| !reason.is_soft())
+        {
+            return GatewayError::OverBudget { alias, reasons, retry_after: until.since(self.now()) };
+        }
         if all(&|reason| !reason.is_soft()) {
             let by_configuration = |reason: &SkipReason| {
                 matches!(reason, SkipReason::Disabled | SkipReason::Unusable(_) | SkipReason::Drained)

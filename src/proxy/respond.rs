@@ -9,6 +9,7 @@ use rand::RngExt;
 
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::{EndpointId, Revision};
+use crate::limits::{RateLeft, Standing};
 use crate::live::decisions::Attempt;
 use crate::upstream::attempt::Reply;
 
@@ -30,6 +31,8 @@ pub struct Trace {
     pub target: Option<EndpointId>,
     /// Each attempt, in order.
     pub attempts: Vec<AttemptNote>,
+    /// What was left of the caller's limits when the request was let in.
+    pub standing: Option<Standing>,
 }
 
 /// One attempt.
@@ -67,6 +70,7 @@ impl Trace {
             strategy: None,
             target: None,
             attempts: Vec::new(),
+            standing: None,
         }
     }
 
@@ -92,6 +96,9 @@ impl Trace {
         }
         if !self.attempts.is_empty() {
             put("x-pointsman-attempts", &self.listed());
+        }
+        if let Some(standing) = &self.standing {
+            put_standing(standing, headers);
         }
         if let Some(revision) = self.revision {
             headers.insert(HeaderName::from_static("x-pointsman-revision"), HeaderValue::from(revision.0));
@@ -139,6 +146,39 @@ impl Trace {
     }
 }
 
+/// What is left of the caller's limits, under the names that OpenAI gives them.
+fn put_standing(standing: &Standing, headers: &mut HeaderMap) {
+    let mut rate = |left: &Option<RateLeft>, names: [&'static str; 3]| {
+        if let Some(left) = left {
+            headers.insert(names[0], HeaderValue::from(left.limit.get()));
+            headers.insert(names[1], HeaderValue::from(left.remaining));
+            if let Ok(value) = HeaderValue::from_str(&in_units(left.resets_in)) {
+                headers.insert(names[2], value);
+            }
+        }
+    };
+    rate(
+        &standing.requests,
+        ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+    );
+    rate(&standing.tokens, ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]);
+    if let Some(left) = standing.budgets.iter().min_by_key(|left| left.remaining)
+        && let Ok(value) = HeaderValue::from_str(&format!("{:.6}", left.remaining.as_usd()))
+    {
+        headers.insert("x-pointsman-budget-remaining-usd", value);
+    }
+}
+
+/// A time as OpenAI writes it: `120ms`, `1.5s`, `6m0s`.
+fn in_units(time: Duration) -> String {
+    let ms = time.as_millis();
+    match ms {
+        0..1000 => format!("{ms}ms"),
+        1000..60_000 => format!("{}s", ms as f64 / 1000.0),
+        _ => format!("{}m{}s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
 impl Default for Trace {
     fn default() -> Self {
         Self::new()
@@ -168,6 +208,13 @@ mod tests {
             "{listed}"
         );
         assert!(listed.ends_with(", +4"), "{listed}");
+    }
+
+    #[test]
+    fn times_are_written_as_openai_does() {
+        for (ms, text) in [(0, "0ms"), (120, "120ms"), (1500, "1.5s"), (60_000, "1m0s"), (361_000, "6m1s")] {
+            assert_eq!(in_units(Duration::from_millis(ms)), text);
+        }
     }
 
     #[test]

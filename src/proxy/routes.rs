@@ -85,7 +85,7 @@ async fn serve(gateway: &Gateway, operation: Operation, shape: ErrorShape, reque
     let view = gateway.live.view();
     let (head, body) = request.into_parts();
     let outcome = async {
-        let caller = authenticate(&view, &head.headers)?;
+        let caller = authenticate(gateway, &view, &head.headers)?;
         let limits = BodyLimits { max: view.limits.max_body_bytes, time: view.limits.body_timeout };
         let body = read_body(&head.headers, body, limits).await?;
         let call = call(operation, head.headers, body, &trace.id, gateway.live.clock.now())?;
@@ -95,8 +95,8 @@ async fn serve(gateway: &Gateway, operation: Operation, shape: ErrorShape, reque
     outcome.unwrap_or_else(|error| error.into_response(shape, &trace))
 }
 
-fn authenticate(view: &View, headers: &HeaderMap) -> Result<Caller, GatewayError> {
-    view.keys.caller(shown_key(headers)).ok_or(GatewayError::Unauthorized)
+fn authenticate(gateway: &Gateway, view: &View, headers: &HeaderMap) -> Result<Caller, GatewayError> {
+    view.caller(shown_key(headers), gateway.live.clock.now()).map_err(GatewayError::Denied)
 }
 
 /// Anthropic's SDK names its version with every request; OpenAI's does not.
@@ -107,7 +107,7 @@ fn shape_of(headers: &HeaderMap) -> ErrorShape {
 async fn list_models(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
     let (view, shape) = (gateway.live.view(), shape_of(&headers));
     answer(shape, || {
-        let caller = authenticate(&view, &headers)?;
+        let caller = authenticate(&gateway, &view, &headers)?;
         Ok(match shape {
             ErrorShape::Anthropic => models::anthropic_list(&view, &caller),
             _ => models::openai_list(&view, &caller, gateway.live.clock.now().as_secs()),
@@ -118,15 +118,16 @@ async fn list_models(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) ->
 async fn one_model(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let (view, shape) = (gateway.live.view(), shape_of(&headers));
     answer(shape, || {
-        let caller = authenticate(&view, &headers)?;
+        let caller = authenticate(&gateway, &view, &headers)?;
         let alias = view.catalog.resolve(&id).map_err(|error| match error {
             NameError::Unknown { .. } => GatewayError::UnknownModel { name: id.clone(), nearest: Vec::new() },
             NameError::Ambiguous { candidates } => GatewayError::AmbiguousModel { name: id.clone(), candidates },
         })?;
-        if !caller.may_use(alias) {
+        let alias = view.catalog.alias(alias);
+        if !caller.may_use(alias, &view.catalog) {
             return Err(GatewayError::Forbidden { alias: id.clone() });
         }
-        let name = view.catalog.alias(alias).name.as_str();
+        let name = alias.name.as_str();
         Ok(match shape {
             ErrorShape::Anthropic => models::anthropic_one(name),
             _ => models::openai_one(name, gateway.live.clock.now().as_secs()),

@@ -1,6 +1,7 @@
 //! May this endpoint serve this request at all, and if not, for good or for now?
 
 use std::fmt;
+use std::time::Duration;
 
 use super::facts::{EndpointState, Narrowing, RequestFacts};
 use crate::domain::alias::{Alias, PriceOptions, Scoring, Target};
@@ -18,6 +19,13 @@ pub enum SkipReason {
     Disabled,
     /// The provider cannot be used as configured (its key is not set).
     Unusable(String),
+    /// The caller may not be served by it.
+    Forbidden,
+    /// A budget has less left than the request is expected to cost.
+    OverBudget {
+        /// When it begins anew.
+        until: UnixMillis,
+    },
     /// The caller asked not to use it.
     Narrowed,
     /// The target's weight is zero.
@@ -74,6 +82,10 @@ impl SkipReason {
         match self {
             Self::Disabled => "switched off".into(),
             Self::Unusable(why) => why.clone(),
+            Self::Forbidden => "not allowed to this key".into(),
+            Self::OverBudget { until } => {
+                format!("its budget is used up for {}", in_words(until.since(now)))
+            }
             Self::Narrowed => "excluded by the caller".into(),
             Self::Drained => "weight 0".into(),
             Self::NoSuchOperation => "its protocol has no such operation".into(),
@@ -93,12 +105,23 @@ impl SkipReason {
     }
 }
 
+/// A time of hours and days, as far as people care.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..7200 => format!("{} min", s / 60),
+        s => format!("{} h", s / 3600),
+    }
+}
+
 /// The class of the reason alone, a stable word.
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disabled => "disabled",
             Self::Unusable(_) => "unusable",
+            Self::Forbidden => "forbidden",
+            Self::OverBudget { .. } => "over_budget",
             Self::Narrowed => "narrowed",
             Self::Drained => "drained",
             Self::NoSuchOperation => "no_such_operation",
@@ -122,12 +145,16 @@ pub fn hard(
     alias: &Alias,
     target: &Target,
     endpoint: EndpointIdx,
+    state: &EndpointState,
     facts: &RequestFacts,
     narrowing: &Narrowing,
 ) -> Option<SkipReason> {
     let at = catalog.endpoint(endpoint);
     let provider = catalog.provider(at.provider);
     let model = catalog.model(at.model);
+    if state.forbidden {
+        return Some(SkipReason::Forbidden);
+    }
     if !target.enabled || !provider.enabled {
         return Some(SkipReason::Disabled);
     }
@@ -155,7 +182,8 @@ pub fn hard(
     let needed = facts.prompt_tokens / 3 * 2 + facts.max_output_tokens.unwrap_or(0);
     match model.context_window {
         Some(window) if needed > window => Some(SkipReason::ContextWindow { needed, window }),
-        _ => price_reason(alias, at, facts),
+        _ => price_reason(alias, at, facts)
+            .or_else(|| state.over_budget.map(|until| SkipReason::OverBudget { until })),
     }
 }
 

@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::EndpointIdx;
 use crate::domain::provider::{Protocol, Provider};
+use crate::domain::time::UnixMillis;
 use crate::stats::{AliasReading, Reading, Usage};
 
 /// What is known of a request before it is sent anywhere.
@@ -68,8 +69,12 @@ pub struct EndpointState {
     pub reading: Reading,
     /// A limit of ours towards its provider is reached.
     pub full: bool,
-    /// Usage by the key that asks, where the alias counts by key.
-    pub by_key: Option<Usage>,
+    /// The caller may not be served by it.
+    pub forbidden: bool,
+    /// A budget has less left than the request is expected to cost here, until then.
+    pub over_budget: Option<UnixMillis>,
+    /// Usage by the key or project that asks, where the alias counts by it.
+    pub by_caller: Option<Usage>,
 }
 
 /// Everything observed that a decision depends on.

@@ -229,7 +229,7 @@ fn gather<'a>(query: &Query<'a>, snapshot: &'a Snapshot, plan: &mut Plan, rng: &
                 hedge_s: None,
                 seen_sent_at: state.reading.sent_at,
             };
-            if let Some(reason) = eligibility::hard(catalog, alias, target, endpoint, facts, narrowing) {
+            if let Some(reason) = eligibility::hard(catalog, alias, target, endpoint, state, facts, narrowing) {
                 plan.skipped.push(Skipped { endpoint, reason });
                 continue;
             }

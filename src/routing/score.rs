@@ -165,10 +165,10 @@ pub fn throughput(metric: ThroughputMetric, reading: &Reading, forecast: &Foreca
 
 /// The used share of the tightest limit, or what was used against the target's weight.
 pub fn usage(unit: Option<UsageUnit>, all_limited: bool, state: &EndpointState, weight: f64) -> f64 {
-    if unit.is_none() && all_limited && state.by_key.is_none() {
+    if unit.is_none() && all_limited && state.by_caller.is_none() {
         return state.reading.limit_used;
     }
-    let usage = state.by_key.unwrap_or(state.reading.usage);
+    let usage = state.by_caller.unwrap_or(state.reading.usage);
     let used = match unit.unwrap_or_default() {
         UsageUnit::Tokens => usage.tokens,
         UsageUnit::Requests => usage.requests,

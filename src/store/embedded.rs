@@ -25,6 +25,9 @@ const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
 const SECRETS: TableDefinition<'_, &str, &str> = TableDefinition::new("secrets");
 const REVISIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("revisions");
+/// What documents were before a revision, by its number, their kind and name; empty where
+/// they were not there.
+const BEFORE: TableDefinition<'_, (u64, &str, &str), &str> = TableDefinition::new("before");
 const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
 
 /// A document and the revision that made it what it is.
@@ -83,8 +86,8 @@ pub struct KeyEdit {
 pub struct Commit<'a> {
     /// The revision.
     pub revision: &'a RevisionRecord,
-    /// Documents.
-    pub edits: &'a [Edit],
+    /// Documents, and what each was before.
+    pub edits: &'a [(&'a Edit, Option<&'a Document>)],
     /// Keys.
     pub keys: &'a [KeyEdit],
     /// What the file said, where the change came from it.
@@ -149,6 +152,7 @@ impl Store {
             transaction.open_table(SECRETS)?;
             transaction.open_table(REVISIONS)?;
             transaction.open_table(AUDIT)?;
+            transaction.open_table(BEFORE)?;
             super::usage::make_tables(&transaction)?;
         }
         transaction.commit()?;
@@ -214,8 +218,10 @@ impl Store {
         {
             transaction.open_table(META)?.insert("revision", number)?;
             let mut documents = transaction.open_table(DOCUMENTS)?;
-            for edit in commit.edits {
+            let mut before = transaction.open_table(BEFORE)?;
+            for (edit, was) in commit.edits {
                 let at = (edit.kind.as_str(), edit.name.as_str());
+                before.insert((number, at.0, at.1), was.map_or("", Document::as_text))?;
                 match &edit.to {
                     Some(document) => {
                         let record = DocumentRecord { revision: number, document: document.fields() };
@@ -237,6 +243,7 @@ impl Store {
             revisions.insert(number, json(commit.revision).as_slice())?;
             let oldest = number.saturating_sub(commit.keep_revisions);
             revisions.retain_in(..=oldest, |_, _| false)?;
+            before.retain_in(..(oldest + 1, "", ""), |_, _| false)?;
             append(&transaction, commit.audit)?;
         }
         if let Some(source) = commit.source {
@@ -313,6 +320,16 @@ impl Store {
         let table = self.read()?.open_table(REVISIONS)?;
         let found = table.get(number)?;
         found.map(|value| parse(value.value(), || format!("revision {number}"))).transpose()
+    }
+
+    /// What a document was before a revision; `None` if it was not there.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn before(&self, number: u64, kind: Kind, name: &str) -> Result<Option<Document>, StoreError> {
+        let table = self.read()?.open_table(BEFORE)?;
+        let found = table.get((number, kind.as_str(), name))?;
+        Ok(found.and_then(|text| Document::from_text(text.value())))
     }
 
     /// At most so many revisions below a number, newest first.

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::domain::money::PicoUsd;
 
 /// Who did something.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -100,6 +99,9 @@ pub struct KeyRecord {
     /// It came from the configuration file.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_file: bool,
+    /// The revision that changed it last.
+    #[serde(default)]
+    pub revision: u64,
 }
 
 fn yes() -> bool {
@@ -182,46 +184,6 @@ pub struct AuditRecord {
     /// The revision that it made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-}
-
-/// What was used, under one heading of [`UsageKey`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counts {
-    /// Requests of callers, each counted where it was served.
-    pub requests: u64,
-    /// Calls to providers.
-    pub attempts: u64,
-    /// Those that failed.
-    pub failures: u64,
-    /// Calls whose tokens are estimated, since nobody reported them.
-    pub estimated: u64,
-    /// Prompt tokens, cached ones included.
-    pub input: u64,
-    /// The part of them that was read from a cache.
-    pub cached_input: u64,
-    /// Generated tokens.
-    pub output: u64,
-    /// What it cost.
-    pub cost: PicoUsd,
-}
-
-impl Counts {
-    /// Both together.
-    pub fn add(&mut self, other: &Self) {
-        self.requests += other.requests;
-        self.attempts += other.attempts;
-        self.failures += other.failures;
-        self.estimated += other.estimated;
-        self.input += other.input;
-        self.cached_input += other.cached_input;
-        self.output += other.output;
-        self.cost = PicoUsd(self.cost.0.saturating_add(other.cost.0));
-    }
-
-    /// Whether nothing was counted.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Under what usage is counted. A name is empty where there is none: of a key in open mode,

@@ -12,11 +12,12 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use super::record::{Counts, Spender, UsageKey};
+use super::record::{Spender, UsageKey};
 use super::{Store, StoreError};
 use crate::domain::money::PicoUsd;
 use crate::domain::spent::{Spent, Window};
 use crate::domain::time::UnixMillis;
+use crate::domain::usage::Counts;
 
 /// By day, project, key, alias and target.
 type UsageAt<'a> = (u32, &'a str, &'a str, &'a str, &'a str);
@@ -175,21 +176,14 @@ impl Store {
         Ok(())
     }
 
-    /// What everybody has spent of the running day, week and month.
+    /// What somebody has spent of the running day, week and month.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn spent(&self) -> Result<Vec<(Spender, Spent)>, StoreError> {
+    pub fn spent_by(&self, spender: &Spender) -> Result<Spent, StoreError> {
         let table = self.read()?.open_table(SPENT)?;
-        let mut all = Vec::new();
-        for entry in table.iter()? {
-            let (at, value) = entry?;
-            let (kind, name, model) = at.value();
-            if let Some(spender) = spender(kind, name, model) {
-                all.push((spender, spent_of(value.value())));
-            }
-        }
-        Ok(all)
+        let found = table.get(spender.names())?;
+        Ok(found.map(|value| spent_of(value.value())).unwrap_or_default())
     }
 }
 
@@ -244,18 +238,6 @@ impl Spender {
             Self::Provider(name) => ("provider", name, ""),
         }
     }
-}
-
-fn spender(kind: &str, name: &str, model: &str) -> Option<Spender> {
-    let name = name.to_owned();
-    Some(match kind {
-        "key" => Spender::Key(name),
-        "project" => Spender::Project(name),
-        "alias" => Spender::Alias(name),
-        "target" => Spender::Target(name, model.to_owned()),
-        "provider" => Spender::Provider(name),
-        _ => return None,
-    })
 }
 
 fn open_at(key: &UsageKey) -> OpenAt<'_> {

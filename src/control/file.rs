@@ -1,0 +1,151 @@
+//! The configuration file beside the store: what does a change of the file change?
+//!
+//! The store remembers what the file said when it was last read. Only what the file says
+//! otherwise now is done to the configuration, so that what was changed by other ways stays,
+//! and what is taken out of the file goes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::key_record::{described, hex, secret};
+use super::{Applied, Control, ControlError, Proposal, Settings, Signed, State};
+use crate::config::{self, Documents, Edit, File, KeyConfig};
+use crate::store::record::{Author, KeyRecord};
+use crate::store::{KeyEdit, Source};
+
+impl Control {
+    /// Reads the configuration file again and does what it says otherwise than before.
+    ///
+    /// # Errors
+    /// If it cannot be read or does not fit; then everything stays as it was.
+    pub async fn reload(self: &Arc<Self>, path: &Path) -> Result<Applied, ReloadError> {
+        let path = path.to_owned();
+        let read = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || config::load_file(&path)
+        });
+        let file = read.await.map_err(|_| ControlError::Ending)??;
+        let signed = Signed::new(Author::new("file", "file"), "file.reload", path.display().to_string());
+        let shown = path.display().to_string();
+        self.take_file(signed, file).await.map_err(|error| match error {
+            ControlError::Invalid(problems) => ControlError::Invalid(config::Problems { file: Some(shown), ..problems }),
+            other => other,
+        }.into())
+    }
+
+    /// Does what a file says otherwise than the one before.
+    async fn take_file(self: &Arc<Self>, signed: Signed, file: File) -> Result<Applied, ControlError> {
+        let mut held = Arc::clone(&self.state).lock_owned().await;
+        let this = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || {
+            let settings = Settings::of(&file.server);
+            let (proposal, places) = this.of_file(&held, file)?;
+            // If it is refused, what is served is still by the settings of before.
+            let settings_before = std::mem::replace(&mut held.settings, settings);
+            let places_before = std::mem::replace(&mut held.places, places);
+            let revision = held.revision;
+            let applied = this.apply(&mut held, proposal, &signed);
+            match &applied {
+                Err(_) => {
+                    held.settings = settings_before;
+                    held.places = places_before;
+                }
+                Ok(applied) if settings_before != settings && applied.revision == revision => {
+                    this.serve_settings(&held)?;
+                }
+                Ok(_) => {}
+            }
+            applied
+        });
+        made.await.map_err(|_| ControlError::Ending)?
+    }
+
+    /// Serves by other limits of the process, which are no part of a revision.
+    fn serve_settings(&self, state: &State) -> Result<(), ControlError> {
+        let checked = self.check(&state.documents, &config::KeyNodes::default(), &state.places, state.settings.direct_models)?;
+        let view = self.prepare(checked, self.live.view().keys.clone(), state.revision, &state.settings)?;
+        self.live.publish(view);
+        Ok(())
+    }
+
+    /// What a file changes, and where its documents stand.
+    pub(super) fn of_file(&self, state: &State, file: File) -> Result<(Proposal, config::Places), ControlError> {
+        let mut documents = Documents::default();
+        for (kind, name, document) in file.documents.iter() {
+            let document = self.taken_in(kind, document.clone(), state.documents.get(kind, name))?;
+            documents.insert(kind, name, document);
+        }
+        let edits: Vec<Edit> = state.source.documents.edits_to(&documents);
+        for edit in &edits {
+            let (now, then) = (state.documents.get(edit.kind, &edit.name), state.source.documents.get(edit.kind, &edit.name));
+            if then.is_some() && now != then && now != edit.to.as_ref() {
+                tracing::warn!(
+                    "the file changes {} {:?}, which was changed by another way as well; the file wins, the history has both",
+                    edit.kind, edit.name
+                );
+            }
+        }
+        let source = Source { documents, keys: BTreeMap::new() };
+        let proposal = Proposal { edits, source: Some(source), nodes: file.keys, ..Proposal::default() };
+        Ok((proposal, file.places))
+    }
+
+    /// What a file does to keys, and the fingerprints of those that it names.
+    pub(super) fn key_edits_of_file(
+        &self,
+        keys: &[KeyConfig],
+        state: &State,
+        author: &Author,
+    ) -> Result<(Vec<KeyEdit>, BTreeMap<String, String>), ControlError> {
+        let mut edits = Vec::new();
+        let mut said = BTreeMap::new();
+        let now = self.clock().now();
+        for key in keys {
+            let Some(kept) = &key.secret else { continue };
+            let name = key.name.to_string();
+            let fingerprint = fingerprint(key);
+            let known = self.store.key(&name)?;
+            if state.source.keys.get(&name) != Some(&fingerprint) || known.is_none() {
+                let mut known = known.unwrap_or_else(|| KeyRecord {
+                    created_ms: now.0,
+                    created_by: author.name.clone(),
+                    ..KeyRecord::default()
+                });
+                let new = secret(kept, now);
+                if !known.secrets.iter().any(|secret| secret.digest == new.digest) {
+                    known.secrets = vec![new];
+                }
+                known.of_file = true;
+                edits.push(KeyEdit { name: name.clone(), to: Some(described(key, known)) });
+            }
+            said.insert(name, fingerprint);
+        }
+        for name in state.source.keys.keys().filter(|name| !said.contains_key(*name)) {
+            if self.store.key(name)?.is_some_and(|record| record.of_file) {
+                edits.push(KeyEdit { name: name.clone(), to: None });
+            }
+        }
+        Ok((edits, said))
+    }
+}
+
+/// A digest of all that a file says of a key.
+fn fingerprint(key: &KeyConfig) -> String {
+    let mut record = described(key, KeyRecord::default());
+    record.secrets.extend(key.secret.as_ref().map(|kept| secret(kept, crate::domain::time::UnixMillis(0))));
+    hex(&Sha256::digest(serde_json::to_vec(&record).unwrap_or_default()).into())
+}
+
+/// Why a file was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Load(#[from] config::LoadError),
+    /// It does not fit.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}

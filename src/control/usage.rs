@@ -1,0 +1,138 @@
+//! What was used: written down soon after it happened, and asked for by day and by whom.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::{Control, ControlError};
+use crate::domain::usage::Counts;
+use crate::live::UsedBy;
+use crate::store::record::UsageKey;
+use crate::store::{Day, Flush, UsageRow};
+
+/// What happened is written down this long after it at the latest, but for the time that
+/// the disk takes. A process that is killed loses no more than that.
+pub const FLUSH_EVERY: Duration = Duration::from_millis(50);
+
+/// By what usage is summed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    /// The day, in UTC.
+    Day,
+    /// The project.
+    Project,
+    /// The key.
+    Key,
+    /// The alias.
+    Alias,
+    /// The endpoint.
+    Target,
+    /// The model, wherever it is served.
+    Model,
+    /// The provider.
+    Provider,
+}
+
+impl By {
+    /// All, with their names.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("day", Self::Day),
+        ("project", Self::Project),
+        ("key", Self::Key),
+        ("alias", Self::Alias),
+        ("target", Self::Target),
+        ("model", Self::Model),
+        ("provider", Self::Provider),
+    ];
+
+    /// What it is of a row.
+    fn of(self, row: &UsageRow) -> String {
+        let (model, provider) = row.key.target.rsplit_once('@').unwrap_or((&row.key.target, ""));
+        match self {
+            Self::Day => row.day.to_string(),
+            Self::Project => row.key.project.clone(),
+            Self::Key => row.key.key.clone(),
+            Self::Alias => row.key.alias.clone(),
+            Self::Target => row.key.target.clone(),
+            Self::Model => model.to_owned(),
+            Self::Provider => provider.to_owned(),
+        }
+    }
+}
+
+/// Which usage is wanted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsageQuestion {
+    /// The first day.
+    pub from: Day,
+    /// The last day.
+    pub to: Day,
+    /// By what it is summed.
+    pub by: Vec<By>,
+    /// Only that of these.
+    pub only: Vec<(By, String)>,
+}
+
+/// A sum, under a name for each thing that it was summed by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsageSum {
+    /// In the order of the question.
+    pub names: Vec<String>,
+    /// How much.
+    pub counts: Counts,
+}
+
+impl Control {
+    /// Writes down what was used since the last time.
+    ///
+    /// # Errors
+    /// If it cannot be written; then it is still there to be written the next time.
+    pub fn flush(&self) -> Result<(), ControlError> {
+        // One at a time: the pages have to be written in the order in which they were taken.
+        let mut flushing = self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let page = self.live.ledger.take();
+        if page.is_empty() && !flushing.open {
+            return Ok(());
+        }
+        let open = !page.open.is_empty();
+        let flush = Flush { at: self.clock().now(), ended: named(&page.ended), open: named(&page.open) };
+        if let Err(error) = self.store.flush(&flush) {
+            self.live.ledger.put_back(page.ended);
+            return Err(error.into());
+        }
+        flushing.open = open;
+        Ok(())
+    }
+
+    /// Sums what was used.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn usage(&self, question: &UsageQuestion) -> Result<Vec<UsageSum>, ControlError> {
+        // Whoever asks wants to see the request that has just ended.
+        self.flush()?;
+        let mut sums: BTreeMap<Vec<String>, Counts> = BTreeMap::new();
+        self.store.usage(question.from, question.to, |row| {
+            if question.only.iter().all(|(by, name)| by.of(&row) == *name) {
+                let names = question.by.iter().map(|by| by.of(&row)).collect();
+                sums.entry(names).or_default().add(&row.counts);
+            }
+        })?;
+        Ok(sums.into_iter().map(|(names, counts)| UsageSum { names, counts }).collect())
+    }
+}
+
+/// Whether the last page that was written had calls under way on it.
+#[derive(Debug, Default)]
+pub(super) struct Flushing {
+    open: bool,
+}
+
+fn named(page: &HashMap<UsedBy, Counts>) -> HashMap<UsageKey, Counts> {
+    let key = |by: &UsedBy| UsageKey {
+        project: by.project.to_string(),
+        key: by.key.as_ref().map(ToString::to_string).unwrap_or_default(),
+        alias: by.alias.to_string(),
+        target: by.target.as_ref().map(ToString::to_string).unwrap_or_default(),
+    };
+    page.iter().map(|(by, counts)| (key(by), *counts)).collect()
+}

@@ -1,0 +1,124 @@
+//! How are providers' keys kept? Sealed by a master key that is not in the store, and opened
+//! when a view is built.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use secrecy::SecretString;
+
+use super::ControlError;
+use crate::secrets::{MasterKeys, OpenError, Sealed};
+use crate::store::{Store, StoreError};
+
+/// Sealed secrets, and the master keys that open them.
+#[derive(Debug)]
+pub struct Vault {
+    masters: Option<MasterKeys>,
+    /// By id.
+    kept: RwLock<HashMap<String, Kept>>,
+}
+
+/// A sealed secret, and the provider that it is bound to.
+#[derive(Clone, Debug)]
+struct Kept {
+    provider: String,
+    sealed: Sealed,
+}
+
+impl Kept {
+    /// As the store has it: no part has a blank in it.
+    fn text(&self) -> String {
+        format!("{} {}", self.provider, self.sealed)
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let (provider, sealed) = text.split_once(' ').ok_or("it names no provider")?;
+        let sealed = sealed.parse().map_err(|error: OpenError| error.to_string())?;
+        Ok(Self { provider: provider.to_owned(), sealed })
+    }
+}
+
+/// What to do where there is no master key.
+const NO_MASTER: &str = "there is no master key to seal a provider's key with: \
+     set POINTSMAN_MASTER_KEY or store.master_key_file (`pointsman master-key` makes one), \
+     or use api_key_env or api_key_file";
+
+impl Vault {
+    /// What is sealed in a store.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn open_store(store: &Store, masters: Option<MasterKeys>) -> Result<Self, StoreError> {
+        let mut kept = HashMap::new();
+        for (id, text) in store.secrets()? {
+            let parsed = Kept::parse(&text)
+                .map_err(|reason| StoreError::Unreadable { what: format!("secret {id}"), reason })?;
+            kept.insert(id, parsed);
+        }
+        Ok(Self { masters, kept: RwLock::new(kept) })
+    }
+
+    /// Opens a provider's secret, or says why that is not possible.
+    ///
+    /// # Errors
+    /// In words that say what to do.
+    pub fn open(&self, provider: &str, id: &str) -> Result<SecretString, String> {
+        let kept = self.read(|kept| kept.get(id).cloned());
+        let kept = kept.ok_or_else(|| format!("the store has no secret {id:?}"))?;
+        let masters = self.masters.as_ref().ok_or_else(|| format!("secret {id:?} cannot be opened: {NO_MASTER}"))?;
+        masters.open(provider, &kept.sealed).map_err(|error| format!("secret {id:?} cannot be opened: {error}"))
+    }
+
+    /// Seals a provider's secret and keeps it. Returns its id: the same for the same secret
+    /// of the same provider.
+    ///
+    /// # Errors
+    /// If there is no master key, or it cannot be kept.
+    pub fn seal(&self, store: &Store, provider: &str, secret: &SecretString) -> Result<String, ControlError> {
+        let masters = self.masters.as_ref().ok_or_else(|| ControlError::Mistake(NO_MASTER.to_owned()))?;
+        let id = format!("sec-{}", masters.fingerprint(provider, secret));
+        if !self.has(&id) {
+            let kept = Kept { provider: provider.to_owned(), sealed: masters.seal(provider, secret) };
+            store.put_secrets(&[(id.clone(), kept.text())])?;
+            self.write(|all| all.insert(id.clone(), kept));
+        }
+        Ok(id)
+    }
+
+    /// Seals all that an older master key sealed with the newest. Returns how many there were.
+    ///
+    /// # Errors
+    /// If there is no master key, one of them cannot be opened, or they cannot be kept; then
+    /// none has changed.
+    pub fn reseal(&self, store: &Store) -> Result<usize, ControlError> {
+        let masters = self.masters.as_ref().ok_or_else(|| ControlError::Mistake(NO_MASTER.to_owned()))?;
+        let mut resealed = Vec::new();
+        for (id, kept) in self.read(Clone::clone) {
+            if masters.needs_resealing(&kept.sealed) {
+                let secret = masters.open(&kept.provider, &kept.sealed).map_err(|error| {
+                    ControlError::Mistake(format!("the key of provider {:?} cannot be opened: {error}", kept.provider))
+                })?;
+                let sealed = masters.seal(&kept.provider, &secret);
+                resealed.push((id, Kept { sealed, ..kept }));
+            }
+        }
+        let texts: Vec<(String, String)> = resealed.iter().map(|(id, kept)| (id.clone(), kept.text())).collect();
+        store.put_secrets(&texts)?;
+        let count = resealed.len();
+        self.write(|all| all.extend(resealed));
+        Ok(count)
+    }
+
+    /// Whether there is a secret of this id.
+    pub fn has(&self, id: &str) -> bool {
+        self.read(|kept| kept.contains_key(id))
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&HashMap<String, Kept>) -> T) -> T {
+        look(&self.kept.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut HashMap<String, Kept>) -> T) -> T {
+        change(&mut self.kept.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
