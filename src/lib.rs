@@ -8,6 +8,7 @@
 //! | [`domain`] | the words: providers, models, endpoints, aliases, failures, money | nothing |
 //! | [`wire`] | the protocols as pure functions: three dialects in, three protocols out | `domain` |
 //! | [`health`] | breakers, blocks and budgets as state machines | `domain` |
+//! | [`limits`] | what accounts have used of their limits and budgets | `domain` |
 //! | [`stats`] | what is known of endpoints and aliases, in bounded memory | `domain`, `health` |
 //! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health`, `stats` |
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
@@ -23,8 +24,8 @@
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
-//! `domain`, `wire`, `health`, `stats` and `routing` do no I/O, read no clock and draw no random
-//! number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
+//! `domain`, `wire`, `health`, `limits`, `stats` and `routing` do no I/O, read no clock
+//! and draw no random number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -37,6 +38,7 @@ pub mod demo;
 pub mod domain;
 pub mod explain;
 pub mod health;
+pub mod limits;
 pub mod live;
 pub mod proxy;
 pub mod routing;
