@@ -8,6 +8,8 @@
 //! | [`domain`] | the words: providers, models, endpoints, aliases, failures, money | nothing |
 //! | [`wire`] | the protocols as pure functions: three dialects in, three protocols out | `domain` |
 //! | [`health`] | breakers, blocks and budgets as state machines | `domain` |
+//! | [`limits`] | what accounts have used of their limits and budgets | `domain` |
+//! | [`secrets`] | seals the keys of providers at rest | `domain` |
 //! | [`stats`] | what is known of endpoints and aliases, in bounded memory | `domain`, `health` |
 //! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health`, `stats` |
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
@@ -23,8 +25,8 @@
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
-//! `domain`, `wire`, `health`, `stats` and `routing` do no I/O, read no clock and draw no random
-//! number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
+//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats` and `routing` do no I/O, read no clock
+//! and draw no random number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -41,6 +43,7 @@ pub mod limits;
 pub mod live;
 pub mod proxy;
 pub mod routing;
+pub mod secrets;
 pub mod simulate;
 pub mod stats;
 pub mod store;

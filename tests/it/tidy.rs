@@ -10,6 +10,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("wire", &["domain"]),
     ("health", &["domain"]),
+    ("limits", &["domain"]),
+    ("secrets", &["domain"]),
     ("stats", &["domain", "health"]),
     ("routing", &["domain", "health", "stats"]),
     ("catalogue", &["domain"]),
@@ -31,7 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Words that only the shell may say.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::env", "reqwest", "rand::rng()", "SystemTime::now"];
 /// Rooms that must not.
-const PURE: &[&str] = &["domain", "wire", "health", "stats", "routing"];
+const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(dir: &Path, into: &mut Vec<PathBuf>) {
