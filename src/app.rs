@@ -2,26 +2,40 @@
 //! end.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use hyper_util::service::TowerToHyperService;
-use rand::RngExt;
-use sha2::{Digest, Sha256};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::clock::Clock;
-use crate::config::{self, Config, KeyConfig};
-use crate::domain::ids::KeyName;
-use crate::live::{KeyRing, Live};
+use crate::config::{self, File, MASTER_KEY_VARIABLE, StoreConfig};
+use crate::control::{Beginning, Control, FLUSH_EVERY, Started};
 use crate::proxy::Gateway;
 use crate::proxy::routes::DataPlane;
 use crate::proxy::server::{self, ServerLimits};
 use crate::proxy::tls::{self, TlsConfig};
+use crate::secrets::MasterKeys;
+use crate::store::Store;
+
+/// The variable with an admin token that is always valid.
+pub const TOKEN_VARIABLE: &str = "POINTSMAN_ADMIN_TOKEN";
+
+/// Shorter tokens can be guessed.
+const SHORTEST_TOKEN: usize = 16;
+
+/// How often the configuration file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often usage that is too old is looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// A gateway that listens.
 #[derive(Debug)]
@@ -30,44 +44,51 @@ pub struct App {
     pub data_addr: SocketAddr,
     /// Where the admin listener listens.
     pub admin_addr: SocketAddr,
-    /// A key made for this run, since the configuration has none.
-    pub first_key: Option<String>,
+    /// A key made for a store that had none; it is shown once.
+    pub first_key: Option<SecretString>,
+    /// An admin token made for a store that had none; it is shown once.
+    pub first_token: Option<SecretString>,
     /// Whether the data plane speaks TLS.
     pub tls: bool,
-    gateway: Arc<Gateway>,
-    file: Option<PathBuf>,
+    /// Who changes what is served.
+    pub control: Arc<Control>,
+    path: Option<PathBuf>,
     tls_config: Option<Arc<TlsConfig>>,
     tasks: JoinSet<&'static str>,
     stop: CancellationToken,
 }
 
 impl App {
-    /// Builds everything and starts to listen. `file` is what a reload reads again.
+    /// Builds everything and starts to listen. `path` is where the file was read from, and
+    /// is read again.
     ///
     /// # Errors
-    /// If an address cannot be bound or a certificate cannot be used.
-    pub async fn start(config: Config, file: Option<PathBuf>) -> anyhow::Result<Self> {
-        for warning in &config.warnings {
+    /// If an address cannot be bound, a certificate cannot be used, or the store and the
+    /// file do not fit together.
+    pub async fn start(file: File, path: Option<PathBuf>) -> anyhow::Result<Self> {
+        for warning in &file.warnings {
             tracing::warn!("configuration: {warning}");
         }
-        let server = config.server.clone();
-        let first_key = (config.keys.is_empty() && !server.open).then(new_key);
-        let keys = key_ring(&config, first_key.as_deref());
+        let server = file.server.clone();
         let tls_config = match &server.tls {
             Some(files) => Some(Arc::new(TlsConfig::load(&files.cert_file, &files.key_file)?)),
             None => None,
         };
         let data = bind(server.listen, "server.listen").await?;
         let admin = bind(server.admin_listen, "server.admin_listen").await?;
-        let gateway = Arc::new(Gateway::new(Live::new(config, keys, Clock::new())?));
+        let shown = path.as_ref().map(|path| path.display().to_string());
+        let Started { control, first_key, first_token } =
+            Control::start(beginning(file, path.as_deref())?).await.map_err(|error| in_file(error, shown))?;
+        let gateway = Arc::new(Gateway::new(Arc::clone(&control.live)));
 
         let mut app = Self {
             data_addr: data.local_addr()?,
             admin_addr: admin.local_addr()?,
             first_key,
+            first_token,
             tls: tls_config.is_some(),
-            gateway: Arc::clone(&gateway),
-            file,
+            control: Arc::clone(&control),
+            path,
             tls_config: tls_config.clone(),
             tasks: JoinSet::new(),
             stop: CancellationToken::new(),
@@ -80,11 +101,15 @@ impl App {
         };
         let data_plane = DataPlane::new(Arc::clone(&gateway));
         app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
-        let admin_limits = ServerLimits { max_connections: 256, drain: std::time::Duration::from_secs(1), ..limits };
+        let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
         let admin_plane = TowerToHyperService::new(admin::router(gateway));
         app.spawn("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
+        app.spawn("usage", write_usage_down(Arc::clone(&control), app.stop.clone()));
         if let Some(tls) = tls_config {
             app.spawn("certificates", watch_certificates(tls, app.stop.clone()));
+        }
+        if let Some(path) = app.path.clone().filter(|_| server.watch) {
+            app.spawn("configuration file", watch_file(control, path, app.stop.clone()));
         }
         Ok(app)
     }
@@ -96,49 +121,44 @@ impl App {
         });
     }
 
-    /// Reads the configuration file again. One that cannot be used changes nothing.
-    pub fn reload(&self) {
+    /// Reads the certificates and the configuration file again. What cannot be used changes
+    /// nothing.
+    pub async fn reload(&self) {
         if let Some(tls) = &self.tls_config {
             refresh_certificates(tls);
         }
-        let Some(file) = &self.file else { return };
-        let applied = config::load(file).map_err(anyhow::Error::from).and_then(|config| {
-            for warning in &config.warnings {
-                tracing::warn!("configuration: {warning}");
-            }
-            let keys = key_ring(&config, self.first_key.as_deref());
-            Ok(self.gateway.live.replace(config, keys)?)
-        });
-        match applied {
-            Ok(revision) => tracing::info!(%revision, file = %file.display(), "the configuration was read again"),
-            Err(error) => tracing::error!("the configuration stays as it was:\n{error}"),
+        if let Some(path) = &self.path {
+            reload(&self.control, path).await;
         }
     }
 
     /// Runs until `ended` resolves or a task dies, reading the configuration again with
-    /// every `reload`; then stops accepting, lets requests under way finish, and returns.
+    /// every `hangup`; then stops accepting, lets requests under way finish, writes down what
+    /// was used, and returns.
     ///
     /// # Errors
-    /// If a task died.
-    pub async fn run_until<R>(
+    /// If a task died, or the usage cannot be written down.
+    pub async fn run_until<H>(
         mut self,
         ended: impl Future<Output = ()>,
-        mut reload: impl FnMut() -> R,
+        mut hangup: impl FnMut() -> H,
     ) -> anyhow::Result<()>
     where
-        R: Future<Output = ()>,
+        H: Future<Output = ()>,
     {
         tokio::pin!(ended);
         let died = loop {
             tokio::select! {
                 () = &mut ended => break None,
                 died = self.tasks.join_next() => break died,
-                () = reload() => self.reload(),
+                () = hangup() => self.reload().await,
             }
         };
         tracing::info!("stopping: requests under way may finish");
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+        let control = Arc::clone(&self.control);
+        tokio::task::spawn_blocking(move || control.flush()).await?.context("the last usage was not written down")?;
         match died {
             None => Ok(()),
             Some(Ok(name)) => anyhow::bail!("the task `{name}` ended by itself"),
@@ -147,24 +167,108 @@ impl App {
     }
 }
 
-/// Callers of the configuration; the key made for this run counts only as long as there is
-/// no other.
-fn key_ring(config: &Config, first_key: Option<&str>) -> KeyRing {
-    let first = first_key.filter(|_| config.keys.is_empty()).map(|key| KeyConfig {
-        name: KeyName::new("first-key"),
-        digest: Sha256::digest(key).into(),
-        aliases: None,
-    });
-    match first {
-        Some(first) => KeyRing::new(&[first], config.server.open),
-        None => KeyRing::new(&config.keys, config.server.open),
+/// What the control begins with.
+fn beginning(file: File, path: Option<&Path>) -> anyhow::Result<Beginning> {
+    let store = match &file.store.path {
+        Some(path) => Store::open(path)?,
+        None => Store::in_memory()?,
+    };
+    let token = std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+    if token.as_ref().is_some_and(|token| token.len() < SHORTEST_TOKEN) {
+        anyhow::bail!("{TOKEN_VARIABLE} has fewer than {SHORTEST_TOKEN} characters and can be guessed");
+    }
+    Ok(Beginning {
+        store,
+        masters: master_keys(&file.store)?,
+        token: token.map(SecretString::from),
+        folder: path.map(config::folder_of).unwrap_or(Path::new("")).to_owned(),
+        clock: Clock::new(),
+        file,
+    })
+}
+
+fn master_keys(store: &StoreConfig) -> anyhow::Result<Option<MasterKeys>> {
+    let variable = std::env::var(MASTER_KEY_VARIABLE).ok().filter(|text| !text.trim().is_empty());
+    let (text, source) = match (variable, &store.master_key_file) {
+        (Some(text), _) => (SecretString::from(text), MASTER_KEY_VARIABLE.to_owned()),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("store.master_key_file: cannot read {}", path.display()))?;
+            (SecretString::from(text), format!("store.master_key_file {}", path.display()))
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(text.expose_secret().parse::<MasterKeys>().with_context(|| source)?))
+}
+
+/// Problems are told with the file's name, as a check of the file would.
+fn in_file(error: crate::control::ControlError, file: Option<String>) -> anyhow::Error {
+    match error {
+        crate::control::ControlError::Invalid(problems) => config::Problems { file, ..problems }.into(),
+        other => other.into(),
     }
 }
 
-/// A new key: 192 random bits.
-pub fn new_key() -> String {
-    let bits: [u64; 3] = rand::rng().random();
-    format!("pm-{:016x}{:016x}{:016x}", bits[0], bits[1], bits[2])
+async fn reload(control: &Arc<Control>, path: &Path) {
+    match control.reload(path).await {
+        Ok(applied) => {
+            for warning in &applied.warnings {
+                tracing::warn!("configuration: {warning}");
+            }
+            let (revision, changes) = (applied.revision, applied.changes.len());
+            tracing::info!(revision, changes, file = %path.display(), "the configuration was read again");
+        }
+        Err(error) => tracing::error!("the configuration stays as it was:\n{error}"),
+    }
+}
+
+/// Writes down what was used, soon after it happened.
+async fn write_usage_down(control: Arc<Control>, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(FLUSH_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut forget = tokio::time::interval(FORGET_EVERY);
+    let mut failing = false;
+    loop {
+        let forgetting = tokio::select! {
+            // The rest is written when everything else has ended.
+            () = stop.cancelled() => return,
+            _ = tick.tick() => false,
+            _ = forget.tick() => true,
+        };
+        let of = Arc::clone(&control);
+        let written = tokio::task::spawn_blocking(move || if forgetting { of.forget_old_usage() } else { of.flush() });
+        match written.await {
+            Ok(Err(error)) if !failing => {
+                tracing::error!("usage cannot be written down; it is kept in memory until it can: {error}");
+                failing = true;
+            }
+            Ok(Ok(())) => failing = false,
+            _ => {}
+        }
+    }
+}
+
+/// Reads the configuration file again when it has changed.
+async fn watch_file(control: Arc<Control>, path: PathBuf, stop: CancellationToken) {
+    let mut seen = state_of(&path).await;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        let now = state_of(&path).await;
+        // A file that is gone for a moment is being replaced.
+        if now.is_some() && now != seen {
+            seen = now;
+            reload(&control, &path).await;
+        }
+    }
+}
+
+/// When a file was written last, and its length.
+async fn state_of(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = tokio::fs::metadata(path).await.ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 async fn bind(addr: SocketAddr, field: &str) -> anyhow::Result<TcpListener> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
@@ -67,17 +68,20 @@ impl Cli {
 }
 
 async fn serve(file: PathBuf) -> anyhow::Result<()> {
-    let app = App::start(config::load(&file)?, Some(file)).await?;
+    let app = App::start(config::load_file(&file)?, Some(file)).await?;
     let scheme = if app.tls { "https" } else { "http" };
     println!("pointsman serves {scheme}://{}/v1, admin on http://{}", app.data_addr, app.admin_addr);
+    if let Some(token) = &app.first_token {
+        println!("first admin token, shown only now: {}", token.expose_secret());
+    }
     if let Some(key) = &app.first_key {
-        println!("no [[keys]] are configured; this run accepts only the key {key}");
+        println!("first key, shown only now: {}", key.expose_secret());
     }
     let hangup = tokio::sync::Mutex::new(signal(SignalKind::hangup())?);
-    let reload = || async {
+    let hangup = || async {
         hangup.lock().await.recv().await;
     };
-    app.run_until(ended(), reload).await
+    app.run_until(ended(), hangup).await
 }
 
 /// Resolves with SIGINT or SIGTERM.

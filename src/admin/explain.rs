@@ -56,7 +56,7 @@ pub async fn explain(State(gateway): State<Arc<Gateway>>, Json(asked): Json<Expl
         alias,
         facts: &facts,
         narrowing: &Narrowing::default(),
-        snapshot: &view.snapshot(alias, &facts, None, now),
+        snapshot: &view.snapshot(alias, &facts, &view.operator(), now),
         at: now,
         seed: rand::rng().random(),
     };
@@ -81,7 +81,7 @@ pub async fn decisions(State(gateway): State<Arc<Gateway>>, Parameters(which): P
     };
     // Indexes mean what they meant only on the same revision.
     let wanted =
-        |decision: &Decision| decision.revision == view.revision && alias.is_none_or(|alias| alias == decision.alias);
+        |decision: &Decision| decision.revision == view.catalog_revision && alias.is_none_or(|alias| alias == decision.alias);
     let latest = gateway.decisions.latest(which.last.unwrap_or(20).min(MOST), wanted);
     let reports: Vec<RecordedDecision> = latest.iter().map(|decision| recorded(&view, decision)).collect();
     Json(reports).into_response()

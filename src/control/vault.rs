@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use secrecy::SecretString;
+use rand::RngExt;
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 
 use super::ControlError;
-use crate::secrets::{MasterKeys, OpenError, Sealed};
+use crate::secrets::{MasterKeys, Sealed};
 use crate::store::{Store, StoreError};
 
 /// Sealed secrets, and the master keys that open them.
@@ -33,7 +35,7 @@ impl Kept {
 
     fn parse(text: &str) -> Result<Self, String> {
         let (provider, sealed) = text.split_once(' ').ok_or("it names no provider")?;
-        let sealed = sealed.parse().map_err(|error: OpenError| error.to_string())?;
+        let sealed = sealed.parse::<Sealed>().map_err(|error| error.to_string())?;
         Ok(Self { provider: provider.to_owned(), sealed })
     }
 }
@@ -76,12 +78,18 @@ impl Vault {
     /// If there is no master key, or it cannot be kept.
     pub fn seal(&self, store: &Store, provider: &str, secret: &SecretString) -> Result<String, ControlError> {
         let masters = self.masters.as_ref().ok_or_else(|| ControlError::Mistake(NO_MASTER.to_owned()))?;
-        let id = format!("sec-{}", masters.fingerprint(provider, secret));
-        if !self.has(&id) {
-            let kept = Kept { provider: provider.to_owned(), sealed: masters.seal(provider, secret) };
-            store.put_secrets(&[(id.clone(), kept.text())])?;
-            self.write(|all| all.insert(id.clone(), kept));
+        let same = |kept: &Kept| {
+            let opened = (kept.provider == provider).then(|| masters.open(provider, &kept.sealed).ok()).flatten();
+            opened.is_some_and(|opened| bool::from(opened.expose_secret().as_bytes().ct_eq(secret.expose_secret().as_bytes())))
+        };
+        let known = self.read(|kept| kept.iter().find(|(_, kept)| same(kept)).map(|(id, _)| id.clone()));
+        if let Some(id) = known {
+            return Ok(id);
         }
+        let id = format!("sec-{:016x}", rand::rng().random::<u64>());
+        let kept = Kept { provider: provider.to_owned(), sealed: masters.seal(provider, secret, &mut rand::rng()) };
+        store.put_secrets(&[(id.clone(), kept.text())])?;
+        self.write(|all| all.insert(id.clone(), kept));
         Ok(id)
     }
 
@@ -95,10 +103,9 @@ impl Vault {
         let mut resealed = Vec::new();
         for (id, kept) in self.read(Clone::clone) {
             if masters.needs_resealing(&kept.sealed) {
-                let secret = masters.open(&kept.provider, &kept.sealed).map_err(|error| {
+                let sealed = masters.reseal(&kept.provider, &kept.sealed, &mut rand::rng()).map_err(|error| {
                     ControlError::Mistake(format!("the key of provider {:?} cannot be opened: {error}", kept.provider))
                 })?;
-                let sealed = masters.seal(&kept.provider, &secret);
                 resealed.push((id, Kept { sealed, ..kept }));
             }
         }

@@ -90,10 +90,10 @@ impl Member {
 }
 
 /// The gateway's configuration over members that listen at these base URLs, in the order of
-/// [`FLEET`]. The key is in `DEMO_KEY`.
+/// [`FLEET`]. Nothing of it is kept.
 pub fn configuration(listen: SocketAddr, admin: SocketAddr, base_urls: &[String]) -> String {
     let mut text = format!(
-        "[server]\nlisten = \"{listen}\"\nadmin_listen = \"{admin}\"\nlimits = {{ drain_timeout = \"3s\" }}\n\n[[keys]]\nname = \"demo\"\nkey_env = \"DEMO_KEY\"\n"
+        "[server]\nlisten = \"{listen}\"\nadmin_listen = \"{admin}\"\nlimits = {{ drain_timeout = \"3s\" }}\n\n[store]\npath = \":memory:\"\n"
     );
     for (member, base_url) in FLEET.iter().zip(base_urls) {
         let (name, protocol, model) = (member.name, member.protocol.as_str(), member.model);
@@ -131,8 +131,7 @@ mod tests {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let text =
             configuration(any, SocketAddr::from(([127, 0, 0, 1], 1)), &FLEET.map(|_| "http://127.0.0.1:9".into()));
-        let env = |name: &str| (name == "DEMO_KEY").then(|| "pm-demo-0123456789".to_owned());
-        let config = crate::config::parse(&text, &env, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+        let config = crate::config::parse(&text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
         assert_eq!(config.warnings, []);
         let aliases = config.catalog.aliases.iter().filter(|alias| !alias.direct);
         let mut strategies: Vec<&str> = aliases.map(|alias| alias.strategy.as_str()).collect();

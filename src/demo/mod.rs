@@ -4,14 +4,14 @@
 mod fleet;
 mod traffic;
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use secrecy::ExposeSecret;
 
-use crate::app::{self, App};
+use crate::app::App;
 use crate::config;
 use crate::simulate::Simulator;
 use fleet::{ALIASES, FLEET, configuration};
@@ -50,15 +50,14 @@ pub async fn run(args: DemoArgs, ended: impl Future<Output = ()>) -> anyhow::Res
             .with_context(|| format!("cannot listen on {addr}; `--providers-port 0` takes any free ports"))?;
         simulators.push(simulator);
     }
-    let key = app::new_key();
     let base_urls: Vec<String> = simulators.iter().map(Simulator::base_url).collect();
     let text = configuration(loopback(args.port), loopback(args.admin_port), &base_urls);
-    let env = HashMap::from([("DEMO_KEY", key.clone())]);
-    let config = config::parse(&text, &|name| env.get(name).cloned(), &|path| std::fs::read_to_string(path))
+    let file = config::parse_file(&text, &|_| None, &|path| std::fs::read_to_string(path))
         .map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let app = App::start(config, None)
+    let app = App::start(file, None)
         .await
         .context("the demo's ports are taken; `--port 0 --admin-port 0` takes any free ones")?;
+    let key = app.first_key.as_ref().map(|key| key.expose_secret().to_owned()).unwrap_or_default();
 
     introduce(&app, &key, &simulators);
     // Everything is on this machine and in the clear: no roots are needed.

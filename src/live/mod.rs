@@ -168,9 +168,10 @@ impl View {
             }
         };
         let at_home = facts.identity.filter(|_| alias.adaptivity.affinity.is_some());
-        let endpoints = |target: &'_ Target| target.endpoints.iter().map(move |&idx| (target, idx));
+        let targets = alias.targets.iter();
+        let endpoints = targets.flat_map(|target| target.endpoints.iter().map(move |&idx| (target, idx)));
         Snapshot {
-            endpoints: alias.targets.iter().flat_map(endpoints).map(state).collect(),
+            endpoints: endpoints.map(state).collect(),
             alias: reading,
             home: at_home.and_then(|conversation| live.home(conversation, now)),
         }

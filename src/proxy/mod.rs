@@ -18,7 +18,7 @@ pub mod routes;
 pub mod server;
 pub mod tls;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::time::UnixMillis;
 use crate::health::RetryBudget;
@@ -29,7 +29,7 @@ use crate::live::decisions::Decisions;
 #[derive(Debug)]
 pub struct Gateway {
     /// The current view.
-    pub live: Live,
+    pub live: Arc<Live>,
     /// What was decided lately.
     pub decisions: Decisions,
     /// Held for a few instructions at a time, never across an await.
@@ -38,7 +38,7 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway over a first view.
-    pub fn new(live: Live) -> Self {
+    pub fn new(live: Arc<Live>) -> Self {
         let retries = Mutex::new(RetryBudget::new(live.clock.now()));
         Self { live, decisions: Decisions::default(), retries }
     }
