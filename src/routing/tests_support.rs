@@ -7,6 +7,7 @@ use http::HeaderName;
 use super::facts::{EndpointState, Fit, Narrowing, RequestFacts, Snapshot};
 use super::rank::{Candidate, Plan, Query, Why, rank};
 use crate::domain::alias::{Adaptivity, Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
+use crate::domain::budget::Budgets;
 use crate::domain::catalog::{Catalog, Endpoint, Model};
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::{AliasName, EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderId, ProviderIdx};
@@ -33,6 +34,8 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
     let mut plan = Plan::default();
     for (i, window) in (0u32..).zip(windows) {
         catalog.providers.push(Provider {
+            private_addresses: true,
+            budgets: Budgets::NONE,
             id: ProviderId::new(format!("p{i}")),
             protocol: Protocol::OpenAi,
             base_url: "http://localhost".into(),
@@ -51,6 +54,7 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
             forward_headers: Vec::<HeaderName>::new(),
         });
         catalog.models.push(Model {
+            hidden: false,
             id: ModelId::new(format!("m{i}")),
             context_window: *window,
             max_output_tokens: None,
@@ -66,6 +70,7 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
             limits: Limits::default(),
         });
         targets.push(Target {
+            budgets: Budgets::NONE,
             model: ModelIdx(i),
             endpoints: vec![EndpointIdx(i)],
             ordered: 0,
@@ -89,6 +94,8 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
         });
     }
     let alias = Alias {
+        projects: None,
+        budgets: Budgets::NONE,
         name: AliasName::new("a"),
         strategy: Strategy::Priority { within: None },
         targets,

@@ -291,9 +291,9 @@ fn keys_are_kept_as_digests_with_their_scope() {
     let env = |name: &str| if name == "STAFF_KEY" { Some("another-and-long-key".to_owned()) } else { env(name) };
     let config = parse(&keys, &env, &no_files).unwrap();
     let chat = config.catalog.resolve("prod-chat").unwrap();
-    let scope = config.keys[0].aliases.as_ref().unwrap();
+    let scope = config.keys[0].rights.aliases.as_ref().unwrap();
     assert!(scope.contains(&chat) && scope.len() == 2 && !scope.contains(&AliasIdx(u32::MAX)));
-    assert_eq!(config.keys[1].aliases, None);
+    assert_eq!(config.keys[1].rights.aliases, None);
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! Every field that is read is explained in `docs/configuration.md`, and no other.
 
-use crate::config::{FIELDS, adaptivity, alias, key, model, price, provider, server, strategy, target};
+use crate::config::{
+    FIELDS, adaptivity, alias, caller, key, model, price, project, provider, server, store, strategy, target,
+};
 
 /// The headings of the document, and the fields explained below each.
-pub(super) const SECTIONS: [(&str, &[&str]); 19] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 21] = [
     ("The file", FIELDS),
     ("[server]", server::FIELDS),
     ("server.tls", server::TLS_FIELDS),
     ("server.limits", server::LIMITS_FIELDS),
-    ("[store]", server::STORE_FIELDS),
+    ("[store]", store::FIELDS),
     ("[[providers]]", provider::FIELDS),
     ("providers.auth", provider::AUTH_FIELDS),
     ("[[models]]", model::FIELDS),
@@ -22,7 +24,9 @@ pub(super) const SECTIONS: [(&str, &[&str]); 19] = [
     ("aliases.fallback", alias::FALLBACK_FIELDS),
     ("aliases.targets", target::FIELDS),
     ("targets.providers", target::PROVIDERS_FIELDS),
-    ("[[keys]]", key::FIELDS),
+    ("[[projects]]", project::OWN_FIELDS),
+    ("[[keys]]", key::OWN_FIELDS),
+    ("Scopes, limits and budgets", caller::FIELDS),
 ];
 
 const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
