@@ -101,7 +101,7 @@ mod in_and_out {
 }
 
 /// Only the entry, all limited, and nothing given back.
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn entry(bencher: Bencher<'_, '_>) {
     let (accounts, time) = (both(wide(true, true, true)), Time::default());
     bencher.bench(|| let_in(&accounts, time.pass()));

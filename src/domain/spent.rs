@@ -56,11 +56,16 @@ impl Spent {
 
     /// Adds what was spent at `now` to each period.
     pub fn add(&mut self, amount: PicoUsd, now: UnixMillis) {
-        let mut spent = self.at(now);
-        for window in [&mut spent.day, &mut spent.week, &mut spent.month] {
+        *self = self.at(now);
+        self.add_to_all(amount);
+    }
+
+    /// Adds to all windows as they are: for whoever has just made sure by
+    /// [`at`](Self::at) that none is over, which costs more than the sums.
+    pub fn add_to_all(&mut self, amount: PicoUsd) {
+        for window in [&mut self.day, &mut self.week, &mut self.month] {
             window.spent = PicoUsd(window.spent.0.saturating_add(amount.0));
         }
-        *self = spent;
     }
 }
 

@@ -88,7 +88,9 @@ impl Cells {
     /// Gives back what was taken at `taken` and not used.
     ///
     /// If the bucket was found full since, it has refilled what was taken, and whoever found
-    /// it so could have it: what was given back then would be there twice.
+    /// it so could have it: what was given back then would be there twice. If it was nearly
+    /// full, a part of it may be. Over time no more than the limit and its refill is used all
+    /// the same; only within one minute it may be more by that part.
     pub(super) fn give_back_unused(&self, cells: u64, taken: UnixMillis) {
         let (taken, worth) = (nanos(taken), self.worth(cells));
         let refilled = || self.found_full.load(Relaxed) > taken;
@@ -140,11 +142,13 @@ impl StateStore for Moment<'_> {
         let state = &self.cells.tat;
         let mut tat = state.load(Acquire);
         loop {
-            let (answer, next) = decide(Some(Nanos::new(tat.saturating_sub(self.now))))?;
+            // Governor's sums need some room; what is that far ahead is refused anyway.
+            let ahead = tat.saturating_sub(self.now).min(u64::MAX / 2);
+            let (answer, next) = decide(Some(Nanos::new(ahead)))?;
             if !self.takes {
                 return Ok(answer);
             }
-            if tat <= self.now {
+            if tat <= self.now && self.cells.found_full.load(Relaxed) < self.now {
                 // Before the exchange, so that whoever sees its result sees this too.
                 self.cells.found_full.fetch_max(self.now, Relaxed);
             }
@@ -263,7 +267,8 @@ mod tests {
         cells.charge(u64::MAX, NOW);
         assert_eq!(cells.take(1, after(3_600_000)), Ok(()));
         cells.charge(1, UnixMillis(u64::MAX));
-        let _ = (cells.take(1, UnixMillis(u64::MAX)), cells.left(UnixMillis(0)), cells.take(1, UnixMillis(0)));
+        let _ = (cells.take(1, UnixMillis(u64::MAX)), cells.left(UnixMillis(0)));
+        assert!(cells.take(60, UnixMillis(0)).is_err());
     }
 
     #[test]

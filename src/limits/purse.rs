@@ -81,7 +81,7 @@ impl Purse {
     pub fn settle(&self, reserved: PicoUsd, actual: PicoUsd, now: UnixMillis) {
         let mut ledger = self.at(now);
         ledger.release(reserved);
-        ledger.spent.add(actual, now);
+        ledger.spent.add_to_all(actual);
     }
 
     /// What was set aside was not needed.
