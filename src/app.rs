@@ -173,7 +173,8 @@ fn beginning(file: File, path: Option<&Path>) -> anyhow::Result<Beginning> {
         Some(path) => Store::open(path)?,
         None => Store::in_memory()?,
     };
-    let token = std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+    let token =
+        std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
     if token.as_ref().is_some_and(|token| token.len() < SHORTEST_TOKEN) {
         anyhow::bail!("{TOKEN_VARIABLE} has fewer than {SHORTEST_TOKEN} characters and can be guessed");
     }

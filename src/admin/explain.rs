@@ -80,8 +80,9 @@ pub async fn decisions(State(gateway): State<Arc<Gateway>>, Parameters(which): P
         None => None,
     };
     // Indexes mean what they meant only on the same revision.
-    let wanted =
-        |decision: &Decision| decision.revision == view.catalog_revision && alias.is_none_or(|alias| alias == decision.alias);
+    let wanted = |decision: &Decision| {
+        decision.revision == view.catalog_revision && alias.is_none_or(|alias| alias == decision.alias)
+    };
     let latest = gateway.decisions.latest(which.last.unwrap_or(20).min(MOST), wanted);
     let reports: Vec<RecordedDecision> = latest.iter().map(|decision| recorded(&view, decision)).collect();
     Json(reports).into_response()

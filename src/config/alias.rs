@@ -225,7 +225,8 @@ impl Reader<'_, '_> {
         let count = items.len();
         let read = |(position, item): (usize, Item<'_>)| {
             let position = u32::try_from(position).unwrap_or(u32::MAX);
-            target::Reader { providers: self.around.providers, models: self.around.models, report }.target(&item, strategy, position)
+            target::Reader { providers: self.around.providers, models: self.around.models, report }
+                .target(&item, strategy, position)
         };
         let targets: Vec<Target> = items.into_iter().enumerate().filter_map(read).collect();
         if targets.len() == count {

@@ -110,7 +110,9 @@ impl Reader<'_> {
             let item = item.named_by("keys", "name");
             let Some((key, known)) = self.key(&item) else { continue };
             if !names.insert(key.name.clone()) {
-                self.report.problem(item.problem(format!("there is a key {:?} already", key.name)));
+                let named = item.table(FIELDS, &Report::default()).and_then(|table| table.get("name"));
+                let message = format!("there is a key {:?} already", key.name);
+                self.report.problem(named.unwrap_or(item).problem(message));
                 continue;
             }
             match (&key.secret, known) {

@@ -51,8 +51,8 @@ pub use self::store::{MASTER_KEY_VARIABLE, StoreConfig};
 use crate::domain::catalog::Catalog;
 use crate::domain::project::Project;
 
-use self::node::Node;
 use self::caller::Names;
+use self::node::Node;
 use self::node::Value;
 use self::problem::Report;
 use self::project::ProjectNames;
@@ -114,7 +114,9 @@ pub fn folder_of(path: &Path) -> &Path {
 pub fn load(path: &Path) -> Result<Config, LoadError> {
     let text = read_text(path)?;
     let (env, files) = outside(folder_of(path));
-    Ok(parse(&text, &env, &files).map_err(|problems| problems.in_file(path))?)
+    let mut config = parse(&text, &env, &files).map_err(|problems| problems.in_file(path))?;
+    relative_to(folder_of(path), &mut config.server, &mut config.store);
+    Ok(config)
 }
 
 /// Reads a file for a store that may have the rest of the configuration; paths as in
@@ -127,14 +129,18 @@ pub fn load_file(path: &Path) -> Result<File, LoadError> {
     let folder = folder_of(path);
     let (env, files) = outside(folder);
     let mut file = parse_file(&text, &env, &files).map_err(|problems| problems.in_file(path))?;
-    if let Some(tls) = &mut file.server.tls {
+    relative_to(folder, &mut file.server, &mut file.store);
+    Ok(file)
+}
+
+fn relative_to(folder: &Path, server: &mut ServerConfig, store: &mut StoreConfig) {
+    if let Some(tls) = &mut server.tls {
         tls.cert_file = folder.join(&tls.cert_file);
         tls.key_file = folder.join(&tls.key_file);
     }
-    for path in [&mut file.store.path, &mut file.store.master_key_file].into_iter().flatten() {
+    for path in [&mut store.path, &mut store.master_key_file].into_iter().flatten() {
         *path = folder.join(&path);
     }
-    Ok(file)
 }
 
 fn read_text(path: &Path) -> Result<String, LoadError> {

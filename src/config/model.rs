@@ -13,8 +13,16 @@ use crate::domain::money::Prices;
 use crate::domain::names::{NameError, NameIndex, fold};
 use crate::domain::provider::Limits;
 
-pub(super) const FIELDS: &[&str] =
-    &["id", "endpoints", "context_window", "max_output_tokens", "input_modalities", "tools", "structured_output", "hidden"];
+pub(super) const FIELDS: &[&str] = &[
+    "id",
+    "endpoints",
+    "context_window",
+    "max_output_tokens",
+    "input_modalities",
+    "tools",
+    "structured_output",
+    "hidden",
+];
 pub(super) const ENDPOINT_FIELDS: &[&str] =
     &["provider", "upstream_model", "usd_per_mtok", "requests_per_minute", "tokens_per_minute", "max_in_flight"];
 

@@ -54,9 +54,8 @@ pub(super) fn say_what_a_file_implies(root: &mut Node) {
     for provider in providers {
         let place = provider.place;
         let Value::Table(fields) = &mut provider.value else { continue };
-        let private = |field: &Entry| {
-            field.key == "base_url" && field.node.value.as_text().is_some_and(is_plainly_private)
-        };
+        let private =
+            |field: &Entry| field.key == "base_url" && field.node.value.as_text().is_some_and(is_plainly_private);
         if fields.iter().any(private) && !fields.iter().any(|field| field.key == "private_addresses") {
             let node = Node { value: Value::Bool(true), place };
             fields.push(Entry { key: "private_addresses".to_owned(), place, node });

@@ -32,12 +32,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self {
-            path: Some("pointsman.db".into()),
-            master_key_file: None,
-            keep_usage: 400 * DAY,
-            keep_revisions: 10_000,
-        }
+        Self { path: Some("pointsman.db".into()), master_key_file: None, keep_usage: 400 * DAY, keep_revisions: 10_000 }
     }
 }
 

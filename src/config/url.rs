@@ -151,7 +151,8 @@ mod tests {
         let leads = |text| parse(text).unwrap().leads;
         assert_eq!(leads("https://api.example.com/v1"), Leads::Out);
         assert_eq!(leads("https://1.1.1.1"), Leads::Out);
-        for inside in ["http://gpu-box.local:8000/v1", "http://vllm:8000", "http://x.svc.internal", "http://localhost"] {
+        for inside in ["http://gpu-box.local:8000/v1", "http://vllm:8000", "http://x.svc.internal", "http://localhost"]
+        {
             assert_eq!(leads(inside), Leads::Inside, "{inside}");
         }
         for private in ["http://127.0.0.1:1", "http://[::1]:1", "http://10.0.0.1", "http://[::ffff:192.168.0.1]"] {

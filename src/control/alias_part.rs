@@ -123,7 +123,8 @@ fn reorder(
         let model = left_out.and_then(|at| targets[at].get("model")).and_then(Json::as_str).unwrap_or_default();
         return Err(ControlError::Mistake(format!("the order leaves {model:?} out; it has to name every target")));
     }
-    let rank = |(position, target): (usize, &Json)| target.get("rank").and_then(Json::as_u64).unwrap_or(position as u64);
+    let rank =
+        |(position, target): (usize, &Json)| target.get("rank").and_then(Json::as_u64).unwrap_or(position as u64);
     let mut ranks: Vec<u64> = targets.iter().enumerate().map(rank).collect();
     ranks.sort_unstable();
     let ranked = targets.iter().any(|target| target.get("rank").is_some());
@@ -178,11 +179,11 @@ mod tests {
         let patch = fields(json!({"weight": null, "enabled": false}));
         let changed = after(three(), AtPart::Change { target: "n".into(), patch }).unwrap();
         assert_eq!(changed[1], json!({"model": "n", "enabled": false}));
-        assert_eq!(after(three(), AtPart::Remove { target: "1".into() }).unwrap(), json!([{"model": "m"}, {"model": "o"}]));
         assert_eq!(
-            after(three(), AtPart::Remove { target: "q".into() }).unwrap_err(),
-            "there is no target \"q\""
+            after(three(), AtPart::Remove { target: "1".into() }).unwrap(),
+            json!([{"model": "m"}, {"model": "o"}])
         );
+        assert_eq!(after(three(), AtPart::Remove { target: "q".into() }).unwrap_err(), "there is no target \"q\"");
         let twice = json!([{"model": "m"}, {"model": "m"}]);
         let error = after(twice, AtPart::Remove { target: "m".into() }).unwrap_err();
         assert!(error.contains("position, such as 0 or 1"), "{error}");
@@ -191,7 +192,10 @@ mod tests {
     #[test]
     fn an_order_names_every_target_once() {
         let order = |of: &[&str]| after(three(), AtPart::Order(names(of)));
-        assert_eq!(order(&["o", "m", "1"]).unwrap(), json!([{"model": "o"}, {"model": "m"}, {"model": "n", "weight": 2}]));
+        assert_eq!(
+            order(&["o", "m", "1"]).unwrap(),
+            json!([{"model": "o"}, {"model": "m"}, {"model": "n", "weight": 2}])
+        );
         assert_eq!(order(&["o", "m"]).unwrap_err(), "the order leaves \"n\" out; it has to name every target");
         assert_eq!(order(&["o", "m", "m"]).unwrap_err(), "\"m\" is named twice");
     }
@@ -200,10 +204,7 @@ mod tests {
     fn ranks_stay_with_their_positions() {
         let ranked = json!([{"model": "m", "rank": 0}, {"model": "n", "rank": 0}, {"model": "o", "rank": 1}]);
         let ordered = after(ranked, AtPart::Order(names(&["o", "n", "m"]))).unwrap();
-        assert_eq!(
-            ordered,
-            json!([{"model": "o", "rank": 0}, {"model": "n", "rank": 0}, {"model": "m", "rank": 1}])
-        );
+        assert_eq!(ordered, json!([{"model": "o", "rank": 0}, {"model": "n", "rank": 0}, {"model": "m", "rank": 1}]));
     }
 
     #[test]

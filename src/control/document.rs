@@ -6,8 +6,8 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use serde_json::{Map, Value as Json};
 
-use super::alias_part::changed;
 pub use super::alias_part::AtPart;
+use super::alias_part::changed;
 use super::{Applied, Control, ControlError, Proposal, Signed, State, unredacted};
 use crate::config::{Document, Documents, Edit, Kind, Problem, Problems};
 use crate::store::KeyEdit;
@@ -124,7 +124,8 @@ impl Control {
         match keys.first() {
             None => Ok(()),
             Some(key) => {
-                let message = format!("project {project:?} still has keys, such as {:?}; delete or move them", key.name);
+                let message =
+                    format!("project {project:?} still has keys, such as {:?}; delete or move them", key.name);
                 Err(ControlError::Mistake(message))
             }
         }
@@ -181,7 +182,12 @@ impl Control {
             let names = |record: &KeyRecord| record.aliases.as_ref().is_some_and(|names| names.contains(&name));
             let mut keys = control.store.keys("", usize::MAX, names)?;
             for record in &mut keys {
-                record.aliases.iter_mut().flatten().filter(|alias| **alias == name).for_each(|alias| alias.clone_from(&to));
+                record
+                    .aliases
+                    .iter_mut()
+                    .flatten()
+                    .filter(|alias| **alias == name)
+                    .for_each(|alias| alias.clone_from(&to));
             }
             let keys = keys.into_iter().map(|record| KeyEdit { name: record.name.clone(), to: Some(record) }).collect();
             Ok(Proposal { edits, keys, ..Proposal::default() })
@@ -278,7 +284,8 @@ impl Control {
             }
             Some(_) => {
                 let path = format!("providers.{name}.api_key");
-                Err(Problems { file: None, list: vec![Problem::at(path, "is no key", "a text that is not empty")] }.into())
+                Err(Problems { file: None, list: vec![Problem::at(path, "is no key", "a text that is not empty")] }
+                    .into())
             }
         }
     }
@@ -291,8 +298,7 @@ fn found<'s>(
     precondition: &Precondition,
 ) -> Result<&'s Document, ControlError> {
     let names = || state.documents.of(kind).map(|(name, _)| name);
-    let document =
-        state.documents.get(kind, name).ok_or_else(|| ControlError::no_document(kind, name, names()))?;
+    let document = state.documents.get(kind, name).ok_or_else(|| ControlError::no_document(kind, name, names()))?;
     precondition.check(&format!("{kind} {name:?}"), state.modified(kind, name))?;
     Ok(document)
 }

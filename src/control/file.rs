@@ -30,10 +30,15 @@ impl Control {
         let file = read.await.map_err(|_| ControlError::Ending)??;
         let signed = Signed::new(Author::new("file", "file"), "file.reload", path.display().to_string());
         let shown = path.display().to_string();
-        self.take_file(signed, file).await.map_err(|error| match error {
-            ControlError::Invalid(problems) => ControlError::Invalid(config::Problems { file: Some(shown), ..problems }),
-            other => other,
-        }.into())
+        self.take_file(signed, file).await.map_err(|error| {
+            match error {
+                ControlError::Invalid(problems) => {
+                    ControlError::Invalid(config::Problems { file: Some(shown), ..problems })
+                }
+                other => other,
+            }
+            .into()
+        })
     }
 
     /// Does what a file says otherwise than the one before.
@@ -65,7 +70,8 @@ impl Control {
 
     /// Serves by other limits of the process, which are no part of a revision.
     fn serve_settings(&self, state: &State) -> Result<(), ControlError> {
-        let checked = self.check(&state.documents, &config::KeyNodes::default(), &state.places, state.settings.direct_models)?;
+        let checked =
+            self.check(&state.documents, &config::KeyNodes::default(), &state.places, state.settings.direct_models)?;
         let view = self.prepare(checked, self.live.view().keys.clone(), state.revision, &state.settings)?;
         self.live.publish(view);
         Ok(())
@@ -80,11 +86,13 @@ impl Control {
         }
         let edits: Vec<Edit> = state.source.documents.edits_to(&documents);
         for edit in &edits {
-            let (now, then) = (state.documents.get(edit.kind, &edit.name), state.source.documents.get(edit.kind, &edit.name));
+            let (now, then) =
+                (state.documents.get(edit.kind, &edit.name), state.source.documents.get(edit.kind, &edit.name));
             if then.is_some() && now != then && now != edit.to.as_ref() {
                 tracing::warn!(
                     "the file changes {} {:?}, which was changed by another way as well; the file wins, the history has both",
-                    edit.kind, edit.name
+                    edit.kind,
+                    edit.name
                 );
             }
         }

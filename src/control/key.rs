@@ -320,7 +320,12 @@ mod tests {
         assert_eq!(fields["expires"], "2027-01-15T08:00:00Z");
         assert!(!fields.contains_key("created_ms") && !fields.contains_key("secrets"));
         let shown = Json::from(shown(&KeyRecord {
-            secrets: vec![SecretRecord { digest: "abc".into(), prefix: "pm-1".into(), created_ms: 0, expires_ms: None }],
+            secrets: vec![SecretRecord {
+                digest: "abc".into(),
+                prefix: "pm-1".into(),
+                created_ms: 0,
+                expires_ms: None,
+            }],
             ..record
         }));
         assert!(!shown.to_string().contains("abc") && shown.to_string().contains("pm-1"));

@@ -83,7 +83,10 @@ impl Control {
         let Beginning { store, file, folder, masters, token, clock } = beginning;
         let unsettled = store.settle_open()?;
         if unsettled > 0 {
-            tracing::warn!(calls = unsettled, "the process before ended without a word; what its calls had used is counted");
+            tracing::warn!(
+                calls = unsettled,
+                "the process before ended without a word; what its calls had used is counted"
+            );
         }
         let stored = store.load()?;
         let new = stored.revision == 0;
@@ -144,7 +147,8 @@ impl Control {
 
     /// Serves what the store has.
     fn serve_stored(&self, state: &State) -> Result<(), ControlError> {
-        let checked = self.check(&state.documents, &KeyNodes::default(), &Places::default(), state.settings.direct_models)?;
+        let checked =
+            self.check(&state.documents, &KeyNodes::default(), &Places::default(), state.settings.direct_models)?;
         let mut shown = Vec::new();
         let mut failed = None;
         self.store.each_key(|record| match live(&record, None, &|owner| self.spent(owner)) {

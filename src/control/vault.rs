@@ -53,8 +53,8 @@ impl Vault {
     pub fn open_store(store: &Store, masters: Option<MasterKeys>) -> Result<Self, StoreError> {
         let mut kept = HashMap::new();
         for (id, text) in store.secrets()? {
-            let parsed = Kept::parse(&text)
-                .map_err(|reason| StoreError::Unreadable { what: format!("secret {id}"), reason })?;
+            let parsed =
+                Kept::parse(&text).map_err(|reason| StoreError::Unreadable { what: format!("secret {id}"), reason })?;
             kept.insert(id, parsed);
         }
         Ok(Self { masters, kept: RwLock::new(kept) })
@@ -80,7 +80,9 @@ impl Vault {
         let masters = self.masters.as_ref().ok_or_else(|| ControlError::Mistake(NO_MASTER.to_owned()))?;
         let same = |kept: &Kept| {
             let opened = (kept.provider == provider).then(|| masters.open(provider, &kept.sealed).ok()).flatten();
-            opened.is_some_and(|opened| bool::from(opened.expose_secret().as_bytes().ct_eq(secret.expose_secret().as_bytes())))
+            opened.is_some_and(|opened| {
+                bool::from(opened.expose_secret().as_bytes().ct_eq(secret.expose_secret().as_bytes()))
+            })
         };
         let known = self.read(|kept| kept.iter().find(|(_, kept)| same(kept)).map(|(id, _)| id.clone()));
         if let Some(id) = known {

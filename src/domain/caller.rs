@@ -67,9 +67,8 @@ mod tests {
     #[test]
     fn a_target_needs_both_its_model_and_its_provider() {
         let rights = Rights { models: only(&["m"]), providers: only(&["p"]), aliases: only(&["a"]) };
-        let served = |model: &str, provider: &str| {
-            rights.may_be_served_by(&ModelId::new(model), &ProviderId::new(provider))
-        };
+        let served =
+            |model: &str, provider: &str| rights.may_be_served_by(&ModelId::new(model), &ProviderId::new(provider));
         assert!(served("m", "p") && !served("m", "q") && !served("n", "p"));
         assert!(rights.may_name(&AliasName::new("a")) && !rights.may_name(&AliasName::new("b")));
     }

@@ -245,7 +245,8 @@ impl View {
         let known_aliases: HashMap<&str, &Arc<AliasLive>> = earlier
             .map(|view| view.catalog.aliases.iter().map(|alias| alias.name.as_str()).zip(view.aliases.iter()).collect())
             .unwrap_or_default();
-        let alias = |alias: &Alias| known_aliases.get(alias.name.as_str()).map_or_else(Arc::default, |live| Arc::clone(live));
+        let alias =
+            |alias: &Alias| known_aliases.get(alias.name.as_str()).map_or_else(Arc::default, |live| Arc::clone(live));
         let mut providers = Vec::with_capacity(catalog.providers.len());
         for provider in &catalog.providers {
             let same = earlier.and_then(|view| {
@@ -326,7 +327,8 @@ impl Live {
             for (live, endpoint) in view.endpoints.iter().zip(&view.catalog.endpoints) {
                 live.change(now, |stats| stats.set_limits(endpoint.limits));
             }
-            let ids = |view: &View| view.catalog.endpoints.iter().map(|endpoint| endpoint.id.clone()).collect::<Vec<_>>();
+            let ids =
+                |view: &View| view.catalog.endpoints.iter().map(|endpoint| endpoint.id.clone()).collect::<Vec<_>>();
             if ids(&earlier) != ids(&view) {
                 // Endpoints have other numbers now.
                 view.aliases.iter().for_each(|alias| alias.forget_homes());

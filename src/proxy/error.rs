@@ -193,11 +193,13 @@ impl GatewayError {
                 ErrorKind::NotFound,
                 "model_ambiguous",
                 Some("model"),
-                format!("`{}` could mean {}; send one of these.", crate::wire::peek::clip(name, 100), candidates.join(", ")),
+                format!(
+                    "`{}` could mean {}; send one of these.",
+                    crate::wire::peek::clip(name, 100),
+                    candidates.join(", ")
+                ),
             ),
-            Self::Bad(bad) => {
-                body(400, ErrorKind::InvalidRequest, "invalid_request", Some(&bad.path), bad.to_string())
-            }
+            Self::Bad(bad) => body(400, ErrorKind::InvalidRequest, "invalid_request", Some(&bad.path), bad.to_string()),
             Self::TooLarge { limit } => body(
                 413,
                 ErrorKind::TooLarge,
@@ -227,10 +229,16 @@ impl GatewayError {
                 }
             }
             Self::AllFailed { alias, attempts } => all_failed(alias, attempts),
-            Self::NoSuchPath => body(404, ErrorKind::NotFound, "unknown_path", None, "There is no such path here.".into()),
-            Self::WrongMethod => {
-                body(405, ErrorKind::InvalidRequest, "method_not_allowed", None, "This path wants another method.".into())
+            Self::NoSuchPath => {
+                body(404, ErrorKind::NotFound, "unknown_path", None, "There is no such path here.".into())
             }
+            Self::WrongMethod => body(
+                405,
+                ErrorKind::InvalidRequest,
+                "method_not_allowed",
+                None,
+                "This path wants another method.".into(),
+            ),
         }
     }
 }

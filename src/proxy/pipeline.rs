@@ -19,8 +19,8 @@ use crate::domain::failure::FailureKind;
 use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx};
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
-use crate::live::decisions::Decision;
 use crate::limits::{self, Permit, Reservation};
+use crate::live::decisions::Decision;
 use crate::live::{AliasLive, Caller, Departure, Flight, UsedBy, View, counted_by};
 use crate::routing::eligibility::SkipReason;
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
@@ -117,12 +117,7 @@ fn admit(
 
 /// On whose account something is used.
 fn used_by(caller: &Caller, alias: &Alias, target: Option<EndpointId>) -> UsedBy {
-    UsedBy {
-        project: caller.project.name.clone(),
-        key: caller.key_name().cloned(),
-        alias: alias.name.clone(),
-        target,
-    }
+    UsedBy { project: caller.project.name.clone(), key: caller.key_name().cloned(), alias: alias.name.clone(), target }
 }
 
 /// The alias that a name means, if the caller may use it.

@@ -182,8 +182,7 @@ pub fn hard(
     let needed = facts.prompt_tokens / 3 * 2 + facts.max_output_tokens.unwrap_or(0);
     match model.context_window {
         Some(window) if needed > window => Some(SkipReason::ContextWindow { needed, window }),
-        _ => price_reason(alias, at, facts)
-            .or_else(|| state.over_budget.map(|until| SkipReason::OverBudget { until })),
+        _ => price_reason(alias, at, facts).or_else(|| state.over_budget.map(|until| SkipReason::OverBudget { until })),
     }
 }
 

@@ -467,6 +467,5 @@ pub(super) fn json<T: Serialize>(record: &T) -> Vec<u8> {
 }
 
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], what: impl FnOnce() -> String) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| StoreError::Unreadable { what: what(), reason: error.to_string() })
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Unreadable { what: what(), reason: error.to_string() })
 }

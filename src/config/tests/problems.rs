@@ -361,6 +361,61 @@ fn of_keys() {
 }
 
 #[test]
+fn of_scopes_limits_and_budgets() {
+    let project =
+        |fields: &str, expected: &str| behind_base(&format!("[[projects]]\nname = \"x\"\n{fields}"), expected);
+    let form = "expected an amount and a period such as \"$50/day\", \"$300/week\" or \"$1000/month\"";
+    project("budget = 50", "6:10: projects.x.budget: is an integer; expected a string");
+    project(
+        "budget = \"50/day\"",
+        &format!("6:10: projects.x.budget: a budget begins with \"$\", as in \"$50/day\"; {form}"),
+    );
+    project("budget = [\"$5/day\", \"$6/day\"]", "6:21: projects.x.budget[1]: there is a budget for the day already");
+    project(
+        "models = [\"gpt-4oo\"]",
+        "6:11: projects.x.models[0]: no model that is served \"gpt-4oo\"; did you mean \"openai/gpt-4o\", \"openai/gpt-4.1\" or \"openai/gpt-4\"?",
+    );
+    project(
+        "providers = [\"opneai\"]",
+        "6:14: projects.x.providers[0]: no provider \"opneai\"; did you mean \"openai\"?",
+    );
+    project(
+        "requests_per_minute = 0",
+        "6:23: projects.x.requests_per_minute: 0 is out of range; expected 1 to 4294967295",
+    );
+    let hash = format!("hash = \"sha256:{}\"", "0".repeat(64));
+    let key = |fields: &str, expected: &str| {
+        behind_base(
+            &format!(
+                "[[projects]]\nname = \"x\"\nmax_in_flight = 2\nbudget = \"$5/day\"\n[[keys]]\nname = \"k\"\nproject = \"x\"\n{hash}\n{fields}"
+            ),
+            expected,
+        );
+    };
+    let above = "is above that of its project \"x\"; expected at most the project's, or a higher one there";
+    key("max_in_flight = 3", &format!("12:17: keys.k.max_in_flight: {above}"));
+    key("budget = \"$5.01/day\"", &format!("12:10: keys.k.budget: {above}"));
+    key(
+        "expires = \"soon\"",
+        "12:11: keys.k.expires: \"soon\" is not a moment; expected a moment such as \"2027-01-31T12:00:00Z\" or a day such as \"2027-01-31\"",
+    );
+}
+
+#[test]
+fn of_addresses() {
+    let provider = |url: &str, expected: &str| {
+        behind_base(
+            &format!("[[providers]]\nid = \"x\"\nprotocol = \"openai\"\nauth = \"none\"\nbase_url = \"{url}\"\n"),
+            expected,
+        );
+    };
+    provider(
+        "http://169.254.169.254/v1",
+        "8:12: providers.x.base_url: leads to an address of the link, where clouds keep credentials; expected private_addresses = true, if that is meant",
+    );
+}
+
+#[test]
 fn of_syntax_beside_all_others() {
     let problems = refuse("[server]\nlisten = \n[[providers]]\nid = \"opneai\"\nid = \"x\"\n");
     assert_eq!(problems[0].split(": ").next(), Some("2:10"), "{problems:#?}");

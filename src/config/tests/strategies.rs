@@ -155,11 +155,7 @@ fn of_the_values_of_options() {
             "unit = \"dollars\"",
             "unit: \"dollars\" is unknown; expected \"tokens\", \"requests\" or \"cost\"",
         ),
-        (
-            "lowest-usage",
-            "scope = \"project\"",
-            "scope: \"project\" is not part of this version; expected \"fleet\" or \"key\"",
-        ),
+        ("lowest-usage", "scope = \"team\"", "scope: \"team\" is unknown; expected \"fleet\", \"project\" or \"key\""),
         ("lowest-price", "strict = 1", "strict: is an integer; expected true or false"),
         ("lowest-price", "max_latency = 0", "max_latency: is out of range; expected 1ms to 24h"),
         (
