@@ -8,9 +8,9 @@ use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
+use crate::command::explain::command::ExplainArgs;
 use crate::config;
 use crate::demo::{self, DemoArgs};
-use crate::explain::command::ExplainArgs;
 use crate::simulate::cli::SimulateArgs;
 use crate::telemetry::log::{self, LogFormat};
 

@@ -30,15 +30,16 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod demo;
 pub mod domain;
-pub mod explain;
 pub mod health;
 pub mod limits;
 pub mod live;

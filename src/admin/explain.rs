@@ -13,16 +13,17 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
 
+use crate::api::decision::{
+    AttemptReport, CandidateReport, DecisionReport, ExplainRequest, ExploringReport, RecordedDecision, RequestReport,
+    SkippedReport,
+};
+use crate::api::error::{ErrorBody, ErrorReport};
 use crate::domain::alias::{Alias, Scoring, ThroughputMetric};
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::{AliasIdx, EndpointIdx};
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
-use crate::explain::report::{
-    AttemptReport, CandidateReport, DecisionReport, ErrorReport, ExplainRequest, ExploringReport, RecordedDecision,
-    RequestReport, SkippedReport, Unknown,
-};
 use crate::live::View;
 use crate::live::decisions::Decision;
 use crate::proxy::Gateway;
@@ -119,7 +120,8 @@ fn unknown(name: &str, error: NameError) -> Response {
         NameError::Unknown { nearest } => (format!("there is no alias or model `{name}`"), nearest),
         NameError::Ambiguous { candidates } => (format!("`{name}` can mean several models"), candidates),
     };
-    (StatusCode::NOT_FOUND, Json(ErrorReport { error: Unknown { message, nearest } })).into_response()
+    let error = ErrorBody { code: "not_found".into(), message, nearest, ..ErrorBody::default() };
+    (StatusCode::NOT_FOUND, Json(ErrorReport { error })).into_response()
 }
 
 fn whole_ms(time: std::time::Duration) -> u64 {

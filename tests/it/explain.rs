@@ -2,8 +2,8 @@
 
 use std::process::{Command, Output};
 
+use pointsman::api::decision::{DecisionReport, RecordedDecision};
 use pointsman::domain::provider::Protocol;
-use pointsman::explain::report::{DecisionReport, RecordedDecision};
 use serde_json::json;
 
 use crate::support::chat::{Asked, ask};

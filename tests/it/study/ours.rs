@@ -78,7 +78,13 @@ impl Ours {
                 known.change(now, |_| ());
             }
         }
-        let state = |known: &Known| EndpointState { reading: known.published, full: false, by_key: None };
+        let state = |known: &Known| EndpointState {
+            reading: known.published,
+            full: false,
+            by_caller: None,
+            forbidden: false,
+            over_budget: None,
+        };
         Snapshot {
             endpoints: self.known.iter().map(state).collect(),
             alias: self.stats.reading(request.max_tokens),

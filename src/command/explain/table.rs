@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::{CandidateReport, DecisionReport, RequestReport, USUAL};
+use crate::api::decision::{CandidateReport, DecisionReport, RequestReport, USUAL};
 
 /// The decision as lines of text, each with its end. Without colours, so that it looks the
 /// same wherever it goes.
@@ -129,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::explain::report::{ExploringReport, SkippedReport};
+    use crate::api::decision::{ExploringReport, SkippedReport};
 
     fn candidate(target: &str) -> CandidateReport {
         CandidateReport { target: target.into(), purpose: USUAL.into(), ..CandidateReport::default() }

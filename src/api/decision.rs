@@ -1,9 +1,7 @@
-//! What a gateway says of a decision: the JSON of `/admin/v1/explain` and
-//! `/admin/v1/decisions`, written by the gateway and read by the command.
-//!
-//! A number that is not known is `null`, never 0.
+//! What a gateway says of a decision.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The path at the admin listener that explains what would be decided now.
 pub const EXPLAIN_PATH: &str = "/admin/v1/explain";
@@ -12,7 +10,7 @@ pub const EXPLAIN_PATH: &str = "/admin/v1/explain";
 pub const DECISIONS_PATH: &str = "/admin/v1/decisions";
 
 /// A question: what would be decided for such a request?
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExplainRequest {
     /// What the caller would put in `model`.
@@ -26,10 +24,13 @@ pub struct ExplainRequest {
     /// The longest answer it would take, in tokens.
     #[serde(default)]
     pub max_tokens: Option<u64>,
+    /// The name of the key that would ask; nobody in particular if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// A decision and what it rests on.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct DecisionReport {
     /// Its id.
     pub decision: String,
@@ -52,7 +53,7 @@ pub struct DecisionReport {
 }
 
 /// What routing knows of a request.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct RequestReport {
     /// Tokens of the prompt, as estimated.
     pub prompt_tokens: u64,
@@ -65,7 +66,7 @@ pub struct RequestReport {
 }
 
 /// A candidate and what is known of it.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct CandidateReport {
     /// `model@provider`.
     pub target: String,
@@ -109,7 +110,7 @@ pub struct CandidateReport {
 pub const USUAL: &str = "usual";
 
 /// An endpoint that is left out.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct SkippedReport {
     /// `model@provider`.
     pub target: String,
@@ -120,7 +121,7 @@ pub struct SkippedReport {
 }
 
 /// Why another than the best comes first.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct ExploringReport {
     /// Who is tried out.
     pub target: String,
@@ -133,7 +134,7 @@ pub struct ExploringReport {
 }
 
 /// A decision that was made for a real request, and what came of it.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct RecordedDecision {
     /// The decision.
     #[serde(flatten)]
@@ -147,7 +148,7 @@ pub struct RecordedDecision {
 }
 
 /// One call to a provider.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct AttemptReport {
     /// `model@provider`.
     pub target: String,
@@ -161,22 +162,6 @@ pub struct AttemptReport {
     pub elapsed_ms: Option<u64>,
 }
 
-/// The answer to a question about an alias that is not there.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ErrorReport {
-    /// What is wrong.
-    pub error: Unknown,
-}
-
-/// A name that leads nowhere.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Unknown {
-    /// In words.
-    pub message: String,
-    /// What may have been meant, best first.
-    pub nearest: Vec<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -188,7 +173,7 @@ mod tests {
         let asked: ExplainRequest = serde_json::from_value(json!({"alias": "chat"})).unwrap();
         assert_eq!(
             asked,
-            ExplainRequest { alias: "chat".into(), prompt: String::new(), stream: false, max_tokens: None }
+            ExplainRequest { alias: "chat".into(), prompt: String::new(), stream: false, max_tokens: None, key: None }
         );
         assert!(serde_json::from_value::<ExplainRequest>(json!({"alias": "chat", "promt": "x"})).is_err());
     }

@@ -11,8 +11,9 @@ use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::report::{DecisionReport, EXPLAIN_PATH, ErrorReport, ExplainRequest, Unknown};
 use super::table::table;
+use crate::api::decision::{DecisionReport, EXPLAIN_PATH, ExplainRequest};
+use crate::api::error::{ErrorBody, ErrorReport};
 
 /// Arguments of `pointsman explain`.
 #[derive(Debug, Args)]
@@ -89,6 +90,7 @@ impl ExplainArgs {
             prompt: self.prompt.clone(),
             stream: self.stream && !self.no_stream,
             max_tokens: self.max_tokens,
+            key: None,
         });
         let unreachable =
             |error: reqwest::Error| ExplainError::Unreachable { address: address.clone(), reason: innermost(&error) };
@@ -105,7 +107,9 @@ impl ExplainArgs {
         }
         // A name that nobody has is the one mistake that a question can hold.
         match ErrorReport::deserialize(&body) {
-            Ok(ErrorReport { error: Unknown { message, nearest } }) => Err(ExplainError::Unknown { message, nearest }),
+            Ok(ErrorReport { error: ErrorBody { message, nearest, .. } }) => {
+                Err(ExplainError::Unknown { message, nearest })
+            }
             Err(_) => Err(ExplainError::NotAdmin { address, found: format!("HTTP {}", status.as_u16()) }),
         }
     }
@@ -151,7 +155,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::explain::report::CandidateReport;
+    use crate::api::decision::CandidateReport;
 
     #[derive(Debug, Parser)]
     struct Line {
