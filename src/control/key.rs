@@ -116,6 +116,17 @@ impl Control {
         self.store.key(name)?.ok_or_else(|| ControlError::no_key(name))
     }
 
+    /// A key as it lets callers in.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn live_key(&self, name: &str) -> Result<Option<Arc<Key>>, ControlError> {
+        let record = self.store.key(name)?;
+        let mut digests = record.iter().flat_map(|record| &record.secrets).filter_map(digest);
+        let view = self.live.view();
+        Ok(digests.find_map(|digest| view.keys.get(&digest).map(|shown| Arc::clone(&shown.key))))
+    }
+
     /// Changes fields of a key: a field that is null is taken out.
     ///
     /// # Errors
