@@ -37,6 +37,8 @@ pub enum AdminError {
         /// The nearest names, best first.
         nearest: Vec<String>,
     },
+    /// The path is none of ours.
+    NoSuchPath,
     /// The control said no.
     Control(ControlError),
 }
@@ -79,6 +81,10 @@ impl AdminError {
             }
             Self::NotFound { message, nearest } => {
                 (StatusCode::NOT_FOUND, ErrorBody { nearest, ..body("not_found", message) })
+            }
+            Self::NoSuchPath => {
+                let message = "There is no such path here; /admin/openapi.json has them all.".to_owned();
+                (StatusCode::NOT_FOUND, body("no_such_path", message))
             }
             Self::Control(error) => of_control(error),
         }
@@ -142,8 +148,7 @@ impl IntoResponse for AdminError {
 
 /// An answer to a path that is none of ours.
 pub async fn no_such_path() -> AdminError {
-    let message = "There is no such path here; /admin/openapi.json has them all.".to_owned();
-    AdminError::NotFound { message, nearest: Vec::new() }
+    AdminError::NoSuchPath
 }
 
 /// An answer to a path that wants another method.

@@ -58,7 +58,7 @@ pub async fn events(
             Some(seen.ok_or_else(wrong)?)
         }
     };
-    Ok(Sse::new(Told::new(shared, seen)?).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Ok(Sse::new(Told::new(shared, asker, seen)?).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
 /// The events of one reader.
@@ -69,7 +69,7 @@ struct Told {
 }
 
 impl Told {
-    fn new(shared: Shared, seen: Option<u64>) -> Result<Self, AdminError> {
+    fn new(shared: Shared, asker: Asker, seen: Option<u64>) -> Result<Self, AdminError> {
         let (to, events) = mpsc::channel(WAITING);
         // Whoever subscribes before it looks back misses nothing.
         let revisions = shared.control.events();
@@ -85,7 +85,7 @@ impl Told {
             None => Vec::new(),
         };
         #[expect(clippy::disallowed_methods, reason = "it ends with its reader, or with the process")]
-        let teller = tokio::spawn(tell(shared, missed, revisions, to));
+        let teller = tokio::spawn(tell(shared, asker, missed, revisions, to));
         Ok(Self { events, _teller: tokio_util::task::AbortOnDropHandle::new(teller) })
     }
 }
@@ -103,6 +103,7 @@ impl Stream for Told {
 
 async fn tell(
     shared: Shared,
+    asker: Asker,
     missed: Vec<RevisionRecord>,
     mut revisions: tokio::sync::broadcast::Receiver<Arc<RevisionRecord>>,
     to: mpsc::Sender<Event>,
@@ -126,7 +127,13 @@ async fn tell(
                 // Whoever was left behind comes back and is told what it missed.
                 Err(RecvError::Lagged(_) | RecvError::Closed) => return,
             },
-            _ = tick.tick() => look(&shared, &mut states),
+            _ = tick.tick() => {
+                // A token that was taken back sees nothing more.
+                if !shared.control.still_holds(&asker.holder) {
+                    return;
+                }
+                look(&shared, &mut states)
+            }
         };
         for event in events {
             if to.send(event).await.is_err() {

@@ -25,7 +25,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         if kind != "application/json" && !kind.ends_with("+json") {
             return Err(AdminError::WrongType);
         }
-        // Its limit is that of the router, two megabytes.
+        // Its limit is that of the router.
         let body = Bytes::from_request(request, state).await.map_err(|error| match error.status().as_u16() {
             413 => AdminError::TooLarge,
             _ => AdminError::Bad("The body broke off.".to_owned()),

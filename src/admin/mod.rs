@@ -25,7 +25,7 @@ mod usage;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
@@ -35,6 +35,10 @@ use utoipa_axum::routes;
 
 use crate::control::Control;
 use crate::proxy::Gateway;
+
+/// A configuration of ten thousand aliases has a few megabytes. Nobody sends that much
+/// without a token: it is looked at before the body.
+const LARGEST_BODY: usize = 64 << 20;
 
 /// What all handlers share.
 #[derive(Clone, Debug)]
@@ -147,6 +151,7 @@ pub fn router(gateway: Arc<Gateway>, control: Arc<Control>, stop: CancellationTo
         .route("/health/targets", get(health::targets))
         .route("/admin/openapi.json", get(move || async move { (json, description) }))
         .merge(api)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .method_not_allowed_fallback(error::wrong_method)
         .fallback(error::no_such_path)
         .with_state(Shared { gateway, control, stop })

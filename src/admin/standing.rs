@@ -12,7 +12,6 @@ use crate::api::error::ErrorReport;
 use crate::api::project::{BudgetStanding, RateStanding, Standing};
 use crate::config::Kind;
 use crate::control::{Control, ControlError};
-use crate::domain::caller::DEFAULT_PROJECT;
 use crate::limits::{self, Account, Owner, RateLeft};
 use crate::store::record::Role;
 
@@ -29,11 +28,11 @@ pub async fn of_project(
 ) -> Result<Answer<Standing>, AdminError> {
     asker.must_be(Role::Viewer)?;
     let view = control.live.view();
-    if name != DEFAULT_PROJECT && !view.projects().any(|project| project.name.as_str() == name) {
-        let names = view.projects().map(|project| project.name.as_str());
+    let Some(live) = view.projects().find(|live| live.project.name.as_str() == name) else {
+        let names = view.projects().map(|live| live.project.name.as_str());
         return Err(ControlError::no_document(Kind::Project, &name, names).into());
-    }
-    let account = view.accounts.project(&name).cloned();
+    };
+    let account = live.account.clone();
     standing(control, account, Owner::new(limits::Kind::Project, name)).await
 }
 

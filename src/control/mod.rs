@@ -185,7 +185,10 @@ impl Control {
             let proposal = propose(&held, &this)?;
             this.apply(&mut held, proposal, &signed)
         });
-        made.await.map_err(|_| ControlError::Ending)?
+        made.await.map_err(|error| {
+            tracing::error!(%error, "a change broke off");
+            ControlError::Ending
+        })?
     }
 
     /// Looks at the state.

@@ -94,7 +94,10 @@ impl ExplainArgs {
         });
         let unreachable =
             |error: reqwest::Error| ExplainError::Unreachable { address: address.clone(), reason: innermost(&error) };
-        let request = client(&address)?.post(address.clone()).header(CONTENT_TYPE, "application/json");
+        let mut request = client(&address)?.post(address.clone()).header(CONTENT_TYPE, "application/json");
+        if let Ok(token) = std::env::var("POINTSMAN_ADMIN_TOKEN") {
+            request = request.bearer_auth(token.trim());
+        }
         let answer = request.body(question.to_string()).send().await.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
@@ -107,10 +110,10 @@ impl ExplainArgs {
         }
         // A name that nobody has is the one mistake that a question can hold.
         match ErrorReport::deserialize(&body) {
-            Ok(ErrorReport { error: ErrorBody { message, nearest, .. } }) => {
+            Ok(ErrorReport { error: ErrorBody { code, message, nearest, .. } }) if code == "not_found" => {
                 Err(ExplainError::Unknown { message, nearest })
             }
-            Err(_) => Err(ExplainError::NotAdmin { address, found: format!("HTTP {}", status.as_u16()) }),
+            _ => Err(ExplainError::NotAdmin { address, found: format!("HTTP {}", status.as_u16()) }),
         }
     }
 
@@ -221,7 +224,7 @@ mod tests {
     async fn a_refusal_is_told_in_the_gateways_words() {
         let refuse =
             |status, body: &'static str| Router::new().route(EXPLAIN_PATH, post(move || async move { (status, body) }));
-        let unknown = r#"{"error":{"message":"there is no alias `x`","nearest":["y","z"]}}"#;
+        let unknown = r#"{"error":{"code":"not_found","message":"there is no alias `x`","nearest":["y","z"]}}"#;
         let error = asked(refuse(StatusCode::NOT_FOUND, unknown), &["x"]).await.unwrap_err().to_string();
         assert_eq!(error, "there is no alias `x`; did you mean y, z?");
         let elsewhere = "--admin takes the address in server.admin_listen";
