@@ -16,11 +16,14 @@
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
 //! | [`transport`] | connections to providers, bodies within limits | `domain` |
-//! | [`live`] | the state that requests share, swapped whole | the above but `wire` |
+//! | [`live`] | the state that requests share, swapped whole | the above but `wire`, `secrets` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`proxy`] | the data plane | the above |
-//! | [`explain`] | why a request goes where it goes, for programs and people | nothing |
+//! | [`store`] | what outlives the process, in one file | `config`, `domain` |
+//! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `secrets` and below |
+//! | [`api`] | what the admin listener and its clients say to each other | nothing |
 //! | [`admin`] | the admin listener | the above |
+//! | [`command`] | the commands that ask a running gateway | `api`, `config`, `domain` |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |

@@ -41,7 +41,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::document::{Document, Documents, Edit, Kind};
-pub use self::export::to_toml;
+pub use self::export::{NotInToml, to_toml};
 pub use self::file::{File, KeyNodes, Places};
 pub use self::key::{KeyConfig, KeyDigest};
 pub use self::problem::{Place, Problem, Problems};
