@@ -12,6 +12,7 @@
 //! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health`, `stats` |
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
+//! | [`import`] | configurations of other gateways, translated into ours | `domain`, `catalogue`, `config` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
 //! | [`transport`] | connections to providers, bodies within limits | `domain` |
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire` |
@@ -23,8 +24,8 @@
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
-//! `domain`, `wire`, `health`, `stats` and `routing` do no I/O, read no clock and draw no random
-//! number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
+//! `domain`, `wire`, `health`, `stats`, `routing` and `import` (but for its command) do no I/O,
+//! read no clock and draw no random number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -37,6 +38,7 @@ pub mod demo;
 pub mod domain;
 pub mod explain;
 pub mod health;
+pub mod import;
 pub mod live;
 pub mod proxy;
 pub mod routing;

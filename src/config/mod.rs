@@ -34,9 +34,11 @@ mod url;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::header::is_settable_header;
 pub use self::key::KeyConfig;
 pub use self::problem::{Place, Problem, Problems};
 pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
+pub(crate) use self::url::is_base_url;
 use crate::domain::catalog::Catalog;
 
 use self::node::Node;

@@ -1,0 +1,1 @@
+//! The whole importer, from text to text.
