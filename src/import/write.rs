@@ -75,11 +75,12 @@ fn texts<S: AsRef<str>>(texts: &[S]) -> Value {
 
 fn server(draft: &ServerDraft) -> Table {
     let mut table = Table::new();
-    if !draft.direct_models {
-        let mut value = Value::from(false);
-        value.decor_mut().set_suffix("  # callers name aliases, as they named entries of model_list");
-        table.insert("direct_models", Item::Value(value));
-    }
+    let mut direct = Value::from(draft.direct_models);
+    direct.decor_mut().set_suffix(match draft.direct_models {
+        true => "  # as names with a star in model_list let callers name any model",
+        false => "  # callers name aliases, as they named entries of model_list",
+    });
+    table.insert("direct_models", Item::Value(direct));
     if draft.max_body_mib.is_some() || draft.max_answer_mib.is_some() {
         let mut limits = InlineTable::new();
         inline(&mut limits, "max_body_bytes", draft.max_body_mib.map(|mib| format!("{mib}MiB")));

@@ -5,14 +5,17 @@ use super::address::{self, Address};
 use super::findings::Findings;
 use super::vendors::{Reached, Vendor};
 use super::world::{Fingerprint, World, variable};
-use crate::catalogue::{KnownProvider, catalogue};
+use crate::catalogue::{KnownProvider, catalogue, quirks_of};
 use crate::config::is_settable_header;
-use crate::domain::provider::Protocol;
+use crate::domain::provider::{OutputLimitField, Protocol};
 use crate::import::draft::AuthDraft;
 use crate::import::yaml::{Entry, Node};
 
 /// The version that LiteLLM asks Azure for when none is given.
 const AZURE_VERSION: &str = "2025-02-01-preview";
+
+/// What a server is called of which nothing else is known.
+pub(super) const COMPATIBLE: &str = "openai-compatible";
 
 /// Keys that people write for servers that want none.
 const NO_KEYS: &[&str] =
@@ -73,6 +76,15 @@ impl Account {
         catalogue().provider(self.known?)
     }
 
+    /// Whether the server takes the limit of an answer only as `max_completion_tokens`.
+    pub(super) fn wants_completion_tokens(&self) -> bool {
+        let azure = self.azure_header || self.azure_api_version.is_some();
+        // Of a server behind an address of its own it is not known.
+        let vendor = self.known.filter(|known| self.name == *known);
+        azure || vendor.is_some_and(|id| quirks_of(id).output_limit == OutputLimitField::MaxCompletionTokens)
+    }
+
+    /// How its key travels.
     pub(super) fn auth(&self) -> AuthDraft {
         match self.key {
             // Where the catalogue names a variable, no key at all has to be said.
@@ -139,7 +151,7 @@ impl Reader<'_> {
         };
         // Behind an address of their own, people serve whatever they like under this prefix.
         if account.base != Base::Catalogue && id == "openai" {
-            account.name = "openai-compatible";
+            account.name = COMPATIBLE;
         }
     }
 

@@ -76,8 +76,11 @@ pub(super) fn host_name(url: &str) -> Option<String> {
         [resource, "openai", "azure"] => &[*resource][..],
         other => other,
     };
-    let words: Vec<&str> = keep.iter().copied().filter(|label| !["www", "api", ""].contains(label)).collect();
-    let name: String = words.join("-").chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+    let mut words = keep.iter().copied().filter(|label| !["www", "api", ""].contains(label));
+    let first = words.next()?;
+    // A short word says more with the next.
+    let name = words.next().filter(|_| first.len() < 8).map_or(first.to_owned(), |next| format!("{first}-{next}"));
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
     let name = name.trim_matches('-').to_ascii_lowercase();
     (!name.is_empty()).then_some(name)
 }
@@ -123,6 +126,7 @@ mod tests {
         assert_eq!(name("https://my-eu.openai.azure.com"), "my-eu");
         assert_eq!(name("http://10.0.0.7:8000"), "10-0-0-7");
         assert_eq!(name("http://vllm/v1"), "vllm");
+        assert_eq!(name("https://our-own-endpoint.up.example.app"), "our-own-endpoint");
         assert_eq!(name("http://[fd00::1]:8000/v1"), "fd00--1");
         for url in ["http://localhost:11434", "http://127.0.0.1", "http://[::1]:1"] {
             assert_eq!(host_name(url), None, "{url}");

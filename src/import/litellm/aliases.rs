@@ -82,6 +82,19 @@ impl Maker<'_, '_> {
         orders.iter().flat_map(of_order).collect()
     }
 
+    /// The members of a group that follow behind others because they have nothing that they
+    /// could be drawn by.
+    pub(super) fn behind(&self, group: usize) -> Vec<usize> {
+        let weighs = |member: &usize| weights(&self.book.deployments[*member]);
+        let drawn_by = |measure: &usize| {
+            let mut members = self.book.groups[group].members.iter();
+            members.any(|member| weighs(member)[*measure].is_some_and(|weight| weight > 0.0))
+        };
+        let Some(measure) = (0..3).find(drawn_by).filter(|_| self.settings.strategy.draws()) else { return Vec::new() };
+        let members = self.book.groups[group].members.iter();
+        members.copied().filter(|member| weighs(member)[measure].is_none_or(|weight| weight <= 0.0)).collect()
+    }
+
     fn strategy(&self, tiers: &[Vec<Share>]) -> (&'static str, Option<&'static str>) {
         match tiers {
             [_] => (self.settings.strategy.name(), None),
@@ -121,6 +134,9 @@ impl Maker<'_, '_> {
                     Some(_) => {}
                     None => targets.push(target),
                 }
+            }
+            if let [only] = &mut targets[begin..] {
+                only.weight = None;
             }
             rank += u32::from(targets.len() > begin);
         }

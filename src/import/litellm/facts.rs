@@ -2,58 +2,14 @@
 
 use std::sync::LazyLock;
 
-use super::findings::{Findings, Rule};
+use super::findings::Findings;
 use super::prices::GivenPrices;
+use super::rules::INFO;
 use crate::catalogue::{KnownModel, Modality, catalogue};
 use crate::domain::names::NameIndex;
 use crate::import::draft::FactsDraft;
 use crate::import::report::Verdict;
 use crate::import::yaml::Node;
-
-const RULES: &[Rule] = &[
-    Rule {
-        keys: "id",
-        verdict: Verdict::Approximated,
-        says: "targets are named by model and provider, as in x-pointsman-target",
-        instead: "",
-    },
-    Rule {
-        keys: "supports_*",
-        verdict: Verdict::Exact,
-        says: "what is not known of a model counts as something it can do",
-        instead: "",
-    },
-    Rule {
-        keys: "description version db_model created_* updated_* litellm_provider metadata tier",
-        verdict: Verdict::Exact,
-        says: "a note, which changes nothing for requests",
-        instead: "",
-    },
-    Rule {
-        keys: "team_id team_public_model_name access_groups access_windows blocked discoverable",
-        verdict: Verdict::NotPossible,
-        says: "who may use a model is said at the keys, not at the model",
-        instead: "aliases = […] in [[keys]]",
-    },
-    Rule {
-        keys: "health_check_* disable_background_health_check background_health_check*",
-        verdict: Verdict::Approximated,
-        says: "health is learned from the requests themselves and from single probes after failures",
-        instead: "",
-    },
-    Rule {
-        keys: "supported_environments",
-        verdict: Verdict::NotPossible,
-        says: "a configuration is the same in every environment",
-        instead: "a file for each environment, or enabled = false at targets",
-    },
-    Rule {
-        keys: "custom_tokenizer",
-        verdict: Verdict::NotPossible,
-        says: "prompts are estimated from their length, without a tokenizer",
-        instead: "nothing; use what the provider counts",
-    },
-];
 
 /// Modes that a model may have, all of which are paths that are served.
 const MODES: &str = "chat completion embedding responses image_generation image_edit audio_transcription audio_speech moderation \
@@ -106,7 +62,7 @@ pub(super) fn read<'y>(info: Option<&'y Node>, prices: &mut GivenPrices<'y>, fin
             // Read by whoever knows the deployment.
             ("base_model" | "rpm" | "tpm" | "order" | "weight" | "cooldown_time", _) => {}
             _ if prices.read(entry, findings) => {}
-            _ => _ = findings.by_rules(entry, RULES),
+            _ => _ = findings.by_rules(entry, INFO),
         }
     }
     if !lacking.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::deployment::Reader;
+use super::entry::Reader;
 use super::findings::Findings;
 use super::groups::Book;
 use super::settings::Settings;

@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::deployment::{Deployment, Reader};
+use super::deployment::Deployment;
+use super::entry::Reader;
 use super::findings::Findings;
 use super::wildcard::Pattern;
 use crate::import::yaml::Node;

@@ -1,9 +1,10 @@
 //! How does a configuration of LiteLLM's proxy become one of ours?
 //!
 //! It goes in passes. `settings` reads what applies to everything, with `strategy`. `groups`
-//! reads `model_list`: of each entry `deployment` makes a model at an account, with the help of
-//! `vendors`, `account` and `address` (where it goes), `facts` and `prices` (what it can do and
-//! costs), `params` (what is sent with every request) and `wildcard` (names with stars).
+//! reads `model_list`: `entry` finds out whose model is meant, and `deployment` makes it one at
+//! an account, with the help of `vendors`, `account` and `address` (where it goes), `options` and
+//! `params` (how it is asked), `facts` and `prices` (what it can do and costs) and `wildcard`
+//! (names with stars).
 //! `fallbacks` finds out which groups follow which. Then `providers` and `models` give names to
 //! accounts and models, and `aliases`, with `weights`, puts targets in order. `general` is about
 //! callers, `world` about variables, and `rules` has what is always the same.
@@ -14,6 +15,7 @@ mod account;
 mod address;
 mod aliases;
 mod deployment;
+mod entry;
 mod facts;
 mod fallbacks;
 mod findings;
@@ -21,6 +23,7 @@ mod general;
 mod groups;
 mod models;
 mod naming;
+mod options;
 mod params;
 mod prices;
 mod providers;
@@ -37,7 +40,7 @@ mod world;
 use std::collections::HashSet;
 
 use self::aliases::{Maker, Placed};
-use self::deployment::Reader;
+use self::entry::Reader;
 use self::fallbacks::{Fallbacks, aliased_group};
 use self::findings::Findings;
 use self::groups::Book;
@@ -74,8 +77,9 @@ pub(super) fn translate(root: &Node, source: &str, env: &dyn Fn(&str) -> Option<
     let fallbacks = Fallbacks::read(&settings, &mut book, reader);
     draft.keys = vec![general::read(root.get("general_settings"), &mut draft.server, &findings)];
 
-    let (providers, placed, models) = place(&book, &findings);
+    let (providers, positions, placed, models) = place(&book, &findings);
     let maker = Maker { book: &book, settings: &settings, fallbacks: &fallbacks, placed: &placed };
+    judge_models(&maker, &providers, &positions, &findings);
     draft.aliases = aliases(&maker, &findings);
     draft.server.direct_models = book.patterns.iter().any(|pattern| pattern.direct);
     draft.models = models.finish();
@@ -99,7 +103,7 @@ pub(super) fn translate(root: &Node, source: &str, env: &dyn Fn(&str) -> Option<
 }
 
 /// Accounts with names, and where each deployment is served.
-fn place(book: &Book<'_>, findings: &Findings) -> (Providers, Vec<Placed>, Models) {
+fn place(book: &Book<'_>, findings: &Findings) -> (Providers, Vec<usize>, Vec<Placed>, Models) {
     let mut accounts = Accounts::default();
     let deployed = book.deployments.iter().map(|of| (&of.account, of.model_node, of.key_node));
     let patterns = book.patterns.iter().map(|of| (&of.account, of.model_node, of.key_node));
@@ -121,23 +125,26 @@ fn place(book: &Book<'_>, findings: &Findings) -> (Providers, Vec<Placed>, Model
         Placed { model, only }
     });
     let placed: Vec<Placed> = placed.collect();
-    judge_models(book, &placed, &providers, &positions, findings);
-    (providers, placed, models)
+    (providers, positions, placed, models)
 }
 
 /// Tells what became of each `model`.
-fn judge_models(book: &Book<'_>, placed: &[Placed], providers: &Providers, positions: &[usize], findings: &Findings) {
-    for (member, deployment) in book.deployments.iter().enumerate() {
+fn judge_models(maker: &Maker<'_, '_>, providers: &Providers, positions: &[usize], findings: &Findings) {
+    let behind: HashSet<usize> = (0..maker.book.groups.len()).flat_map(|group| maker.behind(group)).collect();
+    for (member, deployment) in maker.book.deployments.iter().enumerate() {
         // What a pattern stands for has been judged with the pattern.
         if findings.has_judged(deployment.model_node) {
             continue;
         }
-        let target = format!("{}@{}", placed[member].model, providers.list[positions[member]].id);
+        let mut message = format!("{}@{}", maker.placed[member].model, providers.list[positions[member]].id);
+        if behind.contains(&member) {
+            message.push_str(", behind those of its group that have a weight or a limit to be drawn by");
+        }
         let differs = vendor(deployment.account.vendor).map(|vendor| vendor.differs).unwrap_or_default();
         if differs.is_empty() {
-            findings.exact(deployment.model_node, target);
+            findings.exact(deployment.model_node, message);
         } else {
-            findings.approximated(deployment.model_node, format!("{target}, {differs}"));
+            findings.approximated(deployment.model_node, format!("{message}, {differs}"));
         }
     }
 }

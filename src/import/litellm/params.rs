@@ -27,6 +27,16 @@ pub(super) struct TargetParams {
     pub(super) drop: Vec<String>,
 }
 
+impl TargetParams {
+    /// Has a field taken out of bodies, whoever put it there.
+    fn take_out(&mut self, name: &str) {
+        self.set.remove(name);
+        if !self.drop.iter().any(|dropped| dropped == name) {
+            self.drop.push(name.to_owned());
+        }
+    }
+}
+
 /// Translates for one protocol.
 #[derive(Clone, Copy)]
 pub(super) struct Writer<'w> {
@@ -64,12 +74,13 @@ impl Writer<'_> {
     }
 
     fn openai(&self, key: &str, value: Json, params: &mut TargetParams) -> bool {
-        if self.completion_tokens && key == "max_tokens" {
-            params.set.insert("max_completion_tokens".to_owned(), value);
+        let field = if self.completion_tokens && key == "max_tokens" { "max_completion_tokens" } else { key };
+        if field != key {
             // The caller's own may stand beside it, which would be refused.
-            params.drop.push("max_tokens".to_owned());
-        } else if !params.drop.iter().any(|dropped| dropped == key) {
-            params.set.insert(key.to_owned(), value);
+            params.take_out(key);
+        }
+        if !params.drop.iter().any(|dropped| dropped == field) {
+            params.set.insert(field.to_owned(), value);
         }
         true
     }
@@ -102,10 +113,7 @@ impl Writer<'_> {
             match element.text() {
                 // A dot or a bracket would lead into the field, which is not done here.
                 Some(name) if Self::can_drop(name) && self.protocol == Protocol::OpenAi => {
-                    params.set.remove(name);
-                    if !params.drop.iter().any(|dropped| dropped == name) {
-                        params.drop.push(name.to_owned());
-                    }
+                    params.take_out(name);
                     self.findings.exact(element, "drop_params of the target");
                 }
                 _ => self.findings.not_possible(

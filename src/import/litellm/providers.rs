@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::json;
 
-use super::account::{Account, Base, Key};
+use super::account::{Account, Base, COMPATIBLE, Key};
 use super::address::host_name;
 use super::findings::Findings;
 use super::naming::{Taken, provider_id, variable_name};
@@ -86,7 +86,8 @@ impl Accounts {
 fn from_address(account: &Account) -> Option<String> {
     match &account.base {
         Base::Url(url) => host_name(url).or_else(|| account.known.map(|_| "local".to_owned())),
-        Base::Catalogue | Base::Missing(_) => None,
+        Base::Missing(_) => account.known.map(|_| "custom".to_owned()),
+        Base::Catalogue => None,
     }
 }
 
@@ -94,15 +95,18 @@ fn from_address(account: &Account) -> Option<String> {
 fn from_variable(account: &Account) -> Option<String> {
     let Key::Variable(name) = &account.key else { return None };
     let name = name.to_ascii_lowercase();
-    let own = account.name.to_ascii_lowercase();
-    let says_nothing = |word: &&str| !["api", "key", "token", "secret", ""].contains(word) && own != *word;
-    let words: Vec<&str> = name.split('_').filter(says_nothing).collect();
+    let says_something = |word: &&str| {
+        !["api", "key", "token", "secret", ""].contains(word) && !account.name.split('-').any(|own| own == *word)
+    };
+    let words: Vec<&str> = name.split('_').filter(says_something).collect();
     (!words.is_empty()).then(|| words.join("-"))
 }
 
-/// `azure` and `azure-eu` are not joined to `azure-azure-eu`.
+/// `azure` and `azure-eu` are not joined to `azure-azure-eu`, and that a server speaks what most
+/// of them do says little.
 fn join(base: &str, suffix: &str) -> String {
     let repeats = suffix == base || suffix.strip_prefix(base).is_some_and(|rest| rest.starts_with('-'));
+    let repeats = repeats || base == COMPATIBLE;
     provider_id(&if repeats { suffix.to_owned() } else { format!("{base}-{suffix}") })
 }
 

@@ -118,27 +118,9 @@ impl<'y> Sections<'y> {
     }
 
     fn drop_unsupported(&self) -> bool {
-        let Some(node) = self.get("drop_params") else { return false };
-        match node.boolean() {
-            Some(true) => {
-                let message = "drop_unsupported of the aliases: what a target's protocol cannot say is left out; \
-                               what only its model does not understand is sent";
-                self.findings.approximated(node, message);
-                true
-            }
-            Some(false) => {
-                self.findings.exact(node, "drop_unsupported is false where it is not given");
-                false
-            }
-            None => {
-                self.findings.not_possible(
-                    node,
-                    "is neither true nor false",
-                    "write drop_unsupported into the aliases",
-                );
-                false
-            }
-        }
+        let message = "drop_unsupported of the aliases: what a target's protocol cannot say is left out; \
+                       what only its model does not understand is sent";
+        self.get("drop_params").is_some_and(|node| flag(node, message, self.findings))
     }
 
     fn max_in_flight(&self) -> Option<u64> {
@@ -174,11 +156,20 @@ impl<'y> Sections<'y> {
     /// other, since people put settings into either.
     fn judge(&self, section: Option<&Node>, own: &'static [Rule], others: &'static [Rule]) {
         for entry in section.map(Node::entries).unwrap_or_default() {
-            if self.findings.has_judged(&entry.node) || is_one_of(LATER, &entry.key) || self.is_precise(entry) {
+            if self.findings.has_judged(&entry.node) || self.is_judged_later(entry) || self.is_precise(entry) {
                 continue;
             }
             let _ = self.findings.by_rules(entry, own) || self.findings.by_rules(entry, others);
         }
+    }
+
+    /// Settings that name groups, if they have the form for it.
+    fn is_judged_later(&self, entry: &Entry) -> bool {
+        let later = is_one_of(LATER, &entry.key);
+        if later && entry.node.is_leaf() && entry.node.name().is_some() && entry.key != "default_fallbacks" {
+            self.findings.not_possible(&entry.node, "is not what this setting may be", "say it in [[aliases]]");
+        }
+        later
     }
 
     /// Settings whose verdict depends on their value.
@@ -225,6 +216,16 @@ const LATER: &str = "fallbacks default_fallbacks context_window_fallbacks conten
 const SWITCHES: &str = "cache set_verbose json_logs disable_cooldowns enable_tag_filtering cache_responses enable_weighted_failover \
      enable_mid_stream_fallback_continuation modify_params telemetry enable_health_check_routing \
      turn_off_message_logging store_audit_logs enable_preview_features";
+
+/// Whether parameters that cannot be said are dropped, judged with that message if they are.
+pub(super) fn flag(node: &Node, message: &str, findings: &Findings) -> bool {
+    match node.boolean() {
+        Some(true) => findings.approximated(node, message),
+        Some(false) => findings.exact(node, "as it is where nothing is said"),
+        None => findings.not_possible(node, "is neither true nor false", "write drop_unsupported into the aliases"),
+    }
+    node.boolean() == Some(true)
+}
 
 /// A length of time that can be written down, judged with that message.
 pub(super) fn seconds(node: &Node, message: &str, findings: &Findings) -> Option<f64> {

@@ -1,6 +1,8 @@
 //! Who is behind the first word of `model: vendor/name`? What LiteLLM documents of each, and
 //! how it is reached from here.
 
+use super::account::COMPATIBLE;
+
 /// A vendor as LiteLLM names it.
 #[derive(Debug)]
 pub(super) struct Vendor {
@@ -134,9 +136,9 @@ pub(super) const VENDORS: &[Vendor] = &[
         differs: "through Ollama's OpenAI-compatible interface instead of its own",
     },
     server("hosted_vllm", "vllm", None, "HOSTED_VLLM_API_BASE", &["HOSTED_VLLM_API_KEY"]),
-    server("custom_openai", "openai-compatible", None, "", &[]),
-    server("openai_like", "openai-compatible", None, "OPENAI_LIKE_API_BASE", &["OPENAI_LIKE_API_KEY"]),
-    server("aiohttp_openai", "openai-compatible", None, "", &[]),
+    server("custom_openai", COMPATIBLE, None, "", &[]),
+    server("openai_like", COMPATIBLE, None, "OPENAI_LIKE_API_BASE", &["OPENAI_LIKE_API_KEY"]),
+    server("aiohttp_openai", COMPATIBLE, None, "", &[]),
     server("lm_studio", "lm-studio", None, "LM_STUDIO_API_BASE", &["LM_STUDIO_API_KEY"]),
     server("llamafile", "llamafile", Some("http://127.0.0.1:8080/v1"), "LLAMAFILE_API_BASE", &["LLAMAFILE_API_KEY"]),
     server(

@@ -2,7 +2,8 @@
 //! provider, which callers may name here too; and fallbacks may name one of them.
 
 use super::account::{Account, Base, Reader as Accounts};
-use super::deployment::{Deployment, Head, Reader};
+use super::deployment::Deployment;
+use super::entry::{Head, Reader};
 use super::findings::Findings;
 use super::rules::PARAMS;
 use super::vendors::Vendor;

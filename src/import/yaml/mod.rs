@@ -5,8 +5,10 @@
 //! keys wins. Aliases and merge keys (`<<`) are written out, so that every value has a path
 //! of its own; how much may come of that, and how deep it may go, is bounded.
 
+mod entries;
 mod parse;
 mod scalar;
+mod tag;
 
 use std::fmt;
 
@@ -29,6 +31,10 @@ impl fmt::Display for YamlError {
 }
 
 impl std::error::Error for YamlError {}
+
+fn wrong(place: Place, message: impl Into<String>) -> YamlError {
+    YamlError { place, message: message.into() }
+}
 
 /// A value, where it stands and what leads to it.
 #[derive(Clone, PartialEq, Debug)]

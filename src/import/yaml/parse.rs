@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::{Entry, Node, Value, YamlError, scalar};
+use super::entries::{Entries, to_merge};
+use super::tag::{collection_tag, scalar_value};
+use super::{Entry, Node, Value, YamlError, wrong};
 use crate::config::Place;
 
 /// Longer texts are no configurations.
@@ -13,8 +15,6 @@ const LONGEST_TEXT: usize = 4 << 20;
 const MOST_NODES: usize = 200_000;
 /// Lists and maps within one another.
 const DEEPEST: usize = 64;
-/// The tags that change nothing but how a scalar is read; all others are of programs.
-const CORE: &str = "tag:yaml.org,2002:";
 const START: Place = Place { line: 1, column: 1 };
 
 /// Reads one document, whose top level is a map.
@@ -33,10 +33,6 @@ pub(in crate::import) fn parse(text: &str) -> Result<Node, YamlError> {
     }
     number(&mut root, &builder.lent, &mut 0);
     Ok(root)
-}
-
-fn wrong(place: Place, message: impl Into<String>) -> YamlError {
-    YamlError { place, message: message.into() }
 }
 
 fn place(marker: &Marker) -> Place {
@@ -194,7 +190,11 @@ impl<'t> Builder<'t> {
                 node => node.name().unwrap_or_default(),
             };
             let (event, span) = self.next()?;
-            let node = self.node(event, &span, depth + 1)?;
+            let mut node = self.node(event, &span, depth + 1)?;
+            // A list or a map that begins in the next line stands where its key does.
+            if matches!(node.value, Value::List(_) | Value::Map(_)) && node.place.line != at.line {
+                node.place = at;
+            }
             if merges {
                 merged.extend(to_merge(node)?);
             } else {
@@ -207,51 +207,6 @@ impl<'t> Builder<'t> {
             own.put_if_new(entry);
         }
         Ok(own.list)
-    }
-}
-
-/// Entries in the order of the text, each key once.
-#[derive(Default)]
-struct Entries {
-    list: Vec<Entry>,
-    position: HashMap<String, (usize, Place)>,
-}
-
-impl Entries {
-    /// The last of several equal keys wins.
-    fn put(&mut self, key: String, at: Place, node: Node) {
-        match self.position.get_mut(&key) {
-            Some((position, before)) => {
-                let entry = &mut self.list[*position];
-                entry.repeated.push(*before);
-                entry.node = node;
-                *before = at;
-            }
-            None => {
-                self.position.insert(key.clone(), (self.list.len(), at));
-                self.list.push(Entry { key, node, repeated: Vec::new() });
-            }
-        }
-    }
-
-    fn put_if_new(&mut self, entry: Entry) {
-        if !self.position.contains_key(&entry.key) {
-            self.position.insert(entry.key.clone(), (self.list.len(), entry.node.place));
-            self.list.push(entry);
-        }
-    }
-}
-
-/// The entries that `<<` brings: those of a map, or of each map of a list.
-fn to_merge(node: Node) -> Result<Vec<Entry>, YamlError> {
-    let place = node.place;
-    match node.value {
-        Value::Map(entries) => Ok(entries),
-        Value::List(nodes) if nodes.iter().all(|node| matches!(node.value, Value::Map(_))) => Ok(nodes
-            .into_iter()
-            .flat_map(|node| if let Value::Map(entries) = node.value { entries } else { Vec::new() })
-            .collect()),
-        _ => Err(wrong(place, "only a map, or a list of maps, can be merged by <<")),
     }
 }
 
@@ -279,38 +234,6 @@ fn nothing() -> Node {
 
 fn levels(node: &Node) -> usize {
     node.children().map(|child| levels(child) + 1).max().unwrap_or(0)
-}
-
-fn scalar_value(text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Place) -> Result<Value, YamlError> {
-    let suffix = match tag {
-        None if style == ScalarStyle::Plain => return Ok(scalar::plain(text)),
-        None => return Ok(Value::Text(text.to_owned())),
-        // A lone `!` says that it is a text.
-        Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => "str",
-        Some(tag) if tag.handle == CORE => tag.suffix.as_str(),
-        Some(tag) => return Err(unknown_tag(tag, at)),
-    };
-    let value = match suffix {
-        "str" => Some(Value::Text(text.to_owned())),
-        "int" => scalar::integer(text).map(Value::Integer),
-        "float" => scalar::float(text).or(scalar::integer(text).map(|number| number as f64)).map(Value::Float),
-        "bool" => Some(scalar::plain(text)).filter(|value| matches!(value, Value::Bool(_))),
-        "null" => Some(Value::Null),
-        _ => return Err(wrong(at, format!("a value with the tag !!{suffix} has no use in a configuration"))),
-    };
-    value.ok_or_else(|| wrong(at, format!("is no !!{suffix}")))
-}
-
-fn collection_tag(tag: Option<&Tag>, usual: &str, at: Place) -> Result<(), YamlError> {
-    match tag {
-        Some(tag) if tag.handle != CORE || tag.suffix != usual => Err(unknown_tag(tag, at)),
-        _ => Ok(()),
-    }
-}
-
-fn unknown_tag(tag: &Tag, at: Place) -> YamlError {
-    let prefix = if tag.handle == CORE { "!!" } else { &tag.handle };
-    wrong(at, format!("the tag {prefix}{} has no meaning here", tag.suffix))
 }
 
 #[cfg(test)]
