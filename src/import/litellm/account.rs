@@ -122,6 +122,7 @@ impl Reader<'_> {
             Reached::Known(id) => self.known(&mut account, id, params),
             Reached::Azure => self.azure(&mut account, params),
             Reached::Ollama => {
+                account.name = "ollama";
                 let usual = Some("http://localhost:11434/v1");
                 account.base = self.own_base(params, usual, "OLLAMA_API_BASE", address::ollama);
             }

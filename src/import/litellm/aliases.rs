@@ -1,8 +1,10 @@
 //! How does a group become an alias? Its deployments are targets, ordered as LiteLLM would
 //! order them, and those of its fallbacks follow in later ranks.
 
+use std::collections::{HashMap, HashSet};
+
 use super::deployment::{Deployment, Number};
-use super::fallbacks::{Chain, Fallbacks};
+use super::fallbacks::Fallbacks;
 use super::groups::Book;
 use super::settings::Settings;
 use super::strategy::Strategy;
@@ -57,7 +59,7 @@ impl Maker<'_, '_> {
             on_any_error: chain.on_any_error,
             on_content_policy: chain.on_content_policy,
             drop_unsupported: members().any(|deployment| deployment.drop_unsupported),
-            targets: self.targets(&tiers, &chain, times.first_token),
+            targets: self.targets(&tiers, times.first_token),
             times,
         }
     }
@@ -106,34 +108,26 @@ impl Maker<'_, '_> {
     }
 
     fn distinct(&self, tier: &[Share]) -> usize {
-        let mut targets: Vec<TargetDraft> = Vec::new();
-        for share in tier {
-            let target = self.target(share, None, None);
-            if !targets.iter().any(|other| is_same(other, &target)) {
-                targets.push(target);
-            }
-        }
-        targets.len()
+        tier.iter().map(|share| identity(&self.target(share, None, None))).collect::<HashSet<_>>().len()
     }
 
-    fn targets(&self, tiers: &[Vec<Share>], chain: &Chain, first_token: Option<f64>) -> Vec<TargetDraft> {
-        debug_assert!(!chain.groups.is_empty());
+    fn targets(&self, tiers: &[Vec<Share>], first_token: Option<f64>) -> Vec<TargetDraft> {
         let mut targets: Vec<TargetDraft> = Vec::new();
+        let mut position_of: HashMap<String, usize> = HashMap::new();
         let mut rank = 0;
         for tier in tiers {
             let begin = targets.len();
             for share in tier {
                 let target = self.target(share, (tiers.len() > 1).then_some(rank), first_token);
-                match targets.iter().position(|other| is_same(other, &target)) {
+                let position = *position_of.entry(identity(&target)).or_insert(targets.len());
+                if position == targets.len() {
+                    targets.push(target);
+                } else if position >= begin && self.settings.strategy.draws() {
                     // Two of the same in one tier are drawn twice as often.
-                    Some(position) if position >= begin && self.settings.strategy.draws() => {
-                        let weight = targets[position].weight.unwrap_or(1.0) + target.weight.unwrap_or(1.0);
-                        targets[position].weight = Some(weight);
-                    }
-                    // One that has failed is not asked again in a later rank.
-                    Some(_) => {}
-                    None => targets.push(target),
+                    let weight = targets[position].weight.unwrap_or(1.0) + target.weight.unwrap_or(1.0);
+                    targets[position].weight = Some(weight);
                 }
+                // One that has failed is not asked again in a later rank.
             }
             if let [only] = &mut targets[begin..] {
                 only.weight = None;
@@ -182,9 +176,10 @@ impl Maker<'_, '_> {
     }
 }
 
-/// The same endpoint, asked in the same way.
-fn is_same(a: &TargetDraft, b: &TargetDraft) -> bool {
-    (&a.model, &a.only, &a.params, &a.drop_params) == (&b.model, &b.only, &b.params, &b.drop_params)
+/// What tells a target from others: the endpoint, and how it is asked.
+fn identity(target: &TargetDraft) -> String {
+    let TargetDraft { model, only, params, drop_params, .. } = target;
+    format!("{model} {only:?} {drop_params:?} {}", serde_json::json!(params))
 }
 
 /// What the draw goes by, in the order in which it is looked for.

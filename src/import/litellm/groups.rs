@@ -33,6 +33,10 @@ impl<'y> Book<'y> {
             Self { deployments: Vec::new(), groups: Vec::new(), by_name: HashMap::new(), patterns: Vec::new() };
         for entry in list.map(Node::elements).unwrap_or_default() {
             let Some(head) = reader.head(entry) else { continue };
+            if head.model == "*" && head.group.contains('*') {
+                book.patterns.push(Pattern::of_any(entry, head, reader.findings));
+                continue;
+            }
             let Some((vendor, upstream)) = reader.vendor(entry, &head) else { continue };
             if head.group.contains('*') || head.model.contains('*') {
                 book.patterns.push(Pattern::read(entry, head, vendor, upstream, reader));

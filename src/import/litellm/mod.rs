@@ -90,7 +90,7 @@ pub(super) fn translate(root: &Node, source: &str, env: &dyn Fn(&str) -> Option<
     draft.providers = providers.list;
     judge_credentials(root.get("credential_list"), &findings);
     judge_top(root, &findings);
-    if draft.aliases.is_empty() && !draft.server.direct_models {
+    if draft.aliases.is_empty() && (draft.providers.is_empty() || !draft.server.direct_models) {
         let instead = "[[aliases]] for the names that callers use";
         findings.absent(
             "model_list",
@@ -106,7 +106,7 @@ pub(super) fn translate(root: &Node, source: &str, env: &dyn Fn(&str) -> Option<
 fn place(book: &Book<'_>, findings: &Findings) -> (Providers, Vec<usize>, Vec<Placed>, Models) {
     let mut accounts = Accounts::default();
     let deployed = book.deployments.iter().map(|of| (&of.account, of.model_node, of.key_node));
-    let patterns = book.patterns.iter().map(|of| (&of.account, of.model_node, of.key_node));
+    let patterns = book.patterns.iter().filter_map(|of| Some((of.account.as_ref()?, of.model_node, of.key_node)));
     let uses: Vec<_> = deployed.chain(patterns).collect();
     let positions: Vec<usize> = uses.iter().map(|(account, node, _)| accounts.put(account, node.place.line)).collect();
     let providers = accounts.name();

@@ -12,6 +12,19 @@ use crate::catalogue::catalogue;
 use crate::domain::names::fold;
 use crate::import::draft::{EndpointDraft, FactsDraft, LimitsDraft, ModelDraft};
 
+/// A model and its endpoint, as a deployment says.
+struct Form {
+    facts: FactsDraft,
+    endpoint: EndpointDraft,
+}
+
+/// One of the models made for the same id.
+#[derive(Clone, Copy)]
+struct Variant {
+    position: usize,
+    in_catalogue: bool,
+}
+
 /// Models while they are gathered.
 #[derive(Default)]
 pub(super) struct Models {
@@ -19,7 +32,7 @@ pub(super) struct Models {
     /// By the folded id: a dot for a hyphen does not make another model.
     by_folded: HashMap<String, usize>,
     /// By the id that a deployment would like to have: all models made for such.
-    variants: HashMap<String, Vec<usize>>,
+    variants: HashMap<String, Vec<Variant>>,
 }
 
 impl Models {
@@ -32,37 +45,38 @@ impl Models {
         };
         let line = deployment.model_node.place.line;
         let variants = self.variants.get(&own).cloned().unwrap_or_default();
-        for position in variants {
-            if let Some(id) = self.join(position, deployment, provider, line) {
+        // What it would be under the catalogue's own id, and under any other.
+        let forms = [false, true].map(|in_catalogue| Form {
+            facts: facts(deployment, in_catalogue),
+            endpoint: endpoint(deployment, provider, in_catalogue),
+        });
+        for variant in variants {
+            if let Some(id) = self.join(variant, &forms, line) {
                 return id;
             }
         }
         let position = self.list.len();
         let id = self.free_id(&own, deployment.is_known);
+        let [own_form, catalogue_form] = forms;
         let in_catalogue = is_in_catalogue(&id);
-        self.list.push(ModelDraft {
-            facts: facts(deployment, in_catalogue),
-            endpoints: vec![endpoint(deployment, provider, in_catalogue)],
-            lines: [line].into(),
-            id: id.clone(),
-        });
+        let Form { facts, endpoint } = if in_catalogue { catalogue_form } else { own_form };
+        self.list.push(ModelDraft { facts, endpoints: vec![endpoint], lines: [line].into(), id: id.clone() });
         self.by_folded.insert(fold(&id), position);
-        self.variants.entry(own).or_default().push(position);
+        self.variants.entry(own).or_default().push(Variant { position, in_catalogue });
         id
     }
 
     /// Joins a model that is there, unless it is another, or another endpoint has its place.
-    fn join(&mut self, position: usize, deployment: &Deployment<'_>, provider: &str, line: usize) -> Option<String> {
-        let model = &mut self.list[position];
-        let in_catalogue = is_in_catalogue(&model.id);
-        let endpoint = endpoint(deployment, provider, in_catalogue);
-        if model.facts != facts(deployment, in_catalogue) {
+    fn join(&mut self, variant: Variant, forms: &[Form; 2], line: usize) -> Option<String> {
+        let model = &mut self.list[variant.position];
+        let Form { facts, endpoint } = &forms[usize::from(variant.in_catalogue)];
+        if model.facts != *facts {
             return None;
         }
-        match model.endpoints.iter().find(|other| other.provider == provider) {
-            Some(other) if *other != endpoint => return None,
+        match model.endpoints.iter().find(|other| other.provider == endpoint.provider) {
+            Some(other) if other != endpoint => return None,
             Some(_) => {}
-            None => model.endpoints.push(endpoint),
+            None => model.endpoints.push(endpoint.clone()),
         }
         model.lines.insert(line);
         Some(model.id.clone())

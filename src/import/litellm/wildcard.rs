@@ -14,7 +14,8 @@ pub(super) struct Pattern<'y> {
     entry: &'y Node,
     name: String,
     model: String,
-    pub(super) account: Account,
+    /// `None` where any provider is meant.
+    pub(super) account: Option<Account>,
     pub(super) key_node: Option<&'y Node>,
     pub(super) model_node: &'y Node,
     /// Callers may name every model of that provider.
@@ -52,9 +53,19 @@ impl<'y> Pattern<'y> {
             model: head.model,
             key_node: head.params.get("api_key"),
             model_node: head.model_node,
-            account,
+            account: Some(account),
             direct,
         }
+    }
+
+    /// Reads an entry for all models of any provider, and judges it.
+    pub(super) fn of_any(entry: &'y Node, head: Head<'y>, findings: &Findings) -> Self {
+        let instead = "[[providers]] for each other provider, with its key";
+        let message = "callers may name all models of the providers in this file, by their ids or by their names alone; \
+                       LiteLLM would serve those of any provider whose key is set";
+        findings.approximated_but(entry, message, instead);
+        let (key_node, model_node) = (None, head.model_node);
+        Self { entry, name: head.group, model: head.model, account: None, key_node, model_node, direct: true }
     }
 
     /// The patterns that a name answers to: those with the longest text, as LiteLLM.

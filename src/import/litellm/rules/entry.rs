@@ -4,6 +4,14 @@ use super::{BUDGETS, CACHE, COOLDOWNS, TAGS, rule};
 use crate::import::litellm::findings::Rule;
 use crate::import::report::Verdict::{Approximated, Exact, NotPossible};
 
+const PRICES: Rule = rule(
+    "input_cost_per_* output_cost_per_* ocr_cost* annotation_cost* citation_cost* cost_per_* tiered_pricing \
+     explicit_cache_* code_interpreter_cost* vector_store_cost* file_search_cost*",
+    NotPossible,
+    "only prices per token of prompts, answers and caches are known here",
+    "an average price per token in usd_per_mtok, if cost matters for routing",
+);
+
 /// What `litellm_params` may hold beside what is read.
 pub(in crate::import::litellm) const PARAMS: &[Rule] = &[
     TAGS,
@@ -121,13 +129,7 @@ pub(in crate::import::litellm) const PARAMS: &[Rule] = &[
         "model_info beside litellm_params, if that was meant",
     ),
     rule("stream", NotPossible, "callers say whether they want a stream", "the application"),
-    rule(
-        "input_cost_per_* output_cost_per_* ocr_cost* annotation_cost* citation_cost* cost_per_* tiered_pricing \
-         explicit_cache_* code_interpreter_cost* vector_store_cost* file_search_cost*",
-        NotPossible,
-        "only prices per token of prompts, answers and caches are known here",
-        "an average price per token in usd_per_mtok, if cost matters for routing",
-    ),
+    PRICES,
 ];
 
 /// What `model_info` may hold beside what is read.
@@ -164,12 +166,7 @@ pub(in crate::import::litellm) const INFO: &[Rule] = &[
         "requests are not looked into to choose a model",
         "an alias with one of the strategies",
     ),
-    rule(
-        "ptu_* cost_per_* pricing_provider tiered_pricing",
-        NotPossible,
-        "only prices per token are known here",
-        "an average price per token in usd_per_mtok, if cost matters for routing",
-    ),
+    PRICES,
     rule(
         "custom_tokenizer",
         NotPossible,

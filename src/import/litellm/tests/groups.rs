@@ -125,6 +125,22 @@ litellm_settings: {fallbacks: [{a: [the-one, anthropic/claude-opus-4-8]}]}
 }
 
 #[test]
+fn all_models_of_any_provider_are_those_of_the_providers_that_are_there() {
+    let text = "
+model_list:
+- {model_name: a, litellm_params: {model: openai/gpt-5.5}}
+- {model_name: '*', litellm_params: {model: '*'}}
+litellm_settings: {fallbacks: [{a: [openai/gpt-5.4]}]}
+";
+    let import = import(text);
+    assert!(import.toml.contains("direct_models = true"), "{}", import.toml);
+    assert!(import.toml.contains("{ model = \"openai/gpt-5.4\", rank = 1 }"), "{}", import.toml);
+    assert_eq!(verdict(&import.report, "model_list[1]"), Verdict::Approximated);
+    let alone = super::import("model_list: [{model_name: '*', litellm_params: {model: '*'}}]\n").report;
+    assert_eq!(verdict(&alone, "model_list"), Verdict::NotPossible);
+}
+
+#[test]
 fn order_makes_ranks_and_those_without_come_last() {
     let text = "
 model_list:

@@ -47,6 +47,23 @@ pub(super) fn check(text: &str) -> Import {
     import
 }
 
+/// The samples of `tests/litellm`, which people could have written.
+const SAMPLES: [&str; 6] = [
+    include_str!("../../../../tests/litellm/simple.yaml"),
+    include_str!("../../../../tests/litellm/load-balancing.yaml"),
+    include_str!("../../../../tests/litellm/fallbacks.yaml"),
+    include_str!("../../../../tests/litellm/wildcard.yaml"),
+    include_str!("../../../../tests/litellm/anchors.yaml"),
+    include_str!("../../../../tests/litellm/everything.yaml"),
+];
+
+#[test]
+fn every_sample_is_imported_whole() {
+    for sample in SAMPLES {
+        check(sample);
+    }
+}
+
 fn pick(values: &'static [&'static str]) -> impl Strategy<Value = Json> {
     select(values).prop_map(|text| json!(text))
 }

@@ -117,7 +117,7 @@ fn servers_of_ones_own_are_named_after_their_hosts() {
             "http://gpu-box.local:8000/v1",
         ),
         ("model: ollama/llama3, api_base: 'http://10.0.0.7:11434'", "ollama-10-0-0-7", "http://10.0.0.7:11434/v1"),
-        ("model: ollama_chat/llama3", "ollama_chat", "http://localhost:11434/v1"),
+        ("model: ollama_chat/llama3", "ollama", "http://localhost:11434/v1"),
         (
             "model: openai/llama, api_base: 'http://llm.example.com/v1', api_key: none",
             "llm-example",
