@@ -3,6 +3,7 @@
 
 use super::address::{self, Address};
 use super::findings::Findings;
+use super::secrets;
 use super::vendors::{Reached, Vendor};
 use super::world::{Fingerprint, World, variable};
 use crate::catalogue::{KnownProvider, catalogue, quirks_of};
@@ -13,6 +14,9 @@ use crate::import::yaml::{Entry, Node};
 
 /// The version that LiteLLM asks Azure for when none is given.
 const AZURE_VERSION: &str = "2025-02-01-preview";
+
+/// Versions that LiteLLM takes for Azure's surface that has none.
+const WITHOUT_VERSION: [&str; 3] = ["v1", "latest", "preview"];
 
 /// What a server is called of which nothing else is known.
 pub(super) const COMPATIBLE: &str = "openai-compatible";
@@ -157,24 +161,19 @@ impl Reader<'_> {
     }
 
     fn azure(&self, account: &mut Account, params: Params<'_>) {
-        let mut version = match params.get("api_version") {
+        let version = match params.get("api_version") {
             Some(node) => self.azure_version(node),
             None => self.world.open_value("AZURE_API_VERSION").unwrap_or_else(|| AZURE_VERSION.to_owned()),
         };
         account.base = self.own_base(params, None, "AZURE_API_BASE", address::azure);
-        if let Base::Url(url) = &mut account.base {
-            if url.ends_with(address::AZURE_V1) {
-                version.clear();
-            } else if ["v1", "latest", "preview"].contains(&version.as_str()) {
-                url.push_str(address::AZURE_V1);
-                version.clear();
-            }
+        account.azure_header = WITHOUT_VERSION.contains(&version.as_str());
+        match &mut account.base {
+            Base::Url(url) if url.ends_with(address::AZURE_V1) => account.azure_header = true,
+            Base::Url(url) if account.azure_header => url.push_str(address::AZURE_V1),
+            Base::Missing(what) if account.azure_header => what.push_str(", with /openai/v1 behind it"),
+            _ => {}
         }
-        if version.is_empty() {
-            account.azure_header = true;
-        } else {
-            account.azure_api_version = Some(version);
-        }
+        account.azure_api_version = (!account.azure_header).then_some(version);
     }
 
     fn azure_version(&self, node: &Node) -> String {
@@ -185,7 +184,7 @@ impl Reader<'_> {
         };
         let plain = |version: &String| version.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         match value.filter(|value| !value.is_empty()).filter(plain) {
-            Some(value) if ["v1", "latest", "preview"].contains(&value.as_str()) => {
+            Some(value) if WITHOUT_VERSION.contains(&value.as_str()) => {
                 self.findings.exact(node, "base_url ends in /openai/v1, which needs no version");
                 value
             }
@@ -293,7 +292,7 @@ impl Reader<'_> {
         if variable(&value).is_some() {
             let instead = "write its value into headers, or send a credential by auth = { header = … }";
             self.findings.not_possible(node, "headers are not read from variables", instead);
-        } else if is_secret_name(name) {
+        } else if secrets::is_name(name) || secrets::is_value(&value) {
             let instead = "put it into a variable, and name that in api_key_env with auth = { header = … }";
             self.findings.not_possible(node, "looks like a credential, which is not copied", instead);
         } else if value.is_empty() || !is_settable_header(name, &value) {
@@ -312,7 +311,8 @@ impl Reader<'_> {
             Some((given, None)) => Some(given.to_owned()),
             None => None,
         };
-        let value = value.filter(|value| is_settable_header("OpenAI-Organization", value));
+        let fits = |value: &String| is_settable_header("OpenAI-Organization", value) && !secrets::is_value(value);
+        let value = value.filter(fits);
         match (&value, node.elements()) {
             (Some(_), _) => self.findings.exact(node, "the header OpenAI-Organization of the provider"),
             (None, [_, ..]) => self.findings.not_possible(
@@ -322,7 +322,7 @@ impl Reader<'_> {
             ),
             (None, []) => self.findings.not_possible(
                 node,
-                "headers are not read from variables, and this one is not known here",
+                "is not known here, or looks like a credential, which is not copied",
                 "write it into headers = { OpenAI-Organization = … }",
             ),
         }
@@ -333,26 +333,4 @@ impl Reader<'_> {
 /// The address, under either of its names.
 pub(super) fn base_node(params: Params<'_>) -> Option<&Node> {
     params.get("api_base").or_else(|| params.get("base_url"))
-}
-
-/// Whether something of that name is probably a credential.
-pub(super) fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let words = ["authorization", "secret", "password", "credential", "cookie", "api-key", "api_key", "apikey"];
-    words.iter().any(|word| name.contains(word)) || name.ends_with("token") || name.ends_with("key")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_credentials_are_known() {
-        for name in ["Authorization", "x-api-key", "Ocp-Apim-Subscription-Key", "X-Auth-Token", "client_secret"] {
-            assert!(is_secret_name(name), "{name}");
-        }
-        for name in ["x-team", "max_tokens", "AI-Resource-Group", "helicone-cache-enabled"] {
-            assert!(!is_secret_name(name), "{name}");
-        }
-    }
 }

@@ -8,7 +8,7 @@ use super::fallbacks::Fallbacks;
 use super::groups::Book;
 use super::settings::Settings;
 use super::strategy::Strategy;
-use super::weights::{Share, shares};
+use super::weights::{LARGEST, Share, shares};
 use crate::import::draft::{AliasDraft, Lines, TargetDraft, TimesDraft};
 
 /// Where a deployment is served in the new configuration.
@@ -125,7 +125,7 @@ impl Maker<'_, '_> {
                 } else if position >= begin && self.settings.strategy.draws() {
                     // Two of the same in one tier are drawn twice as often.
                     let weight = targets[position].weight.unwrap_or(1.0) + target.weight.unwrap_or(1.0);
-                    targets[position].weight = Some(weight);
+                    targets[position].weight = Some(weight.min(LARGEST));
                 }
                 // One that has failed is not asked again in a later rank.
             }

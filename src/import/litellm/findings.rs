@@ -87,8 +87,6 @@ impl Findings {
         self.list.borrow_mut().push(Finding { place: None, path: path.to_owned(), verdict, message, instead });
     }
 
-    /// Something beside a verdict that the node has already: of one value, several things
-    /// may be worth saying.
     fn judge(&self, node: &Node, verdict: Verdict, message: String, instead: Option<String>) {
         self.judged.borrow_mut().insert(node.id);
         self.say(node.place, node.path.clone(), verdict, message, instead);

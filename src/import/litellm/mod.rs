@@ -4,10 +4,10 @@
 //! reads `model_list`: `entry` finds out whose model is meant, and `deployment` makes it one at
 //! an account, with the help of `vendors`, `account` and `address` (where it goes), `options` and
 //! `params` (how it is asked), `facts` and `prices` (what it can do and costs) and `wildcard`
-//! (names with stars).
-//! `fallbacks` finds out which groups follow which. Then `providers` and `models` give names to
-//! accounts and models, and `aliases`, with `weights`, puts targets in order. `general` is about
-//! callers, `world` about variables, and `rules` has what is always the same.
+//! (names with stars). `fallbacks` finds out which groups follow which. Then `providers` and
+//! `models` give names to accounts and models, and `aliases`, with `weights`, puts targets in
+//! order. `general` is about callers, `world` about variables, `secrets` about what is never
+//! copied, and `rules` has what is always the same.
 //!
 //! All along `findings` gathers a verdict for each line of the file.
 
@@ -28,6 +28,7 @@ mod params;
 mod prices;
 mod providers;
 mod rules;
+mod secrets;
 mod settings;
 mod strategy;
 #[cfg(test)]

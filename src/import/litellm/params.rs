@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::account::is_secret_name;
 use super::findings::Findings;
+use super::secrets;
 use crate::domain::provider::Protocol;
 use crate::import::yaml::{Node, Value};
 
@@ -54,6 +54,10 @@ impl Writer<'_> {
 
     /// Puts one parameter of LiteLLM's into a target's.
     pub(super) fn put(&self, key: &str, node: &Node, params: &mut TargetParams) {
+        if secrets::is_in(node) {
+            self.refuse_secret(node);
+            return;
+        }
         let Some(value) = json_of(node) else {
             let instead = "drop_params, if it is to be left out of requests";
             self.findings.not_possible(node, "a value that TOML cannot say", instead);
@@ -91,9 +95,8 @@ impl Writer<'_> {
             let (key, node) = (entry.key.as_str(), &entry.node);
             if ["model", "stream"].contains(&key) {
                 self.findings.not_possible(node, "routing itself sets this", "nothing");
-            } else if is_secret_name(key) && !Self::knows(key) {
-                let instead = "a provider with api_key_env and auth";
-                self.findings.not_possible(node, "looks like a credential, which is not copied", instead);
+            } else if secrets::is_name(key) && !Self::knows(key) || secrets::is_in(node) {
+                self.refuse_secret(node);
             } else if let Some(value) = json_of(node).filter(|_| !params.drop.iter().any(|dropped| dropped == key)) {
                 params.set.insert(key.to_owned(), value);
                 self.findings.approximated(node, WINS);
@@ -123,6 +126,11 @@ impl Writer<'_> {
                 ),
             }
         }
+    }
+
+    fn refuse_secret(&self, node: &Node) {
+        let instead = "a provider with api_key_env and auth, or params at the target by hand";
+        self.findings.not_possible(node, "looks like a credential, which is not copied", instead);
     }
 
     fn can_drop(name: &str) -> bool {

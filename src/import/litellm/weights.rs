@@ -12,7 +12,7 @@ pub(super) struct Share {
 }
 
 /// The largest weight that is accepted.
-const LARGEST: f64 = 1e6;
+pub(super) const LARGEST: f64 = 1e6;
 /// The largest where weights have to be made smaller, so that the others stay readable.
 const SCALED: f64 = 1000.0;
 

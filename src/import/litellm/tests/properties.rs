@@ -164,12 +164,17 @@ fn param() -> BoxedStrategy<(String, Json)> {
         .prop_map(|v| ("api_base", v)),
         pick(&["2024-10-21", "v1", "os.environ/V", "x y", "latest"]).prop_map(|v| ("api_version", v)),
         pick(&["LEAK"]).prop_map(|v| ("azure_ad_token", v)),
+        pick(&["sk-LEAK", "somebody"]).prop_map(|v| ("user", v)),
+        pick(&["sk-LEAK", "org-1", "os.environ/ORG"]).prop_map(|v| ("organization", v)),
         pick(&["cred", "nobody"]).prop_map(|v| ("litellm_credential_name", v)),
         pick(&["openai", "azure", "hosted_vllm"]).prop_map(|v| ("custom_llm_provider", v)),
-        Just(("extra_headers", json!({"x-a": "b", "Authorization": "LEAK", "host": "x", "x-n": 5, "bad name": "x"}))),
+        Just((
+            "extra_headers",
+            json!({"x-a": "b", "Authorization": "LEAK", "x-s": "Bearer LEAK", "host": "x", "x-n": 5, "bad name": "x"})
+        )),
         Just((
             "extra_body",
-            json!({"a": {"b": [1, 2.5, "x"]}, "my_token": "LEAK", "model": "m", "max_tokens": 3, "": 1})
+            json!({"a": {"b": [1, 2.5, "x"]}, "my_token": "LEAK", "model": "m", "auth": [{"token": "LEAK"}], "b": "sk-LEAK", "max_tokens": 3, "": 1})
         )),
         Just((
             "additional_drop_params",

@@ -109,6 +109,14 @@ fn azures_newer_surface_needs_no_version() {
 }
 
 #[test]
+fn azures_address_may_be_missing_whichever_surface_it_is() {
+    let missing = |version: &str| provider(&format!("model: azure/our-gpt, api_version: {version}"));
+    assert!(missing("2024-10-21").contains("base_url = \"https://azure.invalid\"\nazure_api_version = \"2024-10-21\""));
+    let newer = missing("latest");
+    assert!(newer.contains("auth = { header = \"api-key\" }") && !newer.contains("azure_api_version"), "{newer}");
+}
+
+#[test]
 fn servers_of_ones_own_are_named_after_their_hosts() {
     for (params, id, url) in [
         (
