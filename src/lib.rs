@@ -14,6 +14,7 @@
 //! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health`, `stats` |
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
+//! | [`import`] | configurations of other gateways, translated into ours | `domain`, `catalogue`, `config` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
 //! | [`transport`] | connections to providers, bodies within limits | `domain` |
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire`, `secrets` |
@@ -28,8 +29,9 @@
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
-//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats` and `routing` do no I/O, read no clock
-//! and draw no random number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
+//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats`, `routing` and `import` (but for its
+//! command) do no I/O, read no clock and draw no random number that was not handed to them. A
+//! test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -44,6 +46,7 @@ pub mod control;
 pub mod demo;
 pub mod domain;
 pub mod health;
+pub mod import;
 pub mod limits;
 pub mod live;
 pub mod proxy;

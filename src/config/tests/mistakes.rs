@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Places, World, check, parse_file, to_toml};
+use crate::config::{World, check, parse_file, to_toml};
 
 /// A way to spoil the example: what to replace by what, and the path of the problem that
 /// has to follow.
