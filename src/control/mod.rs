@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod key;
 mod key_record;
+mod merge_patch;
 mod start;
 #[cfg(test)]
 mod tests;

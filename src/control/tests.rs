@@ -7,8 +7,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::*;
 use crate::config::{Document, parse_file};
+use crate::domain::counts::Counts;
 use crate::domain::ids::{AliasName, EndpointId, KeyName, ProjectName};
-use crate::domain::usage::Counts;
 use crate::live::{Denied, UsedBy};
 use crate::secrets::{MasterKey, MasterKeys};
 use crate::store::record::Role;

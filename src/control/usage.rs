@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::{Control, ControlError};
-use crate::domain::usage::Counts;
+use crate::domain::counts::Counts;
 use crate::live::UsedBy;
 use crate::store::record::UsageKey;
 use crate::store::{Day, Flush, UsageRow};

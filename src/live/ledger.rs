@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
 
+use super::keys::Caller;
+use crate::domain::alias::Alias;
+use crate::domain::counts::Counts;
 use crate::domain::ids::{AliasName, EndpointId, KeyName, ProjectName};
 use crate::domain::money::{PicoUsd, Prices};
-use crate::domain::usage::{Counts, TokenUsage};
+use crate::domain::usage::TokenUsage;
 
 /// On whose account something is used.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -24,6 +27,14 @@ pub struct UsedBy {
     pub alias: AliasName,
     /// The endpoint; `None` where nobody was reached.
     pub target: Option<EndpointId>,
+}
+
+impl UsedBy {
+    /// By a caller, through an alias.
+    pub fn new(caller: &Caller, alias: &Alias, target: Option<EndpointId>) -> Self {
+        let (project, key) = (caller.project_name().clone(), caller.key_name().cloned());
+        Self { project, key, alias: alias.name.clone(), target }
+    }
 }
 
 /// A call under way.

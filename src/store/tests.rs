@@ -5,9 +5,9 @@ use serde_json::json;
 use super::record::{AuditRecord, Author, KeyRecord, RevisionRecord, Spender, UsageKey};
 use super::*;
 use crate::config::{Document, Edit, Kind};
+use crate::domain::counts::Counts;
 use crate::domain::money::PicoUsd;
 use crate::domain::time::UnixMillis;
-use crate::domain::usage::Counts;
 
 fn audit(action: &str) -> AuditRecord {
     AuditRecord {
