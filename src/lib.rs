@@ -19,7 +19,8 @@
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`proxy`] | the data plane | the above |
-//! | [`explain`] | why a request goes where it goes, for programs and people | nothing |
+//! | [`api`] | what the admin API and its clients say to each other | nothing |
+//! | [`command`] | the commands that ask a running gateway | `domain`, `config`, `secrets`, `clock`, `api` |
 //! | [`admin`] | the admin listener | the above |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |

@@ -14,6 +14,7 @@
 
 mod adaptivity;
 mod alias;
+mod applied;
 mod caller;
 mod document;
 mod export;
@@ -40,6 +41,7 @@ mod url;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::applied::FileToApply;
 pub use self::document::{Document, Documents, Edit, Kind};
 pub use self::export::to_toml;
 pub use self::file::{File, KeyNodes, Places};

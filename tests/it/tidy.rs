@@ -22,12 +22,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("live", &["clock", "config", "domain", "health", "routing", "stats", "transport"]),
     ("upstream", &["clock", "domain", "health", "live", "routing", "stats", "transport", "wire"]),
     ("proxy", &["clock", "config", "domain", "health", "live", "routing", "stats", "transport", "upstream", "wire"]),
-    ("explain", &[]),
+    ("api", &[]),
+    ("command", &["api", "clock", "config", "domain", "secrets"]),
     ("admin", &["clock", "domain", "explain", "health", "live", "proxy", "routing", "stats", "upstream", "wire"]),
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "domain", "live", "proxy"]),
     ("demo", &["app", "config", "domain", "simulate"]),
-    ("cli", &["app", "config", "demo", "explain", "simulate", "telemetry"]),
+    ("cli", &["app", "config", "command", "demo", "simulate", "telemetry"]),
 ];
 
 /// Words that only the shell may say.
