@@ -15,11 +15,12 @@ use divan::{AllocProfiler, Bencher};
 use pointsman::clock::Clock;
 use pointsman::config::{self, Config};
 use pointsman::domain::feature::FeatureSet;
-use pointsman::domain::ids::AliasIdx;
+use pointsman::domain::ids::{AliasIdx, Revision};
 use pointsman::domain::provider::Limits;
+use pointsman::domain::spent::Spent;
 use pointsman::domain::time::UnixMillis;
 use pointsman::domain::usage::TokenUsage;
-use pointsman::live::{EndpointLive, KeyRing, Live, View};
+use pointsman::live::{Draft, EndpointLive, KeyRing, Live, View};
 use pointsman::routing::facts::Fit;
 use pointsman::routing::{Narrowing, Plan, Query, RequestFacts, Snapshot, rank};
 use pointsman::stats::{Ask, End, EndpointStats, Ticket};
@@ -55,7 +56,16 @@ struct Fleet {
 impl Fleet {
     /// An alias over so many targets, each measured by a minute of attempts of its own speed.
     fn new(strategy: &str, targets: usize) -> Self {
-        let live = match Live::new(configuration(strategy, targets), KeyRing::default(), Clock::new()) {
+        let config = configuration(strategy, targets);
+        let draft = Draft {
+            revision: Revision(1),
+            catalog: config.catalog,
+            projects: config.projects,
+            keys: KeyRing::default(),
+            limits: config.server.limits,
+            open: true,
+        };
+        let live = match Live::new(draft, &|_| Spent::default(), Clock::new()) {
             Ok(live) => live,
             Err(error) => panic!("{error}"),
         };
@@ -132,7 +142,7 @@ mod decide {
 fn by(strategy: &str, bencher: Bencher<'_, '_>, targets: usize) {
     let fleet = Fleet::new(strategy, targets);
     let (view, now) = (fleet.live.view(), fleet.now());
-    let snapshot = view.snapshot(fleet.alias, &fleet.facts, None, now);
+    let snapshot = view.snapshot(fleet.alias, &fleet.facts, &view.operator(), now);
     let mut rng = StdRng::seed_from_u64(1);
     bencher.bench_local(|| {
         let plan = fleet.rank(&view, &snapshot, &mut rng, now);
@@ -149,7 +159,7 @@ fn decide_and_record(bencher: Bencher<'_, '_>) {
     let fleet = Fleet::new("lowest-latency", 8);
     bencher.bench(|| {
         let (view, now) = (fleet.live.view(), fleet.pass());
-        let snapshot = view.snapshot(fleet.alias, &fleet.facts, None, now);
+        let snapshot = view.snapshot(fleet.alias, &fleet.facts, &view.operator(), now);
         let mut rng = StdRng::seed_from_u64(now.0);
         let plan = fleet.rank(&view, &snapshot, &mut rng, now);
         attempt(view.endpoint(plan.candidates[0].endpoint), now, 1.0);
@@ -161,7 +171,7 @@ fn decide_and_record(bencher: Bencher<'_, '_>) {
 fn read_eight(bencher: Bencher<'_, '_>) {
     let fleet = Fleet::new("lowest-latency", 8);
     let (view, now) = (fleet.live.view(), fleet.now());
-    bencher.bench(|| view.snapshot(fleet.alias, &fleet.facts, None, now));
+    bencher.bench(|| view.snapshot(fleet.alias, &fleet.facts, &view.operator(), now));
 }
 
 /// One stream, told of when it begins, at its first token and at its end, each published.

@@ -102,7 +102,7 @@ impl App {
         let data_plane = DataPlane::new(Arc::clone(&gateway));
         app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
-        let admin_plane = TowerToHyperService::new(admin::router(gateway));
+        let admin_plane = TowerToHyperService::new(admin::router(gateway, Arc::clone(&control), app.stop.clone()));
         app.spawn("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
         app.spawn("usage", write_usage_down(Arc::clone(&control), app.stop.clone()));
         if let Some(tls) = tls_config {

@@ -6,6 +6,7 @@
 //! | room | what it is | may use |
 //! |---|---|---|
 //! | [`domain`] | the words: providers, models, endpoints, aliases, failures, money | nothing |
+//! | [`api`] | what the admin API and its clients say to each other | nothing |
 //! | [`wire`] | the protocols as pure functions: three dialects in, three protocols out | `domain` |
 //! | [`health`] | breakers, blocks and budgets as state machines | `domain` |
 //! | [`limits`] | what accounts have used of their limits and budgets | `domain` |
@@ -19,9 +20,8 @@
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`proxy`] | the data plane | the above |
-//! | [`api`] | what the admin API and its clients say to each other | nothing |
-//! | [`command`] | the commands that ask a running gateway | `domain`, `config`, `secrets`, `clock`, `api` |
 //! | [`admin`] | the admin listener | the above |
+//! | [`command`] | the commands that ask a running gateway | `domain`, `config`, `secrets`, `clock`, `api` |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |

@@ -5,31 +5,35 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Query as Parameters, State};
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use axum::Json as Answer;
+use axum::extract::State;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
+use super::asker::Asker;
+use super::error::AdminError;
+use super::input::{Asked, Json};
 use crate::api::decision::{
     AttemptReport, CandidateReport, DecisionReport, ExplainRequest, ExploringReport, RecordedDecision, RequestReport,
     SkippedReport,
 };
-use crate::api::error::{ErrorBody, ErrorReport};
+use crate::api::error::ErrorReport;
+use crate::control::{Control, ControlError};
 use crate::domain::alias::{Alias, Scoring, ThroughputMetric};
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::{AliasIdx, EndpointIdx};
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
-use crate::live::View;
 use crate::live::decisions::Decision;
+use crate::live::{Caller, View};
 use crate::proxy::Gateway;
 use crate::routing::facts::{EndpointState, Narrowing, RequestFacts, Snapshot};
 use crate::routing::{Candidate, Plan, Query, Why, rank};
 use crate::stats::Purpose;
+use crate::store::record::Role;
 use crate::upstream::lane::{Operation, fit};
 use crate::wire::Dialect;
 use crate::wire::peek::estimate_tokens;
@@ -37,13 +41,21 @@ use crate::wire::peek::estimate_tokens;
 /// At most so many decisions are listed.
 const MOST: usize = 200;
 
-/// `POST /admin/v1/explain`: what would be decided for such a chat now.
-pub async fn explain(State(gateway): State<Arc<Gateway>>, Json(asked): Json<ExplainRequest>) -> Response {
+/// Says what would be decided for such a chat now.
+#[utoipa::path(
+    post, path = "/admin/v1/explain", operation_id = "explain", tag = "traffic",
+    responses((status = 200, body = DecisionReport), (status = "4XX", body = ErrorReport))
+)]
+pub async fn explain(
+    asker: Asker,
+    State(gateway): State<Arc<Gateway>>,
+    State(control): State<Arc<Control>>,
+    Json(asked): Json<ExplainRequest>,
+) -> Result<Answer<DecisionReport>, AdminError> {
+    asker.must_be(Role::Viewer)?;
     let view = gateway.live.view();
-    let alias = match view.catalog.resolve(&asked.alias) {
-        Ok(alias) => alias,
-        Err(error) => return unknown(&asked.alias, error),
-    };
+    let alias = view.catalog.resolve(&asked.alias).map_err(|error| unknown(&asked.alias, error))?;
+    let caller = caller(&view, &control, asked.key.as_deref())?;
     let facts = RequestFacts {
         fit: fit(&Operation::Chat(Dialect::ChatCompletions), FeatureSet::EMPTY),
         prompt_tokens: estimate_tokens(asked.prompt.len()),
@@ -57,36 +69,52 @@ pub async fn explain(State(gateway): State<Arc<Gateway>>, Json(asked): Json<Expl
         alias,
         facts: &facts,
         narrowing: &Narrowing::default(),
-        snapshot: &view.snapshot(alias, &facts, &view.operator(), now),
+        snapshot: &view.snapshot(alias, &facts, &caller, now),
         at: now,
         seed: rand::rng().random(),
     };
-    Json(made.report("")).into_response()
+    Ok(Answer(made.report("")))
+}
+
+/// Whoever would ask.
+fn caller(view: &View, control: &Control, key: Option<&str>) -> Result<Caller, AdminError> {
+    let Some(name) = key else { return Ok(view.operator()) };
+    let caller = control.live_key(name)?.and_then(|key| view.caller_with(key));
+    Ok(caller.ok_or_else(|| ControlError::no_key(name))?)
 }
 
 /// Which decisions are wanted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Which {
+    /// Only those of this alias.
     alias: Option<String>,
-    last: Option<usize>,
+    /// At most so many.
+    #[param(maximum = 200, default = 20)]
+    last: Option<u32>,
 }
 
-/// `GET /admin/v1/decisions?alias=…&last=20`: the latest, newest first, decided again.
-pub async fn decisions(State(gateway): State<Arc<Gateway>>, Parameters(which): Parameters<Which>) -> Response {
+/// Lists the latest decisions, newest first, each decided again.
+#[utoipa::path(
+    get, path = "/admin/v1/decisions", operation_id = "list_decisions", tag = "traffic", params(Which),
+    responses((status = 200, body = Vec<RecordedDecision>), (status = "4XX", body = ErrorReport))
+)]
+pub async fn decisions(
+    asker: Asker,
+    State(gateway): State<Arc<Gateway>>,
+    Asked(which): Asked<Which>,
+) -> Result<Answer<Vec<RecordedDecision>>, AdminError> {
+    asker.must_be(Role::Viewer)?;
     let view = gateway.live.view();
-    let alias = match which.alias.as_deref().map(|name| (name, view.catalog.resolve(name))) {
-        Some((name, Err(error))) => return unknown(name, error),
-        Some((_, Ok(alias))) => Some(alias),
-        None => None,
-    };
-    // Indexes mean what they meant only on the same revision.
+    let alias = which.alias.as_deref();
+    let alias = alias.map(|name| view.catalog.resolve(name).map_err(|error| unknown(name, error))).transpose()?;
+    // Indexes mean what they meant only on the same catalog.
     let wanted = |decision: &Decision| {
         decision.revision == view.catalog_revision && alias.is_none_or(|alias| alias == decision.alias)
     };
-    let latest = gateway.decisions.latest(which.last.unwrap_or(20).min(MOST), wanted);
-    let reports: Vec<RecordedDecision> = latest.iter().map(|decision| recorded(&view, decision)).collect();
-    Json(reports).into_response()
+    let latest = gateway.decisions.latest((which.last.unwrap_or(20) as usize).min(MOST), wanted);
+    Ok(Answer(latest.iter().map(|decision| recorded(&view, decision)).collect()))
 }
 
 fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
@@ -115,13 +143,12 @@ fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
     }
 }
 
-fn unknown(name: &str, error: NameError) -> Response {
+fn unknown(name: &str, error: NameError) -> AdminError {
     let (message, nearest) = match error {
         NameError::Unknown { nearest } => (format!("there is no alias or model `{name}`"), nearest),
         NameError::Ambiguous { candidates } => (format!("`{name}` can mean several models"), candidates),
     };
-    let error = ErrorBody { code: "not_found".into(), message, nearest, ..ErrorBody::default() };
-    (StatusCode::NOT_FOUND, Json(ErrorReport { error })).into_response()
+    AdminError::NotFound { message, nearest }
 }
 
 fn whole_ms(time: std::time::Duration) -> u64 {

@@ -1,5 +1,6 @@
 //! Is the gateway up, can it serve, and how are its targets?
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -77,13 +78,7 @@ struct TargetReport<'a> {
 pub async fn targets(State(gateway): State<Arc<Gateway>>) -> Response {
     let view = gateway.live.view();
     let now = gateway.live.clock.now();
-    let named: std::collections::HashSet<EndpointIdx> = view
-        .catalog
-        .aliases
-        .iter()
-        .filter(|alias| !alias.direct)
-        .flat_map(|alias| alias.targets.iter().flat_map(|target| target.endpoints.iter().copied()))
-        .collect();
+    let named = named(&view);
     let reports: Vec<TargetReport<'_>> = (0u32..)
         .map(EndpointIdx)
         .take(view.catalog.endpoints.len())
@@ -94,15 +89,35 @@ pub async fn targets(State(gateway): State<Arc<Gateway>>) -> Response {
     Json(reports).into_response()
 }
 
+/// The endpoints that configured aliases name.
+pub fn named(view: &View) -> HashSet<EndpointIdx> {
+    let configured = view.catalog.aliases.iter().filter(|alias| !alias.direct);
+    configured.flat_map(|alias| alias.targets.iter().flat_map(|target| target.endpoints.iter().copied())).collect()
+}
+
+/// The state of an endpoint, in a word.
+pub fn state_of(view: &View, idx: EndpointIdx, now: UnixMillis) -> &'static str {
+    in_a_word(view.endpoint(idx).standing(now))
+}
+
+fn in_a_word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Ready { share } if share < 1.0 => "slow_start",
+        Standing::Ready { .. } => "ready",
+        Standing::Probe => "probe_due",
+        Standing::Probing => "probing",
+        Standing::Open { .. } => "open",
+        Standing::Blocked { .. } => "rate_limited",
+    }
+}
+
 fn report(view: &View, idx: EndpointIdx, now: UnixMillis) -> TargetReport<'_> {
     let live = view.endpoint(idx);
-    let (state, until, cause) = match live.standing(now) {
-        Standing::Ready { share } if share < 1.0 => ("slow_start", None, None),
-        Standing::Ready { .. } => ("ready", None, None),
-        Standing::Probe => ("probe_due", None, None),
-        Standing::Probing => ("probing", None, None),
-        Standing::Open { until, cause } => ("open", Some(until), Some(cause.as_str())),
-        Standing::Blocked { until } => ("rate_limited", Some(until), None),
+    let standing = live.standing(now);
+    let (until, cause) = match standing {
+        Standing::Open { until, cause } => (Some(until), Some(cause.as_str())),
+        Standing::Blocked { until } => (Some(until), None),
+        _ => (None, None),
     };
     let reading = live.history(|history| *history.since_start());
     let failures = FailureKind::ALL
@@ -113,7 +128,7 @@ fn report(view: &View, idx: EndpointIdx, now: UnixMillis) -> TargetReport<'_> {
         .collect();
     TargetReport {
         target: view.catalog.endpoint(idx).id.as_str(),
-        state,
+        state: in_a_word(standing),
         back_in_ms: until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
         cause,
         in_flight: live.reading(now).in_flight,

@@ -1,24 +1,158 @@
 //! The admin listener: off the data port, on loopback unless the operator says otherwise.
+//!
+//! Health checks are open to whoever reaches it; all below `/admin/v1` wants an admin token
+//! whose role allows it. The OpenAPI document is made from the handlers themselves.
 
+mod alias;
+mod apply;
+mod asker;
+mod catalogue;
+mod change;
+mod document;
+mod error;
+mod events;
 mod explain;
 mod health;
+mod history;
+mod input;
+mod key;
+mod provider;
+mod standing;
 mod statistics;
+mod token;
+mod usage;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use crate::control::Control;
 use crate::proxy::Gateway;
 
+/// A configuration of ten thousand aliases has a few megabytes. Nobody sends that much
+/// without a token: it is looked at before the body.
+const LARGEST_BODY: usize = 64 << 20;
+
+/// What all handlers share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The data plane.
+    gateway: Arc<Gateway>,
+    /// Who changes what it serves.
+    control: Arc<Control>,
+    /// The end of the process.
+    stop: CancellationToken,
+}
+
+impl FromRef<Shared> for Arc<Gateway> {
+    fn from_ref(shared: &Shared) -> Self {
+        Arc::clone(&shared.gateway)
+    }
+}
+
+impl FromRef<Shared> for Arc<Control> {
+    fn from_ref(shared: &Shared) -> Self {
+        Arc::clone(&shared.control)
+    }
+}
+
+/// What stands at the head of the OpenAPI document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Pointsman admin API",
+        description = "Everything that the dashboard and the command line do. Changes are checked as a whole, \
+                       kept as a revision, and served by the next request.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    security(("token" = [])),
+    tags(
+        (name = "documents", description = "Providers, models, projects and aliases, each as its table in a configuration file"),
+        (name = "aliases", description = "Parts of an alias"),
+        (name = "providers", description = "Providers and the catalogue"),
+        (name = "keys", description = "Keys of callers"),
+        (name = "history", description = "Revisions and the audit log"),
+        (name = "traffic", description = "Usage, statistics and decisions"),
+        (name = "admin", description = "Admin tokens and secrets")
+    )
+)]
+struct Head;
+
+/// The routes below `/admin/v1`, and their description.
+fn api() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(Head::openapi())
+        .merge(document::routes())
+        .routes(routes!(alias::add_target))
+        .routes(routes!(alias::change_target, alias::remove_target))
+        .routes(routes!(alias::set_order))
+        .routes(routes!(alias::set_weights))
+        .routes(routes!(alias::rename))
+        .routes(routes!(provider::statuses))
+        .routes(routes!(provider::status))
+        .routes(routes!(provider::test))
+        .routes(routes!(catalogue::models))
+        .routes(routes!(standing::of_project))
+        .routes(routes!(standing::of_key))
+        .routes(routes!(key::list, key::create))
+        .routes(routes!(key::get, key::update, key::delete))
+        .routes(routes!(key::rotate))
+        .routes(routes!(key::revoke))
+        .routes(routes!(token::list, token::create))
+        .routes(routes!(token::delete))
+        .routes(routes!(token::me))
+        .routes(routes!(token::reseal))
+        .routes(routes!(history::revisions))
+        .routes(routes!(history::revision))
+        .routes(routes!(history::roll_back))
+        .routes(routes!(history::compare))
+        .routes(routes!(history::audit))
+        .routes(routes!(apply::apply))
+        .routes(routes!(apply::export))
+        .routes(routes!(usage::usage))
+        .routes(routes!(explain::explain))
+        .routes(routes!(explain::decisions))
+        .routes(routes!(statistics::statistics))
+        .routes(routes!(events::events))
+}
+
+/// The OpenAPI document of the admin API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().split_for_parts().1.with_scheme()
+}
+
+trait WithScheme {
+    /// With what the token is.
+    fn with_scheme(self) -> Self;
+}
+
+impl WithScheme for utoipa::openapi::OpenApi {
+    fn with_scheme(mut self) -> Self {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("an admin token")).build();
+        self.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+        self
+    }
+}
+
 /// The router of the admin listener.
-pub fn router(gateway: Arc<Gateway>) -> Router {
+pub fn router(gateway: Arc<Gateway>, control: Arc<Control>, stop: CancellationToken) -> Router {
+    let (api, description) = api().split_for_parts();
+    let description = description.with_scheme().to_json().unwrap_or_default();
+    let json = [(http::header::CONTENT_TYPE, "application/json")];
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/health/targets", get(health::targets))
-        .route("/admin/v1/explain", post(explain::explain))
-        .route("/admin/v1/decisions", get(explain::decisions))
-        .route("/admin/v1/statistics", get(statistics::statistics))
-        .with_state(gateway)
+        .route("/admin/openapi.json", get(move || async move { (json, description) }))
+        .merge(api)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .method_not_allowed_fallback(error::wrong_method)
+        .fallback(error::no_such_path)
+        .with_state(Shared { gateway, control, stop })
 }

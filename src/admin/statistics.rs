@@ -3,81 +3,61 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use axum::Json as Answer;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
+use super::asker::Asker;
+use super::error::AdminError;
+use super::input::Asked;
+use crate::api::error::ErrorReport;
+use crate::api::statistics::{Quantiles, Statistics, TargetStatistics};
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::EndpointIdx;
 use crate::domain::time::UnixMillis;
 use crate::live::View;
 use crate::proxy::Gateway;
 use crate::stats::Distribution;
+use crate::store::record::Role;
 
 /// The longest window that is kept, in seconds.
 const LONGEST_S: u64 = 900;
 
 /// The window wanted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Wanted {
+    /// The window, in seconds.
+    #[param(minimum = 5, maximum = 900, default = 300)]
     window_s: Option<u64>,
 }
 
-/// `GET /admin/v1/statistics?window_s=300`: every endpoint that has done anything since the
-/// start.
-pub async fn statistics(State(gateway): State<Arc<Gateway>>, Query(wanted): Query<Wanted>) -> Response {
+/// Sums and quantiles of every endpoint that has done anything since the start.
+#[utoipa::path(
+    get, path = "/admin/v1/statistics", operation_id = "read_statistics", tag = "traffic", params(Wanted),
+    responses((status = 200, body = Statistics), (status = "4XX", body = ErrorReport))
+)]
+pub async fn statistics(
+    asker: Asker,
+    State(gateway): State<Arc<Gateway>>,
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Answer<Statistics>, AdminError> {
+    asker.must_be(Role::Viewer)?;
     let seconds = wanted.window_s.unwrap_or(300);
     if !(5..=LONGEST_S).contains(&seconds) {
-        let message = format!("window_s is {seconds}; expected 5 to {LONGEST_S}");
-        return (StatusCode::BAD_REQUEST, Json(json!({"error": {"message": message}}))).into_response();
+        return Err(AdminError::Bad(format!("The query: window_s is {seconds}; expected 5 to {LONGEST_S}.")));
     }
     let view = gateway.live.view();
     let now = gateway.live.clock.now();
     let window = Duration::from_secs(seconds);
     let count = u32::try_from(view.catalog.endpoints.len()).unwrap_or(u32::MAX);
-    let targets: Vec<TargetStatistics<'_>> =
-        (0..count).map(EndpointIdx).filter_map(|idx| of_endpoint(&view, idx, window, now)).collect();
-    Json(json!({"window_s": seconds, "targets": targets})).into_response()
+    let targets = (0..count).map(EndpointIdx).filter_map(|idx| of_endpoint(&view, idx, window, now)).collect();
+    Ok(Answer(Statistics { window_s: seconds, targets }))
 }
 
-#[derive(Serialize)]
-struct TargetStatistics<'a> {
-    target: &'a str,
-    attempts: u64,
-    successes: u64,
-    failures: Map<String, Value>,
-    streams: u64,
-    input_tokens: u64,
-    cached_input_tokens: u64,
-    output_tokens: u64,
-    cost_usd: f64,
-    /// Output tokens per second of generation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens_per_second: Option<f64>,
-    ttft_ms: Quantiles,
-    token_ms: Quantiles,
-    stream_total_ms: Quantiles,
-    answer_total_ms: Quantiles,
-    queued_ms: Quantiles,
-    memory_bytes: usize,
-}
-
-/// Empty where nothing was recorded.
-#[derive(Serialize)]
-struct Quantiles {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p50: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p95: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    p99: Option<f64>,
-}
-
-fn of_endpoint(view: &View, idx: EndpointIdx, window: Duration, now: UnixMillis) -> Option<TargetStatistics<'_>> {
+fn of_endpoint(view: &View, idx: EndpointIdx, window: Duration, now: UnixMillis) -> Option<TargetStatistics> {
     view.endpoint(idx).history(|history| {
         if history.since_start().attempts() == 0 {
             return None;
@@ -89,10 +69,10 @@ fn of_endpoint(view: &View, idx: EndpointIdx, window: Duration, now: UnixMillis)
         };
         let failures = FailureKind::ALL.iter().zip(sums.failures).filter(|(_, count)| *count > 0);
         Some(TargetStatistics {
-            target: view.catalog.endpoint(idx).id.as_str(),
+            target: view.catalog.endpoint(idx).id.to_string(),
             attempts: sums.attempts(),
             successes: sums.successes,
-            failures: failures.map(|(kind, count)| (kind.to_string(), count.into())).collect(),
+            failures: failures.map(|(kind, count)| (kind.to_string(), count)).collect(),
             streams: sums.streams,
             input_tokens: sums.usage.input,
             cached_input_tokens: sums.usage.cached_input,
@@ -105,7 +85,7 @@ fn of_endpoint(view: &View, idx: EndpointIdx, window: Duration, now: UnixMillis)
             stream_total_ms: quantiles(Distribution::StreamTotal),
             answer_total_ms: quantiles(Distribution::AnswerTotal),
             queued_ms: quantiles(Distribution::Queued),
-            memory_bytes: history.memory_bytes(),
+            memory_bytes: history.memory_bytes() as u64,
         })
     })
 }

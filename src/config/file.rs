@@ -36,6 +36,18 @@ pub struct File {
 #[derive(Debug, Default)]
 pub struct KeyNodes(pub(super) Vec<Node>);
 
+impl KeyNodes {
+    /// Those that came as objects.
+    pub fn of(keys: &[serde_json::Map<String, serde_json::Value>]) -> Self {
+        Self(keys.iter().map(|fields| Node::from_json(&serde_json::Value::Object(fields.clone()))).collect())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Where documents stand in the text that they were read from.
 #[derive(Debug, Default)]
 pub struct Places(HashMap<(Kind, String), (Document, Node)>);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::node::{Entry, Node, Value};
 use super::problem::{Problem, Report};
@@ -41,6 +41,7 @@ pub(super) const FIELDS: &[&str] = &[
     "output_limit_field",
 ];
 pub(super) const AUTH_FIELDS: &[&str] = &["header"];
+pub(super) const HEADER_FIELDS: &[&str] = &["env", "file"];
 
 /// What may be in a provider's id beside letters and digits.
 const ID_MARKS: &[char] = &['-', '_', '.'];
@@ -215,7 +216,8 @@ impl Reader<'_, '_> {
             let what = match url.leads {
                 Leads::ToPrivate => "leads to a private address or this machine",
                 Leads::ToLink => "leads to an address of the link, where clouds keep credentials",
-                Leads::Inside | Leads::Out => return allowed,
+                Leads::Inside => "has a name that only means something on this network",
+                Leads::Out => return allowed,
             };
             self.report.problem(item.problem(what).expected("private_addresses = true, if that is meant"));
         }
@@ -318,9 +320,9 @@ impl Reader<'_, '_> {
         let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
         for entry in entries {
             let item = Item { node: &entry.node, path: child(&item.path, &entry.key) };
-            let (name, text) = (header::settable(&item, &entry.key, self.report), item.text(self.report));
-            let (Some(name), Some(text)) = (name, text) else { continue };
-            let Ok(mut value) = HeaderValue::from_str(text) else {
+            let name = header::settable(&item, &entry.key, self.report);
+            let (Some(name), Some(text)) = (name, self.header_value(&item)) else { continue };
+            let Ok(mut value) = HeaderValue::from_str(text.expose_secret()) else {
                 self.report.problem(item.problem("is not a header value").expected("visible ASCII characters"));
                 continue;
             };
@@ -333,6 +335,34 @@ impl Reader<'_, '_> {
             headers.push((name, value));
         }
         headers
+    }
+
+    /// A text, or where it comes from.
+    fn header_value(&self, item: &Item<'_>) -> Option<SecretString> {
+        if matches!(item.node.value, Value::String(_)) {
+            return item.text(self.report).map(SecretString::from);
+        }
+        let table = item.table(HEADER_FIELDS, self.report)?;
+        let (source, found) = match (table.get("env"), table.get("file")) {
+            (Some(env), None) => (env.clone(), self.world.key_in_variable(env.text(self.report)?)),
+            (None, Some(file)) => (file.clone(), self.world.key_in_file(file.text(self.report)?)),
+            _ => {
+                let problem = item.problem("has no value");
+                self.report.problem(problem.expected("a text, { env = \"…\" } or { file = \"…\" }"));
+                return None;
+            }
+        };
+        match found {
+            Ok(value) => Some(value),
+            Err(NoKey::Absent(reason)) => {
+                self.report.warn(source.problem(format!("{reason}, so the header is left out")));
+                None
+            }
+            Err(NoKey::Malformed(reason)) => {
+                self.report.problem(source.problem(reason));
+                None
+            }
+        }
     }
 
     fn forward_headers(&self) -> Vec<HeaderName> {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use http::Uri;
+use url::{Host, Url};
 
 use super::problem::Report;
 use super::read::Item;
@@ -53,16 +54,24 @@ pub(super) fn is_plainly_private(text: &str) -> bool {
 /// Where names end that are only known inside.
 const INSIDE: [&str; 6] = [".local", ".localhost", ".internal", ".lan", ".home.arpa", ".intranet"];
 
-fn leads(host: &str) -> Leads {
-    if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        return match address {
-            address if is_link_local(address) => Leads::ToLink,
-            address if is_public(address) => Leads::Out,
-            _ => Leads::ToPrivate,
-        };
+/// Where a URL leads. Its host is read as the client will read it: `127.1` and `0x7f000001`
+/// are addresses as well.
+fn leads(url: &Url) -> Leads {
+    let address: IpAddr = match url.host() {
+        Some(Host::Ipv4(v4)) => v4.into(),
+        Some(Host::Ipv6(v6)) => v6.into(),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            let inside = !name.contains('.') || INSIDE.iter().any(|end| name.ends_with(end));
+            return if inside { Leads::Inside } else { Leads::Out };
+        }
+        None => return Leads::Out,
+    };
+    match address {
+        address if is_link_local(address) => Leads::ToLink,
+        address if is_public(address) => Leads::Out,
+        _ => Leads::ToPrivate,
     }
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    if !host.contains('.') || INSIDE.iter().any(|end| host.ends_with(end)) { Leads::Inside } else { Leads::Out }
 }
 
 /// Reads a base URL. What is wrong with it is said without repeating it, because it may
@@ -105,8 +114,9 @@ fn parse(text: &str) -> Result<BaseUrl, (&'static str, &'static str)> {
             "only the part before it, such as \"https://api.example.com/v1\"",
         ));
     }
+    let read = Url::parse(text).map_err(|_| ("is not a URL", EXAMPLE))?;
     let in_clear_to_elsewhere = scheme == "http" && !is_this_machine(authority.host());
-    Ok(BaseUrl { text: text.to_owned(), in_clear_to_elsewhere, leads: leads(authority.host()) })
+    Ok(BaseUrl { text: text.to_owned(), in_clear_to_elsewhere, leads: leads(&read) })
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -155,7 +165,15 @@ mod tests {
         {
             assert_eq!(leads(inside), Leads::Inside, "{inside}");
         }
-        for private in ["http://127.0.0.1:1", "http://[::1]:1", "http://10.0.0.1", "http://[::ffff:192.168.0.1]"] {
+        for private in [
+            "http://127.0.0.1:1",
+            "http://[::1]:1",
+            "http://10.0.0.1",
+            "http://[::ffff:192.168.0.1]",
+            "http://127.1",
+            "http://2130706433/v1",
+            "http://0x7f.0.0.1",
+        ] {
             assert_eq!(leads(private), Leads::ToPrivate, "{private}");
         }
         assert_eq!(leads("http://169.254.169.254/latest"), Leads::ToLink);

@@ -9,9 +9,9 @@ use serde_json::{Map, Value as Json};
 pub use super::alias_part::AtPart;
 use super::alias_part::changed;
 use super::{Applied, Control, ControlError, Proposal, Signed, State, unredacted};
-use crate::config::{Document, Documents, Edit, Kind, Problem, Problems};
+use crate::config::{Document, Documents, Edit, KeyNodes, Kind, Problem, Problems};
 use crate::store::KeyEdit;
-use crate::store::record::KeyRecord;
+use crate::store::record::{ChangeRecord, KeyRecord};
 
 /// What has to be so for a change to be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -204,6 +204,7 @@ impl Control {
         self: &Arc<Self>,
         signed: Signed,
         documents: Documents,
+        keys: KeyNodes,
         prune: bool,
         expected: Option<u64>,
     ) -> Result<Applied, ControlError> {
@@ -219,9 +220,23 @@ impl Control {
                 let document = control.taken_in(kind, document.clone(), state.documents.get(kind, name))?;
                 after.insert(kind, name, document);
             }
-            Ok(Proposal::of(state.documents.edits_to(&after)))
+            Ok(Proposal { nodes: keys, ..Proposal::of(state.documents.edits_to(&after)) })
         })
         .await
+    }
+
+    /// What lies between two revisions, in what a rollback restores.
+    ///
+    /// # Errors
+    /// If one of them is not kept any more.
+    pub async fn compare(self: &Arc<Self>, from: u64, to: u64) -> Result<Vec<ChangeRecord>, ControlError> {
+        let held = Arc::clone(&self.state).lock_owned().await;
+        let this = Arc::clone(self);
+        let compared = tokio::task::spawn_blocking(move || {
+            let (from, to) = (this.documents_at(&held, from)?, this.documents_at(&held, to)?);
+            Ok(super::applied_to(&from, from.edits_to(&to)).2)
+        });
+        compared.await.map_err(|_| ControlError::Ending)?
     }
 
     /// Goes back to an earlier revision: its providers, models, projects and aliases. Keys

@@ -101,6 +101,25 @@ impl Control {
         Ok((proposal, file.places))
     }
 
+    /// Keys that come with documents, put in or changed.
+    pub(super) fn key_edits(&self, keys: &[KeyConfig], author: &Author) -> Result<Vec<KeyEdit>, ControlError> {
+        let edit = |key: &KeyConfig| {
+            let Some(kept) = &key.secret else { return Ok(None) };
+            let name = key.name.to_string();
+            let mut known = self.store.key(&name)?.unwrap_or_else(|| self.new_record(author));
+            let new = secret(kept, self.clock().now());
+            if !known.secrets.iter().any(|secret| secret.digest == new.digest) {
+                known.secrets = vec![new];
+            }
+            Ok(Some(KeyEdit { name, to: Some(described(key, known)) }))
+        };
+        keys.iter().filter_map(|key| edit(key).transpose()).collect()
+    }
+
+    fn new_record(&self, author: &Author) -> KeyRecord {
+        KeyRecord { created_ms: self.clock().now().0, created_by: author.name.clone(), ..KeyRecord::default() }
+    }
+
     /// What a file does to keys, and the fingerprints of those that it names.
     pub(super) fn key_edits_of_file(
         &self,
@@ -108,29 +127,16 @@ impl Control {
         state: &State,
         author: &Author,
     ) -> Result<(Vec<KeyEdit>, BTreeMap<String, String>), ControlError> {
-        let mut edits = Vec::new();
-        let mut said = BTreeMap::new();
-        let now = self.clock().now();
+        let said: BTreeMap<String, String> = keys.iter().map(|key| (key.name.to_string(), fingerprint(key))).collect();
+        let mut new = Vec::new();
         for key in keys {
-            let Some(kept) = &key.secret else { continue };
-            let name = key.name.to_string();
-            let fingerprint = fingerprint(key);
-            let known = self.store.key(&name)?;
-            if state.source.keys.get(&name) != Some(&fingerprint) || known.is_none() {
-                let mut known = known.unwrap_or_else(|| KeyRecord {
-                    created_ms: now.0,
-                    created_by: author.name.clone(),
-                    ..KeyRecord::default()
-                });
-                let new = secret(kept, now);
-                if !known.secrets.iter().any(|secret| secret.digest == new.digest) {
-                    known.secrets = vec![new];
-                }
-                known.of_file = true;
-                edits.push(KeyEdit { name: name.clone(), to: Some(described(key, known)) });
+            let name = key.name.as_str();
+            if state.source.keys.get(name) != said.get(name) || self.store.key(name)?.is_none() {
+                new.push(key.clone());
             }
-            said.insert(name, fingerprint);
         }
+        let mut edits = self.key_edits(&new, author)?;
+        edits.iter_mut().filter_map(|edit| edit.to.as_mut()).for_each(|record| record.of_file = true);
         for name in state.source.keys.keys().filter(|name| !said.contains_key(*name)) {
             if self.store.key(name)?.is_some_and(|record| record.of_file) {
                 edits.push(KeyEdit { name: name.clone(), to: None });

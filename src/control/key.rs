@@ -101,7 +101,7 @@ impl Control {
 
     fn check_key(&self, document: &Document) -> Result<config::KeyConfig, ControlError> {
         let view = self.live.view();
-        let projects: Vec<_> = view.projects().map(|project| (**project).clone()).collect();
+        let projects: Vec<_> = view.projects().map(|live| live.project.clone()).collect();
         if ["hash", "key_env", "key_file"].iter().any(|field| document.fields().contains_key(*field)) {
             return Err(ControlError::Mistake("a key of its own is made for it; only a file says what one is".into()));
         }
@@ -114,6 +114,17 @@ impl Control {
     /// If there is none of that name.
     pub fn key(&self, name: &str) -> Result<KeyRecord, ControlError> {
         self.store.key(name)?.ok_or_else(|| ControlError::no_key(name))
+    }
+
+    /// A key as it lets callers in.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn live_key(&self, name: &str) -> Result<Option<Arc<Key>>, ControlError> {
+        let record = self.store.key(name)?;
+        let mut digests = record.iter().flat_map(|record| &record.secrets).filter_map(digest);
+        let view = self.live.view();
+        Ok(digests.find_map(|digest| view.keys.get(&digest).map(|shown| Arc::clone(&shown.key))))
     }
 
     /// Changes fields of a key: a field that is null is taken out.

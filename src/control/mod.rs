@@ -42,7 +42,7 @@ use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
 use crate::limits::{Kind as OwnerKind, Owner};
 use crate::live::{Draft, KeyRing, Live, View};
-use crate::store::record::{AuditRecord, Author, ChangeRecord, KeyRecord, RevisionRecord, Spender};
+use crate::store::record::{AuditRecord, Author, ChangeRecord, KeyRecord, RevisionRecord, Role, Spender};
 use crate::store::{Commit, KeyEdit, Source, Store};
 
 /// The control of a gateway.
@@ -81,6 +81,11 @@ pub struct State {
 }
 
 impl State {
+    /// The latest revision.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// The documents.
     pub fn documents(&self) -> &Documents {
         &self.documents
@@ -133,12 +138,14 @@ pub struct Signed {
     pub note: Option<String>,
     /// Only find out what would change.
     pub dry_run: bool,
+    /// What the author may do.
+    pub role: Role,
 }
 
 impl Signed {
-    /// Without a note, and in earnest.
+    /// Without a note, in earnest, by somebody who may do everything.
     pub fn new(author: Author, action: &'static str, subject: impl Into<String>) -> Self {
-        Self { author, action, subject: subject.into(), note: None, dry_run: false }
+        Self { author, action, subject: subject.into(), note: None, dry_run: false, role: Role::Admin }
     }
 }
 
@@ -178,7 +185,10 @@ impl Control {
             let proposal = propose(&held, &this)?;
             this.apply(&mut held, proposal, &signed)
         });
-        made.await.map_err(|_| ControlError::Ending)?
+        made.await.map_err(|error| {
+            tracing::error!(%error, "a change broke off");
+            ControlError::Ending
+        })?
     }
 
     /// Looks at the state.
@@ -195,15 +205,19 @@ impl Control {
     fn apply(&self, state: &mut State, proposal: Proposal, signed: &Signed) -> Result<Applied, ControlError> {
         let Proposal { edits, mut keys, mut source, nodes, first } = proposal;
         let (documents, edits, mut changes) = applied_to(&state.documents, edits);
+        check_role(&edits, signed.role)?;
         let mut checked = None;
         let mut warnings = Vec::new();
-        if !edits.is_empty() || source.is_some() {
+        if !edits.is_empty() || source.is_some() || !nodes.is_empty() {
             let found = self.check(&documents, &nodes, &state.places, state.settings.direct_models)?;
             warnings.clone_from(&found.warnings);
-            if let Some(source) = &mut source {
-                let (edits, said) = self.key_edits_of_file(&found.keys, state, &signed.author)?;
-                keys.extend(edits);
-                source.keys = said;
+            match &mut source {
+                Some(source) => {
+                    let (edits, said) = self.key_edits_of_file(&found.keys, state, &signed.author)?;
+                    keys.extend(edits);
+                    source.keys = said;
+                }
+                None => keys.extend(self.key_edits(&found.keys, &signed.author)?),
             }
             checked = Some(found);
         }
@@ -302,11 +316,20 @@ impl Control {
     }
 
     /// What somebody has spent of the running periods, who had no limits until now.
-    fn spent(&self, owner: &Owner) -> Spent {
+    pub fn spent(&self, owner: &Owner) -> Spent {
         // What is not written down yet counts as well; if it cannot be, it will be later.
         let _ = self.flush();
         spender(owner).and_then(|spender| self.store.spent_by(&spender).ok()).unwrap_or_default()
     }
+}
+
+/// Whoever can say where a provider's key is sent to has it.
+fn check_role(edits: &[Edit], role: Role) -> Result<(), ControlError> {
+    let provider = edits.iter().find(|edit| edit.kind == Kind::Provider).filter(|_| role < Role::Admin);
+    provider.map_or(Ok(()), |edit| {
+        let message = format!("provider {:?} would change, which takes a token of the role admin", edit.name);
+        Err(ControlError::Forbidden(message))
+    })
 }
 
 fn spender(owner: &Owner) -> Option<Spender> {

@@ -92,6 +92,13 @@ impl Control {
         good.then(|| valid.holder.clone())
     }
 
+    /// Whether the token of a holder is still valid.
+    pub fn still_holds(&self, holder: &Holder) -> bool {
+        let now = self.clock().now();
+        let tokens = self.tokens.by_digest.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.values().any(|valid| valid.holder == *holder && valid.until.is_none_or(|until| until > now))
+    }
+
     /// Every token that is kept.
     ///
     /// # Errors

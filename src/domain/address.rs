@@ -1,6 +1,6 @@
 //! Is that an address on the public internet?
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether an address is one that anybody may reach: none of this machine, of a private
 /// network, of the link, or set aside for something else (IANA's registries of special

@@ -10,9 +10,11 @@ use smallvec::SmallVec;
 
 use crate::domain::alias::{Alias, Target};
 use crate::domain::budget::Budgets;
-use crate::domain::catalog::Catalog;
+use crate::domain::catalog::{Catalog, Endpoint};
+use crate::domain::ids::{AliasName, ModelIdx};
 use crate::domain::limits::CallerLimits;
 use crate::domain::project::Project;
+use crate::domain::provider::Provider;
 use crate::domain::spent::Spent;
 use crate::limits::{Account, Kind, Owner};
 
@@ -26,8 +28,17 @@ pub type Touched = SmallVec<[Arc<Account>; 4]>;
 #[derive(Debug, Default)]
 pub struct Accounts {
     by_owner: HashMap<Owner, Arc<Account>>,
-    /// Whether anybody but projects has one; most often nobody has.
-    beyond_projects: bool,
+    /// By [`ProviderIdx`](crate::domain::ids::ProviderIdx).
+    providers: Vec<Option<Arc<Account>>>,
+    /// Of aliases that have a budget, or targets that have.
+    aliases: HashMap<AliasName, OfAlias>,
+}
+
+/// Those of one alias.
+#[derive(Debug, Default)]
+struct OfAlias {
+    own: Option<Arc<Account>>,
+    targets: Vec<(ModelIdx, Arc<Account>)>,
 }
 
 /// The account of somebody under these limits, if there are any; `earlier` is the one that
@@ -67,56 +78,52 @@ impl Accounts {
         let mut accounts = Self::default();
         let mut add = |owner: Owner, limits: CallerLimits| {
             let before = earlier.and_then(|earlier| earlier.by_owner.get(&owner));
-            if let Some(account) = account(owner.clone(), limits, before, spent) {
-                accounts.beyond_projects |= owner.kind != Kind::Project;
-                accounts.by_owner.insert(owner, account);
-            }
+            let account = account(owner.clone(), limits, before, spent)?;
+            accounts.by_owner.insert(owner, Arc::clone(&account));
+            Some(account)
         };
         for project in projects {
             add(Owner::new(Kind::Project, project.name.as_str()), project.limits);
         }
-        for provider in catalog.providers.iter().filter(|provider| !provider.budgets.is_empty()) {
-            add(Owner::new(Kind::Provider, provider.id.as_str()), of(provider.budgets));
+        let mut provider =
+            |provider: &Provider| add(Owner::new(Kind::Provider, provider.id.as_str()), of(provider.budgets));
+        let providers = catalog.providers.iter().map(&mut provider).collect();
+        let mut aliases = HashMap::new();
+        for alias in catalog.aliases.iter().filter(|alias| has_budgets(alias)) {
+            let own = add(Owner::new(Kind::Alias, alias.name.as_str()), of(alias.budgets));
+            let mut target = |target: &Target| {
+                let owner = target_owner(alias.name.as_str(), catalog.model(target.model).id.as_str());
+                Some((target.model, add(owner, of(target.budgets))?))
+            };
+            let targets = alias.targets.iter().filter_map(&mut target).collect();
+            aliases.insert(alias.name.clone(), OfAlias { own, targets });
         }
-        for alias in &catalog.aliases {
-            if !alias.budgets.is_empty() {
-                add(Owner::new(Kind::Alias, alias.name.as_str()), of(alias.budgets));
-            }
-            for target in alias.targets.iter().filter(|target| !target.budgets.is_empty()) {
-                let model = catalog.model(target.model).id.as_str();
-                add(target_owner(alias.name.as_str(), model), of(target.budgets));
-            }
-        }
-        accounts
-    }
-
-    /// The account of somebody, if it is limited.
-    pub fn get(&self, owner: &Owner) -> Option<&Arc<Account>> {
-        self.by_owner.get(owner)
+        Self { providers, aliases, ..accounts }
     }
 
     /// The account of a project, if it is limited.
-    pub fn project(&self, name: &str) -> Option<&Arc<Account>> {
-        if self.by_owner.is_empty() { None } else { self.get(&Owner::new(Kind::Project, name)) }
+    pub fn of_project(&self, name: &str) -> Option<&Arc<Account>> {
+        self.by_owner.get(&Owner::new(Kind::Project, name))
     }
 
     /// Those of an alias, one of its targets and its provider, as far as they are limited. A
     /// last resort goes on when the budget of the alias is used up.
-    pub(super) fn touched(&self, catalog: &Catalog, alias: &Alias, target: &Target, provider: &str) -> Touched {
+    pub(super) fn touched(&self, alias: &Alias, target: &Target, at: &Endpoint) -> Touched {
         let mut touched = Touched::new();
-        if !self.beyond_projects {
-            return touched;
+        if !self.aliases.is_empty()
+            && let Some(of_alias) = self.aliases.get(alias.name.as_str())
+        {
+            touched.extend(of_alias.own.clone().filter(|_| !target.last_resort));
+            let own = of_alias.targets.iter().find(|(model, _)| *model == target.model);
+            touched.extend(own.map(|(_, account)| Arc::clone(account)));
         }
-        let mut touch = |owner: &Owner| touched.extend(self.get(owner).cloned());
-        if !target.last_resort && !alias.budgets.is_empty() {
-            touch(&Owner::new(Kind::Alias, alias.name.as_str()));
-        }
-        if !target.budgets.is_empty() {
-            touch(&target_owner(alias.name.as_str(), catalog.model(target.model).id.as_str()));
-        }
-        touch(&Owner::new(Kind::Provider, provider));
+        touched.extend(self.providers[at.provider.get()].clone());
         touched
     }
+}
+
+fn has_budgets(alias: &Alias) -> bool {
+    !alias.budgets.is_empty() || alias.targets.iter().any(|target| !target.budgets.is_empty())
 }
 
 fn of(budgets: Budgets) -> CallerLimits {

@@ -121,6 +121,11 @@ impl ProviderLive {
         Self { client, limits, in_flight: AtomicU32::new(0), per_minute, tokens }
     }
 
+    /// Requests under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
     /// Whether it may get no request now.
     pub fn is_full(&self, now: UnixMillis) -> bool {
         self.limits.max_in_flight.is_some_and(|max| self.in_flight.load(Relaxed) >= max)

@@ -52,10 +52,24 @@ pub struct Caller {
     /// The key; `None` in open mode.
     pub key: Option<Arc<Key>>,
     /// Its project.
-    pub project: Arc<Project>,
+    pub project: Arc<ProjectLive>,
+}
+
+/// A project, and what its keys have used together.
+#[derive(Debug)]
+pub struct ProjectLive {
+    /// The project.
+    pub project: Project,
+    /// `None` where nothing is limited.
+    pub account: Option<Arc<Account>>,
 }
 
 impl Caller {
+    /// The project's name.
+    pub fn project_name(&self) -> &ProjectName {
+        &self.project.project.name
+    }
+
     /// The key's name; `None` in open mode.
     pub fn key_name(&self) -> Option<&KeyName> {
         self.key.as_ref().map(|key| &key.name)
@@ -63,7 +77,7 @@ impl Caller {
 
     /// Whether the caller may use an alias: name it, and be served by one of its targets.
     pub fn may_use(&self, alias: &Alias, catalog: &Catalog) -> bool {
-        let of_project = alias.projects.as_ref().is_none_or(|projects| projects.contains(&self.project.name));
+        let of_project = alias.projects.as_ref().is_none_or(|projects| projects.contains(self.project_name()));
         of_project && self.rights().all(|rights| rights.may_name(&alias.name)) && self.is_served(alias, catalog)
     }
 
@@ -89,7 +103,7 @@ impl Caller {
 
     /// Its project's, and its own.
     fn rights(&self) -> impl Iterator<Item = &Rights> {
-        std::iter::once(&self.project.rights).chain(self.key.as_ref().map(|key| &key.rights))
+        std::iter::once(&self.project.project.rights).chain(self.key.as_ref().map(|key| &key.rights))
     }
 }
 

@@ -21,7 +21,7 @@ pub use accounts::{Accounts, SpentBefore, Touched, account};
 pub use alias::AliasLive;
 pub use endpoint::{CountedBy, EndpointLive, ProviderLive};
 pub use flight::{Departure, Flight, FlightEnd};
-pub use keys::{Caller, Denied, Key, KeyRing, Shown};
+pub use keys::{Caller, Denied, Key, KeyRing, ProjectLive, Shown};
 pub use ledger::{Ledger, Page, UsedBy};
 
 use smallvec::SmallVec;
@@ -58,7 +58,7 @@ pub struct View {
     /// Whose limits and budgets there are, those of keys apart.
     pub accounts: Arc<Accounts>,
     /// Whose keys there are.
-    projects: Arc<HashMap<ProjectName, Arc<Project>>>,
+    projects: Arc<HashMap<ProjectName, Arc<ProjectLive>>>,
     /// By [`EndpointIdx`].
     endpoints: Arc<[Arc<EndpointLive>]>,
     /// By [`ProviderIdx`].
@@ -89,7 +89,7 @@ pub fn counted_by(alias: &Alias, caller: &Caller) -> Option<CountedBy> {
     let Some(Scoring::LowestUsage(options)) = alias.strategy.scoring() else { return None };
     match options.scope {
         UsageScope::Fleet => None,
-        UsageScope::Project => Some(CountedBy::Project(caller.project.name.clone())),
+        UsageScope::Project => Some(CountedBy::Project(caller.project_name().clone())),
         UsageScope::Key => caller.key_name().cloned().map(CountedBy::Key),
     }
 }
@@ -111,7 +111,7 @@ impl View {
     }
 
     /// All projects.
-    pub fn projects(&self) -> impl Iterator<Item = &Arc<Project>> {
+    pub fn projects(&self) -> impl Iterator<Item = &Arc<ProjectLive>> {
         self.projects.values()
     }
 
@@ -119,7 +119,8 @@ impl View {
     /// there.
     pub fn operator(&self) -> Caller {
         let project = self.projects.get(&default_project()).cloned();
-        Caller { key: None, project: project.unwrap_or_else(|| Arc::new(Project::default_one())) }
+        let nobody = || Arc::new(ProjectLive { project: Project::default_one(), account: None });
+        Caller { key: None, project: project.unwrap_or_else(nobody) }
     }
 
     /// A caller with this key, whether it is let in or not.
@@ -144,7 +145,7 @@ impl View {
             None => self.projects.get(&default_project()),
         };
         match project {
-            Some(project) if project.enabled => Ok(Caller { key, project: Arc::clone(project) }),
+            Some(live) if live.project.enabled => Ok(Caller { key, project: Arc::clone(live) }),
             // A project that is gone is switched off for good.
             _ => Err(Denied::Disabled),
         }
@@ -180,8 +181,7 @@ impl View {
     /// The accounts of an attempt, as far as they are limited: of the key, the project, the
     /// alias, the target and the provider.
     pub fn touched(&self, caller: &Caller, alias: &Alias, target: &Target, endpoint: EndpointIdx) -> Touched {
-        let provider = self.catalog.provider_of(endpoint).id.as_str();
-        let mut touched = self.accounts.touched(&self.catalog, alias, target, provider);
+        let mut touched = self.accounts.touched(alias, target, self.catalog.endpoint(endpoint));
         touched.extend(self.accounts_of(caller));
         touched
     }
@@ -189,7 +189,7 @@ impl View {
     /// Those of a caller: its key's, which is its own, before its project's.
     pub fn accounts_of(&self, caller: &Caller) -> SmallVec<[Arc<Account>; 2]> {
         let key = caller.key.as_ref().and_then(|key| key.account.clone());
-        key.into_iter().chain(self.accounts.project(caller.project.name.as_str()).cloned()).collect()
+        key.into_iter().chain(caller.project.account.clone()).collect()
     }
 
     /// What an attempt may cost: its prompt, and the longest answer that was asked for, or
@@ -263,14 +263,20 @@ impl View {
                 None => Arc::new(ProviderLive::new(provider.limits, client::build(provider)?)),
             });
         }
+        let earlier = earlier.map(|view| &*view.accounts);
+        let accounts = Accounts::build(&catalog, &projects, earlier, spent);
+        let project = |project: Project| {
+            let account = accounts.of_project(project.name.as_str()).cloned();
+            (project.name.clone(), Arc::new(ProjectLive { project, account }))
+        };
         Ok(Self {
             revision,
             catalog_revision: revision,
             limits,
             open,
             keys,
-            accounts: Arc::new(Accounts::build(&catalog, &projects, earlier.map(|view| &*view.accounts), spent)),
-            projects: Arc::new(projects.into_iter().map(|one| (one.name.clone(), Arc::new(one))).collect()),
+            projects: Arc::new(projects.into_iter().map(project).collect()),
+            accounts: Arc::new(accounts),
             endpoints: catalog.endpoints.iter().map(endpoint).collect(),
             providers: providers.into(),
             aliases: catalog.aliases.iter().map(alias).collect(),

@@ -19,7 +19,7 @@ use crate::domain::failure::FailureKind;
 use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx};
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
-use crate::limits::{self, Permit, Reservation};
+use crate::limits::{self, Permit, Reservation, Standing};
 use crate::live::decisions::Decision;
 use crate::live::{AliasLive, Caller, Departure, Flight, UsedBy, View, counted_by};
 use crate::routing::eligibility::SkipReason;
@@ -53,8 +53,7 @@ pub async fn serve(
     let limits = narrowing::limits(&call.headers, alias.limits)?;
     let facts = facts_of(call, alias);
     let now = gateway.live.clock.now();
-    let permit = admit(view, caller, idx, &facts, now)?.map(Arc::new);
-    trace.standing = permit.as_ref().map(|permit| permit.standing(now));
+    let permit = admit(view, caller, idx, &facts, now, trace)?;
     let snapshot = view.snapshot(idx, &facts, caller, now);
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
     let seed = rand::rng().random();
@@ -104,7 +103,8 @@ fn admit(
     alias: AliasIdx,
     facts: &RequestFacts,
     now: UnixMillis,
-) -> Result<Option<Permit>, GatewayError> {
+    trace: &mut Trace,
+) -> Result<Option<Arc<Permit>>, GatewayError> {
     let accounts = view.accounts_of(caller);
     if accounts.is_empty() {
         return Ok(None);
@@ -112,12 +112,20 @@ fn admit(
     let expected = view.alias(alias).stats.reading(facts.max_output_tokens).expected_output;
     // A float of at most a few million.
     let output = facts.max_output_tokens.unwrap_or(u64::MAX).min(expected as u64);
-    limits::enter(&accounts, facts.prompt_tokens + output, now).map(Some).map_err(GatewayError::Limited)
+    let entered = limits::enter(&accounts, facts.prompt_tokens + output, now);
+    // Told in either case, as it is with this request in or out.
+    trace.standing = accounts.iter().map(|account| account.standing(now)).reduce(Standing::tightest);
+    entered.map(|permit| Some(Arc::new(permit))).map_err(GatewayError::Limited)
 }
 
 /// On whose account something is used.
 fn used_by(caller: &Caller, alias: &Alias, target: Option<EndpointId>) -> UsedBy {
-    UsedBy { project: caller.project.name.clone(), key: caller.key_name().cloned(), alias: alias.name.clone(), target }
+    UsedBy {
+        project: caller.project_name().clone(),
+        key: caller.key_name().cloned(),
+        alias: alias.name.clone(),
+        target,
+    }
 }
 
 /// The alias that a name means, if the caller may use it.

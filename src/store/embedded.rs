@@ -111,9 +111,11 @@ impl Store {
     /// If another process has it, or it cannot be read.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
-        let db = Database::create(path).map_err(|error| match error {
+        let open = |reason: String| StoreError::Open { path: shown.clone(), reason };
+        let file = open_private(path).map_err(|error| open(error.to_string()))?;
+        let db = Database::builder().create_file(file).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(shown.clone()),
-            other => StoreError::Open { path: shown.clone(), reason: other.to_string() },
+            other => open(other.to_string()),
         })?;
         Self::over(db, &shown)
     }
@@ -437,6 +439,12 @@ impl Store {
         transaction.commit()?;
         Ok(())
     }
+}
+
+/// Nobody else on the machine has a reason to read it.
+fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn append(transaction: &WriteTransaction, record: &AuditRecord) -> Result<(), StoreError> {

@@ -1,16 +1,19 @@
 //! The HTTP client of a provider: its connections and their limits.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
+use crate::domain::address::is_public;
 use crate::domain::failure::FailureKind;
 use crate::domain::provider::Provider;
 
@@ -95,6 +98,29 @@ where
 /// balancers close theirs, so that we rarely write to a connection that is being closed.
 const IDLE: Duration = Duration::from_secs(50);
 
+/// Looks names up, and takes only addresses that anybody may reach: whoever owns a name could
+/// otherwise make it lead to this machine or its network.
+#[derive(Clone, Copy, Debug)]
+struct PublicOnly;
+
+/// A name that leads nowhere but inside.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} has no public address; set private_addresses = true for its provider, if that is meant")]
+struct NotPublic(String);
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() {
+                return Err(NotPublic(name.as_str().to_owned()).into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
 /// Builds the client of a provider.
 ///
 /// # Errors
@@ -103,6 +129,7 @@ pub fn build(provider: &Provider) -> Result<Client, ClientError> {
     let builder = reqwest::Client::builder();
     // A provider in the clear needs no roots, and a machine may have none.
     let builder = if provider.base_url.starts_with("http:") { builder.tls_certs_only([]) } else { builder };
+    let builder = if provider.private_addresses { builder } else { builder.dns_resolver(PublicOnly) };
     builder
         // A redirect would carry the credential to wherever the answer points.
         .redirect(Policy::none())
@@ -143,4 +170,29 @@ fn describe(error: &reqwest::Error) -> SendError {
         cause = source;
     }
     SendError { kind: FailureKind::Connect, message: cause.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::tests_support::fleet;
+
+    async fn asked(private_addresses: bool) -> SendError {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut provider = fleet(&[None]).catalog.providers.remove(0);
+        provider.base_url = "http://localhost:1/v1".to_owned();
+        provider.private_addresses = private_addresses;
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = "http://localhost:1/v1/models".parse().unwrap();
+        build(&provider).unwrap().send(request).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_refused_unless_that_is_allowed() {
+        let refused = asked(false).await;
+        assert_eq!(refused.kind, FailureKind::Connect);
+        assert!(refused.message.starts_with("localhost has no public address"), "{}", refused.message);
+        let allowed = asked(true).await.message;
+        assert!(!allowed.contains("public address"), "{allowed}");
+    }
 }

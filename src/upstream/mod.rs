@@ -6,6 +6,7 @@ pub mod body;
 pub mod call;
 pub mod headers;
 pub mod lane;
+pub mod probe;
 pub mod rate_headers;
 pub mod refusal;
 pub mod retry_after;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::chat::{Asked, ask};
 use crate::support::config::ConfigText;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{ADMIN_TOKEN, Gateway};
 use crate::support::http;
 use crate::support::sim::Sim;
 
@@ -43,7 +43,11 @@ async fn warm() -> ([Sim; 2], Gateway) {
 
 async fn explain(gateway: &Gateway, line: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
-    command.arg("explain").args(line).env("POINTSMAN_ADMIN", gateway.admin_url(""));
+    command
+        .arg("explain")
+        .args(line)
+        .env("POINTSMAN_ADMIN", gateway.admin_url(""))
+        .env("POINTSMAN_ADMIN_TOKEN", ADMIN_TOKEN);
     tokio::task::spawn_blocking(move || command.output().expect("the binary starts")).await.expect("it ends")
 }
 
@@ -85,7 +89,7 @@ async fn what_cannot_be_served_or_asked_ends_with_a_number_of_its_own() {
     assert!(text(&nobody.stdout).contains("near/m@near  excluded: switched off"), "{}", text(&nobody.stdout));
 
     let unknown = explain(&gateway, &["quik"]).await;
-    assert_eq!(unknown.status.code(), Some(2));
+    assert_eq!(unknown.status.code(), Some(3));
     let said = text(&unknown.stderr);
     assert!(said.contains("`quik`") && said.contains("did you mean quick"), "{said}");
 
@@ -97,7 +101,12 @@ async fn what_cannot_be_served_or_asked_ends_with_a_number_of_its_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_latest_decisions_can_be_read_and_are_made_again_alike() {
     let (_sims, gateway) = warm().await;
-    let answer = http().get(gateway.admin_url("/admin/v1/decisions?alias=quick&last=5")).send().await.unwrap();
+    let answer = http()
+        .get(gateway.admin_url("/admin/v1/decisions?alias=quick&last=5"))
+        .bearer_auth(ADMIN_TOKEN)
+        .send()
+        .await
+        .unwrap();
     let decisions: Vec<RecordedDecision> = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
     assert_eq!(decisions.len(), 5);
     for decision in &decisions {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::support::chat::{Asked, ask, ask_with};
 use crate::support::config::ConfigText;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{ADMIN_TOKEN, Gateway};
 use crate::support::http;
 use crate::support::traffic::*;
 
@@ -141,23 +141,38 @@ async fn a_decision_is_explained_and_decided_again() {
         async |answer: reqwest::Response| -> Value { serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap() };
     let asked = client
         .post(gateway.admin_url("/admin/v1/explain"))
+        .bearer_auth(ADMIN_TOKEN)
         .header("content-type", "application/json")
         .body(json!({"alias": "a", "prompt": "hello there", "stream": true}).to_string());
     let told = json_of(asked.send().await.unwrap()).await;
     assert_eq!((&told["strategy"], told["candidates"].as_array().unwrap().len()), (&json!("lowest-latency"), 2));
     assert!(told["candidates"][0]["predicted_ttft_ms"].as_f64().unwrap() > 10.0, "{told}");
 
-    let made =
-        json_of(client.get(gateway.admin_url("/admin/v1/decisions?alias=a&last=30")).send().await.unwrap()).await;
+    let made = json_of(
+        client
+            .get(gateway.admin_url("/admin/v1/decisions?alias=a&last=30"))
+            .bearer_auth(ADMIN_TOKEN)
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await;
     let made = made.as_array().unwrap();
     assert_eq!(made.len(), 30);
     for decision in made {
         assert_eq!(decision["replayed"], true, "{decision}");
         assert_eq!(decision["attempts"][0]["outcome"], "ok", "{decision}");
     }
-    let statistics = json_of(client.get(gateway.admin_url("/admin/v1/statistics")).send().await.unwrap()).await;
+    let statistics =
+        json_of(client.get(gateway.admin_url("/admin/v1/statistics")).bearer_auth(ADMIN_TOKEN).send().await.unwrap())
+            .await;
     let of_best = &statistics["targets"].as_array().unwrap()[0];
     assert!(of_best["ttft_ms"]["p50"].as_f64().unwrap() > 30.0, "{statistics}");
-    let unknown = client.get(gateway.admin_url("/admin/v1/decisions?alias=nobody")).send().await.unwrap();
+    let unknown = client
+        .get(gateway.admin_url("/admin/v1/decisions?alias=nobody"))
+        .bearer_auth(ADMIN_TOKEN)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(unknown.status(), 404);
 }

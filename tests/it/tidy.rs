@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may name. A room may always name itself.
 const ARROWS: &[(&str, &[&str])] = &[
+    ("api", &[]),
     ("domain", &[]),
     ("wire", &["domain"]),
     ("health", &["domain"]),
@@ -19,16 +20,39 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &["domain"]),
     ("telemetry", &[]),
     ("transport", &["domain"]),
-    ("live", &["clock", "config", "domain", "health", "routing", "stats", "transport"]),
+    ("live", &["clock", "config", "domain", "health", "limits", "routing", "stats", "transport"]),
+    ("store", &["config", "domain"]),
+    ("control", &["clock", "config", "domain", "limits", "live", "secrets", "store", "transport"]),
     ("upstream", &["clock", "domain", "health", "live", "routing", "stats", "transport", "wire"]),
-    ("proxy", &["clock", "config", "domain", "health", "live", "routing", "stats", "transport", "upstream", "wire"]),
-    ("api", &[]),
+    (
+        "proxy",
+        &["clock", "config", "domain", "health", "limits", "live", "routing", "stats", "transport", "upstream", "wire"],
+    ),
+    (
+        "admin",
+        &[
+            "api",
+            "catalogue",
+            "clock",
+            "config",
+            "control",
+            "domain",
+            "health",
+            "limits",
+            "live",
+            "proxy",
+            "routing",
+            "stats",
+            "store",
+            "upstream",
+            "wire",
+        ],
+    ),
     ("command", &["api", "clock", "config", "domain", "secrets"]),
-    ("admin", &["clock", "domain", "explain", "health", "live", "proxy", "routing", "stats", "upstream", "wire"]),
     ("simulate", &["domain"]),
-    ("app", &["admin", "clock", "config", "domain", "live", "proxy"]),
+    ("app", &["admin", "clock", "config", "control", "proxy", "secrets", "store"]),
     ("demo", &["app", "config", "domain", "simulate"]),
-    ("cli", &["app", "config", "command", "demo", "simulate", "telemetry"]),
+    ("cli", &["app", "command", "config", "demo", "simulate", "telemetry"]),
 ];
 
 /// Words that only the shell may say.

@@ -5,7 +5,7 @@ use crate::config::{
 };
 
 /// The headings of the document, and the fields explained below each.
-pub(super) const SECTIONS: [(&str, &[&str]); 21] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 22] = [
     ("The file", FIELDS),
     ("[server]", server::FIELDS),
     ("server.tls", server::TLS_FIELDS),
@@ -13,6 +13,7 @@ pub(super) const SECTIONS: [(&str, &[&str]); 21] = [
     ("[store]", store::FIELDS),
     ("[[providers]]", provider::FIELDS),
     ("providers.auth", provider::AUTH_FIELDS),
+    ("providers.headers", provider::HEADER_FIELDS),
     ("[[models]]", model::FIELDS),
     ("models.endpoints", model::ENDPOINT_FIELDS),
     ("usd_per_mtok", price::FIELDS),

@@ -14,6 +14,9 @@ use serde_json::Value;
 use super::config::ConfigText;
 use super::{PATIENCE, eventually, http};
 
+/// The admin token of every gateway that a test starts.
+pub const ADMIN_TOKEN: &str = "pma-it-0123456789abcdef";
+
 /// A signal that the gateway knows.
 #[derive(Clone, Copy, Debug)]
 pub enum Signal {
@@ -48,6 +51,7 @@ impl Gateway {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
         command.arg("serve").arg("--config").arg(&file);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        command.env("POINTSMAN_ADMIN_TOKEN", ADMIN_TOKEN);
         for (name, value) in config.environment() {
             command.env(name, value);
         }
