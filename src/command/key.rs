@@ -287,7 +287,7 @@ mod tests {
             "--expires",
             "2027-01-31",
         ];
-        let request = args::<Create>(&line).unwrap().request(0x12_3456_78);
+        let request = args::<Create>(&line).unwrap().request(0x1234_5678);
         let expected = json!({
             "name": "shop-345678", "project": "shop", "expires": "2027-01-31", "aliases": ["prod-chat"],
             "requests_per_minute": 600, "budget": ["$50/day"],
