@@ -21,10 +21,17 @@ use crate::telemetry::log::{self, LogFormat};
 #[command(name = "pointsman", version, about)]
 pub struct Cli {
     /// What is logged: a level, or a list of `target=level`.
-    #[arg(long, global = true, env = "POINTSMAN_LOG", default_value = "info")]
+    #[arg(long, global = true, env = "POINTSMAN_LOG", default_value = "info", help_heading = "Logs")]
     log: String,
     /// How log lines look.
-    #[arg(long, global = true, env = "POINTSMAN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        help_heading = "Logs"
+    )]
     log_format: LogFormat,
     #[command(subcommand)]
     command: Command,

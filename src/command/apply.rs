@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Map, Value as Json};
 
 use super::Task;
-use super::change::{How, told};
+use super::change::{How, told, warnings};
 use super::client::{Answer, Gateway};
 use super::document::read_text;
 use super::failure::Failure;
@@ -54,7 +54,7 @@ impl Task for Apply {
             said.text.push_str(&gone(&answer.read));
         }
         let shown = self.file.display().to_string();
-        let warnings = answer.read.warnings.iter().map(|warning| at_its_place(super::failure::problem(warning), &file));
+        let warnings = warnings(&answer.read).map(|warning| at_its_place(warning, &file));
         let warnings = file.warnings.iter().cloned().chain(warnings);
         said.remarks = warnings.map(|warning| format!("warning: {}", warning.in_file(&shown))).collect();
         let passed_over = file
@@ -124,10 +124,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = file(&folder);
         let removed = Change { kind: "alias".into(), name: "old".into(), ..Change::default() };
+        let changed = Change { name: "chat".into(), after: Some(Map::new()), ..removed.clone() };
         let report = ChangeReport {
             revision: 5,
             dry_run: true,
-            changes: vec![removed],
+            changes: vec![removed, changed],
             diff: "--- alias old\n+++ /dev/null\n".into(),
             warnings: vec![ProblemReport {
                 path: "aliases.chat.strategy".into(),
@@ -140,7 +141,7 @@ mod tests {
         let said = apply.run(&stand_in.gateway(), &PIPE).await.unwrap();
         assert_eq!(
             said.text,
-            "--- alias old\n+++ /dev/null\na dry run: alias old would change after revision 5\nwould be taken out: alias old\n"
+            "--- alias old\n+++ /dev/null\na dry run: 2 aliases would change after revision 5\nwould be taken out: alias old\n"
         );
         assert_eq!(
             said.remarks,

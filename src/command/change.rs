@@ -9,6 +9,7 @@ use super::request::{Condition, Request};
 use super::screen::{Said, Screen};
 use super::words::{many, plain, plain_lines};
 use crate::api::change::ChangeReport;
+use crate::config::{Problem, path_of};
 
 /// What is said of a change.
 #[derive(Clone, Debug, Default, Args)]
@@ -78,8 +79,19 @@ pub fn told(answer: &Answer<ChangeReport>, screen: &Screen) -> Said {
     if screen.json {
         return said;
     }
-    let warnings = answer.read.warnings.iter().map(|warning| format!("warning: {}", problem(warning)));
+    let warnings = warnings(&answer.read).map(|warning| format!("warning: {warning}"));
     warnings.fold(said, |said, warning| said.remark(warning))
+}
+
+/// What is probably not meant of that which changed. What was doubtful before is no news.
+pub fn warnings(report: &ChangeReport) -> impl Iterator<Item = Problem> {
+    let changed: Vec<String> = report.changes.iter().map(|change| path_of(&change.kind, &change.name)).collect();
+    let is_news = move |path: &str| {
+        changed.iter().any(|changed| {
+            path.strip_prefix(changed.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    };
+    report.warnings.iter().filter(move |warning| is_news(&warning.path)).map(problem)
 }
 
 fn text(report: &ChangeReport, colours: bool) -> String {
@@ -92,11 +104,21 @@ fn text(report: &ChangeReport, colours: bool) -> String {
     diff_text(diff, colours) + &end
 }
 
+/// What changed: one thing by its name, several by their number.
 fn things(report: &ChangeReport) -> String {
-    match report.changes.as_slice() {
-        [one] => format!("{} {}", plain(&one.kind), plain(&one.name)),
-        several => many(several.len(), "thing", "things"),
+    if let [one] = report.changes.as_slice() {
+        return format!("{} {}", plain(&one.kind), plain(&one.name));
     }
+    let mut kinds: Vec<(&str, usize)> = Vec::new();
+    for change in &report.changes {
+        match kinds.iter_mut().find(|(kind, _)| *kind == change.kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((&change.kind, 1)),
+        }
+    }
+    let several = |kind: &str| if kind.ends_with('s') { format!("{kind}es") } else { format!("{kind}s") };
+    let all = kinds.into_iter().map(|(kind, count)| plain(&many(count, kind, &several(kind))));
+    all.collect::<Vec<_>>().join(", ")
 }
 
 /// A unified diff, in colours if they are wanted.
@@ -147,6 +169,9 @@ mod tests {
         assert!(text.ends_with("+strategy = \"x\"\nrevision 13: alias chat changed\n"), "{text}");
         let dry = said(ChangeReport { dry_run: true, ..report() }).text;
         assert!(dry.ends_with("a dry run: alias chat would change after revision 13\n"), "{dry}");
+        let one = |kind: &str| Change { kind: kind.into(), ..Change::default() };
+        let several = ChangeReport { changes: vec![one("key"), one("alias"), one("alias")], ..report() };
+        assert!(said(several).text.ends_with("revision 13: 1 key, 2 aliases changed\n"));
         let nothing = said(ChangeReport { revision: 12, ..ChangeReport::default() }).text;
         assert_eq!(nothing, "nothing to change at revision 12\n");
     }
@@ -154,8 +179,9 @@ mod tests {
     #[test]
     fn warnings_are_remarks() {
         let warning = ProblemReport { path: "aliases.chat".into(), message: "hm".into(), ..ProblemReport::default() };
-        let told = said(ChangeReport { warnings: vec![warning], ..report() });
-        assert_eq!(told.remarks, ["warning: aliases.chat: hm"]);
+        let old = ProblemReport { path: "aliases.chat-2.targets".into(), ..warning.clone() };
+        let told = said(ChangeReport { warnings: vec![warning, old], ..report() });
+        assert_eq!(told.remarks, ["warning: aliases.chat: hm"], "and no old ones");
     }
 
     #[test]

@@ -96,14 +96,16 @@ impl Gateway {
     /// If there is no answer, it is a no, or it cannot be understood.
     pub async fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<Answer<T>, Failure> {
         let address = request.address(&self.base);
-        let (status, body) = self.body(&address, self.send(&self.client, request, &address)).await?;
+        let (status, body) = self.body(self.send(&self.client, request, &address)).await?;
         let raw: Value = match body.as_slice() {
             b"" => Value::Null,
-            body => serde_json::from_slice(body).map_err(|_| no_json(&address, status))?,
+            body => {
+                serde_json::from_slice(body).map_err(|_| self.somebody_else(&format!("HTTP {}", status.as_u16())))?
+            }
         };
         match T::deserialize(&raw) {
             Ok(read) => Ok(Answer { raw, read }),
-            Err(error) => Err(Failure::NotAdmin { address, found: format!("an answer with {error}") }),
+            Err(error) => Err(self.somebody_else(&format!("an answer with {error}"))),
         }
     }
 
@@ -113,8 +115,8 @@ impl Gateway {
     /// If there is no answer, or it is a no.
     pub async fn text(&self, request: &Request) -> Result<String, Failure> {
         let address = request.address(&self.base);
-        let (_, body) = self.body(&address, self.send(&self.client, request, &address)).await?;
-        String::from_utf8(body).map_err(|_| Failure::NotAdmin { address, found: "an answer that is no text".into() })
+        let (_, body) = self.body(self.send(&self.client, request, &address)).await?;
+        String::from_utf8(body).map_err(|_| self.somebody_else("an answer that is no text"))
     }
 
     /// Asks for a stream of events, those after `last` if it says so.
@@ -127,17 +129,17 @@ impl Gateway {
         if let Some(last) = last {
             builder = builder.header("last-event-id", last);
         }
-        let response = builder.send().await.map_err(|error| unreachable(&address, &error))?;
+        let response = builder.send().await.map_err(|error| self.unreachable(&error))?;
         if !response.status().is_success() {
             let status = response.status();
-            let body = response.bytes().await.map_err(|error| unreachable(&address, &error))?;
-            return Err(self.refusal(address, status, &body));
+            let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+            return Err(self.refusal(status, &body));
         }
         let is_stream = |value: &HeaderValue| value.as_bytes().starts_with(b"text/event-stream");
         if response.headers().get(CONTENT_TYPE).is_some_and(is_stream) {
             return Ok(response);
         }
-        Err(Failure::NotAdmin { address, found: "an answer that is no stream".into() })
+        Err(self.somebody_else("an answer that is no stream"))
     }
 
     fn send(&self, client: &Client, request: &Request, address: &Url) -> RequestBuilder {
@@ -158,17 +160,30 @@ impl Gateway {
     }
 
     /// The body of an answer that is a yes.
-    async fn body(&self, address: &Url, builder: RequestBuilder) -> Result<(StatusCode, Vec<u8>), Failure> {
-        let response = builder.send().await.map_err(|error| unreachable(address, &error))?;
+    async fn body(&self, builder: RequestBuilder) -> Result<(StatusCode, Vec<u8>), Failure> {
+        let response = builder.send().await.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|error| unreachable(address, &error))?;
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
             return Ok((status, body.into()));
         }
-        Err(self.refusal(address.clone(), status, &body))
+        Err(self.refusal(status, &body))
     }
 
-    fn refusal(&self, address: Url, status: StatusCode, body: &[u8]) -> Failure {
+    /// Its address as people write it.
+    fn address(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        Failure::Unreachable { address: self.address(), reason: innermost(error) }
+    }
+
+    fn somebody_else(&self, found: &str) -> Failure {
+        Failure::NotAdmin { address: self.address(), found: found.to_owned() }
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> Failure {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         // The data plane refuses in much the same words, but suggests nothing.
         let is_admin = body["error"]["nearest"].is_array();
@@ -179,17 +194,9 @@ impl Gateway {
                 shown: self.shown,
                 placed: None,
             })),
-            _ => no_json(&address, status),
+            _ => self.somebody_else(&format!("HTTP {}", status.as_u16())),
         }
     }
-}
-
-fn no_json(address: &Url, status: StatusCode) -> Failure {
-    Failure::NotAdmin { address: address.clone(), found: format!("HTTP {}", status.as_u16()) }
-}
-
-fn unreachable(address: &Url, error: &reqwest::Error) -> Failure {
-    Failure::Unreachable { address: address.clone(), reason: innermost(error) }
 }
 
 /// The address below which the API is. One without a scheme is in the clear, as people

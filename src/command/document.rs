@@ -108,7 +108,7 @@ pub async fn set_or_create(
     let request = set_request(kind, name, patch, becomes)?;
     match gateway.ask::<ChangeReport>(&request).await {
         Ok(answer) => Ok(super::change::told(&answer, screen)),
-        Err(failure) if is_not_there(&failure) && request.condition != Condition::Revision(0) => {
+        Err(failure) if is_not_there(&failure) && !matches!(request.condition, Condition::Revision(_)) => {
             let Some(Json::Object(fields)) = request.body else { return Err(failure) };
             let document = without_nulls(fields);
             let put = Request::put(&[kind.list(), name], with_name(kind, name, document));
@@ -300,6 +300,9 @@ mod tests {
             stand_in.lines(),
             ["PATCH /admin/v1/providers/p%2F1?dry_run=true", "PUT /admin/v1/providers/p%2F1?dry_run=true"]
         );
+        let seen = args::<Becomes>(&["--set", "protocol=openai", "--if-revision", "5"]).unwrap();
+        let failure = set_or_create(&stand_in.gateway(), &PIPE, Kind::Provider, "p/1", Map::new(), &seen).await;
+        assert!(failure.is_err() && stand_in.asked().len() == 3, "what was seen is gone, and not made anew");
         let put = &stand_in.asked()[1];
         assert_eq!((put.header("if-none-match"), &put.body), ("*", &json!({"id": "p/1", "protocol": "openai"})));
     }

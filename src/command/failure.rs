@@ -4,8 +4,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use reqwest::Url;
-
 use super::exit::Exit;
 use super::words::{plain, plain_lines};
 use crate::api::error::{ErrorBody, ProblemReport};
@@ -33,7 +31,7 @@ pub enum Failure {
     )]
     Unreachable {
         /// Where.
-        address: Url,
+        address: String,
         /// The innermost cause.
         reason: String,
     },
@@ -43,7 +41,7 @@ pub enum Failure {
     )]
     NotAdmin {
         /// Where.
-        address: Url,
+        address: String,
         /// What gave it away.
         found: String,
     },
@@ -202,7 +200,8 @@ impl Refusal {
     }
 }
 
-fn did_you_mean(nearest: &[String]) -> String {
+/// The end of a message about a name that nobody has.
+pub fn did_you_mean(nearest: &[String]) -> String {
     let nearest: Vec<String> = nearest.iter().map(|name| plain(name)).collect();
     if nearest.is_empty() { String::new() } else { format!("; did you mean {}?", nearest.join(", ")) }
 }

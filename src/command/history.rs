@@ -149,7 +149,6 @@ fn detail(detail: &RevisionDetail, screen: &Screen) -> String {
 
 fn log(entries: &[AuditEntry], screen: &Screen) -> String {
     let columns = [
-        Column::Number("NO"),
         Column::Name("WHEN"),
         Column::Name("AUTHOR"),
         Column::Name("VIA"),
@@ -161,7 +160,6 @@ fn log(entries: &[AuditEntry], screen: &Screen) -> String {
     let mut table = Table::new(columns);
     for entry in entries {
         table.row([
-            entry.number.to_string(),
             when(entry.at_ms, screen.now),
             entry.author.clone(),
             entry.via.clone(),
@@ -262,7 +260,7 @@ mod tests {
         let said = args::<Audit>(&[]).unwrap().run(&stand_in.gateway(), &PIPE).await.unwrap();
         assert_eq!(
             said.text,
-            "NO  WHEN     AUTHOR  VIA  ACTION     SUBJECT  OUTCOME\n 5  0 s ago  ann     api  alias.put  chat     no model \"x\"\n"
+            "WHEN  AUTHOR  VIA  ACTION     SUBJECT  OUTCOME\nnow   ann     api  alias.put  chat     no model \"x\"\n"
         );
     }
 }

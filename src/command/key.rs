@@ -211,28 +211,34 @@ fn table(keys: &[KeyReport], screen: &Screen) -> String {
         Column::Name("PROJECT"),
         Column::Name("STATE"),
         Column::Name("BEGINS"),
-        Column::Number("REQ/MIN"),
-        Column::Number("TOK/MIN"),
-        Column::Text("BUDGET"),
+        Column::Text("LIMITS"),
         Column::Text("ALIASES"),
-        Column::Text("EXPIRES"),
     ];
     let mut table = Table::new(columns);
     for key in keys {
-        let number = |limit: Option<u32>| limit.map(|limit| count(limit.into())).unwrap_or_default();
         table.row([
             key.name.clone(),
             key.project.clone(),
             key.state.clone(),
             key.secrets.last().map(|secret| secret.prefix.clone()).unwrap_or_default(),
-            number(key.requests_per_minute),
-            number(key.tokens_per_minute),
-            key.budget.join(", "),
+            limits(key, screen),
             key.aliases.as_ref().map(|names| names.join(", ")).unwrap_or_default(),
-            key.expires_ms.map(|at| when(at, screen.now)).unwrap_or_default(),
         ]);
     }
     table.text(screen)
+}
+
+/// What limits a key, in a few words.
+fn limits(key: &KeyReport, screen: &Screen) -> String {
+    let rate = |limit: Option<u32>, unit: &str| limit.map(|limit| format!("{} {unit}", count(limit.into())));
+    let rates = [
+        rate(key.requests_per_minute, "req/min"),
+        rate(key.tokens_per_minute, "tok/min"),
+        rate(key.max_in_flight, "at once"),
+    ];
+    let end = key.expires_ms.map(|at| format!("ends {}", when(at, screen.now)));
+    let all = rates.into_iter().flatten().chain(key.budget.iter().cloned()).chain(end);
+    all.collect::<Vec<_>>().join(", ")
 }
 
 fn one(key: &KeyReport, screen: &Screen) -> String {
@@ -313,6 +319,7 @@ mod tests {
             project: "shop".into(),
             state: "active".into(),
             budget: vec!["$50/day".into()],
+            requests_per_minute: Some(1200),
             created_ms: PIPE.now.0 - 60_000,
             created_by: "ann".into(),
             secrets: vec![SecretReport { prefix: "pm-0123456".into(), created_ms: PIPE.now.0, expires_ms: None }],
@@ -331,7 +338,7 @@ mod tests {
         assert_eq!(run(&["create", "mine", "--quiet"], &PIPE).await, "pm-0123456789\n");
         let people = run(&["create", "mine"], &PIPE).await;
         assert!(
-            people.starts_with("key       mine\nproject   shop\nstate     active\nbudget    $50/day\n"),
+            people.starts_with("key           mine\nproject       shop\nstate         active\nrequests/min  1,200\n"),
             "{people}"
         );
         assert!(people.ends_with("\nthe key, shown only now:\npm-0123456789\n"), "{people}");
@@ -350,7 +357,7 @@ mod tests {
         let said = list.run(&stand_in.gateway(), &PIPE).await.unwrap();
         assert_eq!(
             said.text,
-            "NAME  PROJECT  STATE   BEGINS      BUDGET\nmine  shop     active  pm-0123456  $50/day\nc     shop     active  pm-0123456  $50/day\n"
+            "NAME  PROJECT  STATE   BEGINS      LIMITS\nmine  shop     active  pm-0123456  1,200 req/min, $50/day\nc     shop     active  pm-0123456  1,200 req/min, $50/day\n"
         );
         assert_eq!(
             stand_in.lines(),

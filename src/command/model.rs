@@ -7,7 +7,7 @@ use super::Task;
 use super::change::{Edit, change};
 use super::client::{Answer, Gateway};
 use super::document::{self, Becomes, Gone, Named};
-use super::failure::Failure;
+use super::failure::{Failure, did_you_mean};
 use super::listing::Listing;
 use super::request::{Condition, Request, name};
 use super::screen::{Said, Screen};
@@ -17,6 +17,7 @@ use crate::api::Page;
 use crate::api::provider::{EndpointReport, ModelReport};
 use crate::api::resource::Resource;
 use crate::config::Kind;
+use crate::domain::names::{NameError, NameIndex};
 
 /// What can be done with models.
 #[derive(Debug, Subcommand)]
@@ -120,17 +121,19 @@ impl Show {
         if self.document {
             return document::show(gateway, screen, Kind::Model, id).await;
         }
-        let page: Answer<Page<ModelReport>> = gateway.ask(&catalogue().query("search", Some(id))).await?;
-        let found = page.read.items.iter().position(|model| model.id == *id);
-        let at = found.or((page.read.items.len() == 1).then_some(0)).ok_or_else(|| unknown(id, &page.read.items))?;
+        // All are looked at, so that a model is found by every spelling that the gateway knows.
+        let page: Answer<Page<ModelReport>> = Listing::default().read(gateway, catalogue()).await?;
+        let names = NameIndex::new(page.read.items.iter().map(|model| model.id.as_str()));
+        let at = names.resolve(id).map_err(|error| unknown(id, error))?;
         Ok(screen.show(&page.raw["items"][at], || one(&page.read.items[at], screen)))
     }
 }
 
-fn unknown(id: &str, similar: &[ModelReport]) -> Failure {
-    let similar: Vec<&str> = similar.iter().take(3).map(|model| model.id.as_str()).collect();
-    let end = if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(", ")) };
-    Failure::NoSuchThing(format!("there is no model {id:?}{end}"))
+fn unknown(id: &str, error: NameError) -> Failure {
+    Failure::NoSuchThing(match error {
+        NameError::Unknown { nearest } => format!("there is no model {id:?}{}", did_you_mean(&nearest)),
+        NameError::Ambiguous { candidates } => format!("{id:?} may mean any of {}", candidates.join(", ")),
+    })
 }
 
 impl Price {
@@ -201,7 +204,7 @@ fn table(models: &[ModelReport], screen: &Screen) -> String {
         Column::Number("CONTEXT"),
         Column::Number("INPUT"),
         Column::Number("OUTPUT"),
-        Column::Text("STATE"),
+        Column::Name("SERVED"),
     ];
     let mut table = Table::new(columns);
     let nowhere = [EndpointReport::default()];
@@ -214,17 +217,25 @@ fn table(models: &[ModelReport], screen: &Screen) -> String {
                 model.context_window.map(count).unwrap_or_default(),
                 endpoint.input_usd_per_mtok.map(price).unwrap_or_default(),
                 endpoint.output_usd_per_mtok.map(price).unwrap_or_default(),
-                state(model).to_owned(),
+                served(model).to_owned(),
             ]);
         }
     }
     table.text(screen)
 }
 
+fn served(model: &ModelReport) -> &'static str {
+    match (model.served, model.hidden) {
+        (false, _) => "no",
+        (true, true) => "hidden",
+        (true, false) => "yes",
+    }
+}
+
 fn state(model: &ModelReport) -> &'static str {
     match (model.served, model.hidden) {
         (false, _) => "not served",
-        (true, true) => "hidden",
+        (true, true) => "served, but callers may not name it",
         (true, false) => "served",
     }
 }
@@ -286,9 +297,9 @@ mod tests {
     fn models_are_a_line_for_each_endpoint() {
         assert_eq!(
             table(&[model("openai/gpt-5.5")], &PIPE),
-            "MODEL           PROVIDER  CONTEXT  INPUT  OUTPUT  STATE\n\
-             openai/gpt-5.5  openai    400,000  $1.25  $10.00  served\n\
-             openai/gpt-5.5  azure     400,000      -       -  served\n"
+            "MODEL           PROVIDER  CONTEXT  INPUT  OUTPUT  SERVED\n\
+             openai/gpt-5.5  openai    400,000  $1.25  $10.00  yes\n\
+             openai/gpt-5.5  azure     400,000      -       -  yes\n"
         );
     }
 
@@ -342,7 +353,9 @@ mod tests {
             "{}",
             said.text
         );
-        let error = show("gpt").run(&stand_in.gateway(), &PIPE).await.unwrap_err();
-        assert_eq!(error.to_string(), "there is no model \"gpt\"; did you mean openai/gpt-5.5-pro, openai/gpt-5.5?");
+        let again = show("GPT-5-5").run(&stand_in.gateway(), &PIPE).await.unwrap();
+        assert_eq!(again, said, "another spelling means the same");
+        let error = show("gpt-5.6").run(&stand_in.gateway(), &PIPE).await.unwrap_err();
+        assert_eq!(error.to_string(), "there is no model \"gpt-5.6\"; did you mean openai/gpt-5.5?");
     }
 }

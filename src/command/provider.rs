@@ -176,12 +176,11 @@ fn table(all: &[ProviderStatus], screen: &Screen) -> String {
         Column::Name("KEY"),
         Column::Number("IN FLIGHT"),
         Column::Text("STATE"),
-        Column::Text("BASE URL"),
     ];
     let mut table = Table::new(columns);
     for status in all {
-        let ProviderStatus { id, protocol, key, base_url, .. } = status.clone();
-        table.row([id, protocol, key, status.in_flight.to_string(), state(status), base_url]);
+        let ProviderStatus { id, protocol, key, .. } = status.clone();
+        table.row([id, protocol, key, status.in_flight.to_string(), state(status)]);
     }
     table.text(screen)
 }
@@ -262,10 +261,7 @@ mod tests {
         .await;
         let listing = args::<Listing>(&["b"]).unwrap();
         let said = list(&stand_in.gateway(), &PIPE, &listing).await.unwrap();
-        assert_eq!(
-            said.text,
-            "ID  PROTOCOL  KEY  IN FLIGHT  STATE             BASE URL\nb   openai    set          3  unusable: no key  https://x/v1\n"
-        );
+        assert_eq!(said.text, "ID  PROTOCOL  KEY  IN FLIGHT  STATE\nb   openai    set          3  unusable: no key\n");
         let json = list(&stand_in.gateway(), &Screen { json: true, ..PIPE }, &listing).await.unwrap();
         let page: Page<Resource> = serde_json::from_str(&json.text).unwrap();
         assert_eq!(page.items[0].name, "b");

@@ -1,7 +1,7 @@
 //! How does a list look? Columns without lines between them, so that it can be read at 80
 //! columns, searched and cut.
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Drawn};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table as Drawn, Width};
 
 use super::screen::Screen;
 use super::words::plain;
@@ -54,25 +54,45 @@ impl Table {
         drawn.load_style(comfy_table::presets::NOTHING);
         drawn.set_header(shown.iter().map(|at| Cell::new(self.columns[*at].heading())));
         for row in &self.rows {
-            let cell = |at: &usize| row.get(*at).filter(|cell| !cell.is_empty()).map_or("-", String::as_str);
-            drawn.add_row(shown.iter().map(|at| Cell::new(cell(at))));
+            drawn.add_row(shown.iter().map(|at| Cell::new(cell(row, *at))));
         }
-        drawn.set_content_arrangement(ContentArrangement::Disabled);
-        if let Some(width) = screen.width {
-            drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        }
-        for (position, at) in shown.iter().enumerate() {
+        let least: Vec<u16> = shown.iter().map(|at| self.least(*at).saturating_add(BETWEEN)).collect();
+        let fits = |width: &u16| least.iter().map(|least| u32::from(*least)).sum::<u32>() <= u32::from(*width);
+        match screen.width.filter(fits) {
+            Some(width) => drawn.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+            // A terminal breaks a line where it ends, so that a word can be copied whole.
+            None => drawn.set_content_arrangement(ContentArrangement::Disabled),
+        };
+        for ((position, at), least) in shown.iter().enumerate().zip(least) {
             let Some(column) = drawn.column_mut(position) else { continue };
-            column.set_padding((0, 2));
+            column.set_padding((0, BETWEEN));
+            column.set_constraint(match self.columns[*at] {
+                Column::Text(_) => ColumnConstraint::LowerBoundary(Width::Fixed(least)),
+                Column::Name(_) | Column::Number(_) => ColumnConstraint::ContentWidth,
+            });
             if matches!(self.columns[*at], Column::Number(_)) {
                 column.set_cell_alignment(CellAlignment::Right);
-            }
-            if !matches!(self.columns[*at], Column::Text(_)) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
         drawn.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }
+
+    /// How narrow a column can be without breaking a word, or a name.
+    fn least(&self, at: usize) -> u16 {
+        let whole = !matches!(self.columns[at], Column::Text(_));
+        let cells = self.rows.iter().map(|row| cell(row, at)).chain([self.columns[at].heading()]);
+        let pieces = cells.flat_map(|cell| if whole { vec![cell] } else { cell.split(' ').collect() });
+        let longest = pieces.map(|piece| piece.chars().count()).max().unwrap_or(0);
+        u16::try_from(longest).unwrap_or(u16::MAX)
+    }
+}
+
+/// Blanks between columns.
+const BETWEEN: u16 = 2;
+
+/// What is not known is a dash, so that columns can be told apart.
+fn cell(row: &[String], at: usize) -> &str {
+    row.get(at).filter(|cell| !cell.is_empty()).map_or("-", String::as_str)
 }
 
 /// Facts of one thing, a line each; those that are not known are left out.
@@ -113,9 +133,11 @@ mod tests {
     fn a_terminal_breaks_text_and_no_names() {
         let name = "a-name-of-thirty-characters-so";
         let targets = "openai/gpt-5.5, anthropic/claude-opus-4.8, google/gemini-3-pro";
-        let narrow = table(&[[name, "1", targets]]).text(&Screen { width: Some(60), ..PIPE });
-        assert!(narrow.lines().all(|line| line.chars().count() <= 60) && narrow.contains(name), "{narrow}");
-        assert!(narrow.lines().count() > 2, "{narrow}");
+        let narrow = table(&[[name, "1", targets]]).text(&Screen { width: Some(70), ..PIPE });
+        assert!(narrow.lines().all(|line| line.chars().count() <= 70) && narrow.contains(name), "{narrow}");
+        assert!(narrow.lines().count() > 2 && narrow.contains("anthropic/claude-opus-4.8,"), "{narrow}");
+        let too_narrow = table(&[[name, "1", targets]]).text(&Screen { width: Some(50), ..PIPE });
+        assert_eq!(too_narrow, table(&[[name, "1", targets]]).text(&PIPE), "no word is broken");
         let piped = table(&[[name, "1", targets]]).text(&PIPE);
         assert!(piped.lines().count() == 2 && piped.contains(targets), "{piped}");
     }

@@ -24,11 +24,13 @@ pub fn plain_lines(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// A moment that has passed, or will come: `3 min ago`, `in 2 h`; beyond a month its day.
+/// A moment that has passed, or will come: `now`, `3 min ago`, `in 2 h`; beyond a month its
+/// day.
 pub fn when(at_ms: u64, now: UnixMillis) -> String {
     let apart = at_ms.abs_diff(now.0);
     let long = match apart {
-        0..MINUTE_MS => format!("{} s", apart / 1000),
+        0..1000 => return "now".to_owned(),
+        1000..MINUTE_MS => format!("{} s", apart / 1000),
         MINUTE_MS..HOUR_MS => format!("{} min", apart / MINUTE_MS),
         HOUR_MS..DAY_MS => format!("{} h", apart / HOUR_MS),
         _ if apart < 31 * DAY_MS => format!("{} d", apart / DAY_MS),
@@ -114,7 +116,7 @@ mod tests {
     #[test]
     fn moments_are_told_from_now() {
         let ago = |ms| when(NOW.0 - ms, NOW);
-        assert_eq!((ago(0), ago(59_999)), ("0 s ago".into(), "59 s ago".into()));
+        assert_eq!((ago(0), ago(59_999)), ("now".into(), "59 s ago".into()));
         assert_eq!((ago(3 * MINUTE_MS), ago(5 * HOUR_MS)), ("3 min ago".into(), "5 h ago".into()));
         assert_eq!((ago(30 * DAY_MS), ago(31 * DAY_MS)), ("30 d ago".into(), "2026-10-01".into()));
         assert_eq!(when(NOW.0 + 2 * HOUR_MS, NOW), "in 2 h");

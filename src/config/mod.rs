@@ -47,6 +47,7 @@ pub use self::export::to_toml;
 pub use self::file::{File, KeyNodes, Places};
 pub use self::key::{KeyConfig, KeyDigest};
 pub use self::problem::{Place, Problem, Problems};
+pub use self::read::path_of;
 pub use self::secret::World;
 pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
 pub use self::store::{MASTER_KEY_VARIABLE, StoreConfig};

@@ -142,7 +142,7 @@ async fn models_are_searched_and_priced() {
     let (_sims, shell) = shell().await;
     let served: Page<ModelReport> = shell.does("model list --served --json").await.json();
     assert_eq!(served.items.iter().map(|model| model.id.as_str()).collect::<Vec<_>>(), ["one/m", "three/m", "two/m"]);
-    shell.does("model list --provider openai gpt").await.says("openai/gpt").says("not served");
+    shell.does("model list --provider openai gpt").await.says("openai/gpt").says("  no\n");
     let all: Page<ModelReport> = shell.does("model list --json").await.json();
     assert!(all.items.len() > 800 && all.next.is_none(), "{}", all.items.len());
 
@@ -153,6 +153,7 @@ async fn models_are_searched_and_priced() {
         (Some(1.0), Some(0.1))
     );
     shell.does("model show one/m").await.says("$2.50");
+    shell.does("model show GPT-5-5").await.says("openai/gpt-5.5");
     shell.does("model price one/m --provider two --upstream-model m --input 3 --output 4").await;
     shell.does("model set one/m --set context_window=1000").await;
     shell.does("model list one").await.says("1,000");
