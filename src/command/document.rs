@@ -63,8 +63,12 @@ pub async fn show(gateway: &Gateway, screen: &Screen, kind: Kind, name: &str) ->
 
 /// A document as a file would have it, below a line that says what it is.
 pub fn text(kind: Kind, resource: &Resource) -> String {
-    let toml = Document::new(&resource.document).to_toml(kind);
-    format!("# {kind} {}, last changed by revision {}\n{toml}", super::words::plain(&resource.name), resource.revision)
+    let body = Document::new(&resource.document).to_toml(kind).unwrap_or_else(|_| {
+        // Better readable than not shown.
+        let json = Json::Object(resource.document.clone());
+        format!("# it cannot be said in TOML; in JSON it is\n{json:#}\n")
+    });
+    format!("# {kind} {}, last changed by revision {}\n{body}", super::words::plain(&resource.name), resource.revision)
 }
 
 /// The request that puts a new one in.

@@ -43,14 +43,16 @@ use std::path::{Path, PathBuf};
 
 pub use self::applied::FileToApply;
 pub use self::document::{Document, Documents, Edit, Kind};
-pub use self::export::to_toml;
+pub use self::export::{NotInToml, to_toml};
 pub use self::file::{File, KeyNodes, Places};
+pub(crate) use self::header::is_settable_header;
 pub use self::key::{KeyConfig, KeyDigest};
 pub use self::problem::{Place, Problem, Problems};
 pub use self::read::path_of;
 pub use self::secret::World;
 pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
 pub use self::store::{MASTER_KEY_VARIABLE, StoreConfig};
+pub(crate) use self::url::is_base_url;
 use crate::domain::catalog::Catalog;
 use crate::domain::project::Project;
 
