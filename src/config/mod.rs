@@ -244,6 +244,27 @@ pub fn check(
     }
 }
 
+/// Checks keys alone against a configuration that has been checked. Returns what is probably
+/// not meant as well.
+///
+/// # Errors
+/// Every problem, never none.
+pub fn check_keys(
+    nodes: &KeyNodes,
+    catalog: &Catalog,
+    projects: &[Project],
+    world: World<'_>,
+) -> Result<(Vec<KeyConfig>, Vec<Problem>), Problems> {
+    let report = Report::default();
+    let list = Node { value: Value::Array(nodes.0.clone()), place: None };
+    let items = Item { node: &list, path: "keys".to_owned() }.list(&report).unwrap_or_default();
+    let keys = key::Reader { names: &Names::new(catalog), projects, world, report: &report }.keys(items);
+    match report.finish() {
+        Ok(warnings) => Ok((keys, warnings)),
+        Err(list) => Err(Problems { file: None, list }),
+    }
+}
+
 /// Checks what somebody says of one key against a configuration that has been checked.
 /// What the key is need not be said.
 ///
