@@ -90,8 +90,15 @@ async fn filled(path: &Path, (aliases, keys): (usize, usize)) {
     let revision = control.store.revision(1).expect("a read").expect("a first revision");
     let (_, audit) = control.store.audit_log(u64::MAX, 1).expect("a read").remove(0);
     let revision = pointsman::store::record::RevisionRecord { number: control.live.view().revision.0 + 1, ..revision };
-    let commit =
-        Commit { revision: &revision, edits: &[], keys: &edits, source: None, audit: &audit, keep_revisions: 100 };
+    let commit = Commit {
+        revision: &revision,
+        edits: &[],
+        keys: &edits,
+        secrets: &[],
+        source: None,
+        audit: &audit,
+        keep_revisions: 100,
+    };
     control.store.commit(&commit).expect("a commit");
 }
 

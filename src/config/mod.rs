@@ -43,7 +43,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::applied::FileToApply;
 pub use self::document::{Document, Documents, Edit, Kind};
-pub use self::export::{NotInToml, to_toml};
+pub use self::export::{NotInToml, list_to_toml, to_toml};
 pub use self::file::{File, KeyNodes, Places};
 pub(crate) use self::header::is_settable_header;
 pub use self::key::{KeyConfig, KeyDigest};

@@ -294,7 +294,7 @@ impl Control {
         match fields.remove("api_key") {
             None => Ok(document),
             Some(Json::String(key)) if !key.trim().is_empty() => {
-                let id = self.vault.seal(&self.store, &name, &SecretString::from(key.trim()))?;
+                let id = self.vault.seal(&name, &SecretString::from(key.trim()))?;
                 fields.insert("api_key_sealed".to_owned(), Json::from(id));
                 Ok(Document::new(&fields))
             }

@@ -97,10 +97,16 @@ impl Control {
         let flush = Flush { at: self.clock().now(), ended: named(&page.ended), open: named(&page.open) };
         if let Err(error) = self.store.flush(&flush) {
             self.live.ledger.put_back(page.ended);
+            flushing.failing = Some(error.to_string());
             return Err(error.into());
         }
-        flushing.open = open;
+        *flushing = Flushing { open, failing: None };
         Ok(())
+    }
+
+    /// Why usage could not be written down when it was tried last, if it could not.
+    pub fn store_failing(&self) -> Option<String> {
+        self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).failing.clone()
     }
 
     /// Sums what was used.
@@ -121,10 +127,13 @@ impl Control {
     }
 }
 
-/// Whether the last page that was written had calls under way on it.
+/// How the last page was written.
 #[derive(Debug, Default)]
 pub(super) struct Flushing {
+    /// It had calls under way on it.
     open: bool,
+    /// It could not be, and why.
+    failing: Option<String>,
 }
 
 fn named(page: &HashMap<UsedBy, Counts>) -> HashMap<UsageKey, Counts> {

@@ -30,6 +30,14 @@ pub(super) fn write_keys(transaction: &WriteTransaction, edits: &[KeyEdit]) -> R
     Ok(())
 }
 
+pub(super) fn write_secrets(transaction: &WriteTransaction, secrets: &[(String, String)]) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(SECRETS)?;
+    for (id, sealed) in secrets {
+        table.insert(id.as_str(), sealed.as_str())?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// Looks at every key, by name.
     ///
@@ -133,12 +141,7 @@ impl Store {
     /// If they cannot be written; then none has been.
     pub fn put_secrets(&self, secrets: &[(String, String)]) -> Result<(), StoreError> {
         let transaction = self.write()?;
-        {
-            let mut table = transaction.open_table(SECRETS)?;
-            for (id, sealed) in secrets {
-                table.insert(id.as_str(), sealed.as_str())?;
-            }
-        }
+        write_secrets(&transaction, secrets)?;
         transaction.commit()?;
         Ok(())
     }

@@ -86,6 +86,8 @@ pub struct Commit<'a> {
     pub edits: &'a [(&'a Edit, Option<&'a Document>)],
     /// Keys.
     pub keys: &'a [KeyEdit],
+    /// Sealed secrets that its documents name, by their ids.
+    pub secrets: &'a [(String, String)],
     /// What the file said, where the change came from it.
     pub source: Option<&'a Source>,
     /// The entry of the audit log.
@@ -226,6 +228,7 @@ impl Store {
             }
         }
         super::access::write_keys(&transaction, commit.keys)?;
+        super::access::write_secrets(&transaction, commit.secrets)?;
         super::history::write(&transaction, commit)?;
         if let Some(source) = commit.source {
             write_source(&transaction, source)?;

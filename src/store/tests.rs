@@ -25,7 +25,15 @@ fn commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u6
         RevisionRecord { number, at_ms: number, author: Author::new("me", "api"), note: None, changes: Vec::new() };
     let audit = audit("change");
     let edits: Vec<_> = edits.iter().map(|edit| (edit, None)).collect();
-    let commit = Commit { revision: &revision, edits: &edits, keys, source: None, audit: &audit, keep_revisions: keep };
+    let commit = Commit {
+        revision: &revision,
+        edits: &edits,
+        keys,
+        secrets: &[],
+        source: None,
+        audit: &audit,
+        keep_revisions: keep,
+    };
     store.commit(&commit).unwrap();
 }
 
