@@ -56,12 +56,25 @@ pub async fn apply(
     asker.must_be(Role::Editor)?;
     let signed = in_that_way(asker.signs("apply", ""), How { dry_run, note })?;
     let documents = documents(&lists)?;
+    check_sources(&lists.keys)?;
     let expected = match condition {
         Precondition::Revision(seen) => seen.first().copied(),
         _ => None,
     };
     let made = control.apply_documents(signed.clone(), documents, KeyNodes::of(&lists.keys), prune, expected).await;
     told(&control, &signed, made)
+}
+
+/// Of a key that comes from elsewhere only its digest is taken: a variable or a file of this
+/// machine would be read for whoever asks, and its beginning shown.
+fn check_sources(keys: &[Map<String, Value>]) -> Result<(), AdminError> {
+    let here = |fields: &Map<String, Value>| ["key_env", "key_file"].iter().any(|field| fields.contains_key(*field));
+    match keys.iter().position(here) {
+        None => Ok(()),
+        Some(i) => Err(AdminError::Bad(format!(
+            "keys[{i}]: only the server's own file names a variable or a file; send \"hash\"."
+        ))),
+    }
 }
 
 fn documents(lists: &DocumentLists) -> Result<Documents, AdminError> {
