@@ -52,7 +52,7 @@ pub struct Departure {
     /// The output limit of the request.
     pub max_output_tokens: Option<u64>,
     /// What tokens cost.
-    pub prices: Option<Prices>,
+    pub prices: Option<Arc<Prices>>,
     /// In [0, 1): spreads the end of a time out.
     pub jitter: f64,
     /// Set once one of several attempts at the same request has won.

@@ -42,7 +42,7 @@ impl UsedBy {
 struct Call {
     by: UsedBy,
     prompt_tokens: u64,
-    prices: Option<Prices>,
+    prices: Option<Arc<Prices>>,
     /// Pieces of content so far, of about one token each.
     pieces: AtomicU64,
 }
@@ -106,7 +106,7 @@ pub struct OpenCall {
 
 impl Ledger {
     /// A call begins.
-    pub fn open(self: &Arc<Self>, by: UsedBy, prompt_tokens: u64, prices: Option<Prices>) -> OpenCall {
+    pub fn open(self: &Arc<Self>, by: UsedBy, prompt_tokens: u64, prices: Option<Arc<Prices>>) -> OpenCall {
         let part = self.next.fetch_add(1, Relaxed) % PARTS;
         let call = Arc::new(Call { by, prompt_tokens, prices, pieces: AtomicU64::new(0) });
         let at = self.part(part).open.insert(Arc::clone(&call));
@@ -184,8 +184,8 @@ mod tests {
     fn what_ended_is_taken_once_and_what_is_under_way_is_looked_at() {
         let ledger = Arc::new(Ledger::default());
         let rates = Rates { input: PicoUsd(2), output: PicoUsd(3), cached_input: PicoUsd(1), cache_write: PicoUsd(2) };
-        let prices = Prices { base: rates, tiers: vec![] };
-        let calls: Vec<OpenCall> = (0..40).map(|_| ledger.open(by("k"), 10, Some(prices.clone()))).collect();
+        let prices = Arc::new(Prices { base: rates, tiers: vec![] });
+        let calls: Vec<OpenCall> = (0..40).map(|_| ledger.open(by("k"), 10, Some(Arc::clone(&prices)))).collect();
         calls[0].progress(5);
         let page = ledger.take();
         assert!(page.ended.is_empty());
