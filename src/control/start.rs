@@ -109,7 +109,7 @@ impl Control {
         };
         let vault = Vault::open_store(&store, masters)?;
         let tokens = Tokens::load(&store, token)?;
-        let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock)?);
+        let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock, None)?);
         let state = State {
             revision: stored.revision,
             documents,

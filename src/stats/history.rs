@@ -20,11 +20,11 @@ use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 
 /// The length of a fresh slice, and how many of them there are.
-const FINE: Duration = Duration::from_secs(5);
-const FINE_SLICES: usize = 12;
+pub(super) const FINE: Duration = Duration::from_secs(5);
+pub(super) const FINE_SLICES: usize = 12;
 /// The length of an older slice, and how many of them there are.
-const COARSE: Duration = Duration::from_secs(60);
-const COARSE_SLICES: usize = 14;
+pub(super) const COARSE: Duration = Duration::from_secs(60);
+pub(super) const COARSE_SLICES: usize = 14;
 /// Longer times are counted as this long, in steps of 10 µs.
 const LONGEST: u64 = 360_000_000;
 
@@ -43,7 +43,7 @@ pub enum Distribution {
     Queued,
 }
 
-const DISTRIBUTIONS: usize = 5;
+pub(super) const DISTRIBUTIONS: usize = 5;
 
 /// One attempt that has ended.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -158,13 +158,13 @@ impl Sums {
 type Buckets = Box<[(u32, u32)]>;
 
 /// What happened in a stretch of time.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Slice {
     /// When it began.
     pub start: UnixMillis,
     /// Its sums.
     pub sums: Sums,
-    buckets: [Buckets; DISTRIBUTIONS],
+    pub(super) buckets: [Buckets; DISTRIBUTIONS],
 }
 
 impl Slice {
@@ -186,7 +186,7 @@ impl Slice {
     }
 
     /// Bytes on the heap.
-    fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.buckets.iter().map(|buckets| size_of_val(&**buckets)).sum()
     }
 }
@@ -252,6 +252,8 @@ fn recorded(histogram: &Histogram<u32>) -> Buckets {
 pub struct History {
     since_start: Sums,
     open: Open,
+    /// Slices closed so far; the newest of `fine` has this number.
+    closed: u64,
     /// Oldest first.
     fine: VecDeque<Slice>,
     /// Oldest first; each starts on a whole minute.
@@ -263,13 +265,14 @@ impl Default for History {
         Self {
             since_start: Sums::default(),
             open: Open::new(UnixMillis(0)),
+            closed: 0,
             fine: VecDeque::new(),
             coarse: VecDeque::new(),
         }
     }
 }
 
-fn floor(time: UnixMillis, length: Duration) -> UnixMillis {
+pub(super) fn floor(time: UnixMillis, length: Duration) -> UnixMillis {
     let length = length.as_millis() as u64;
     UnixMillis(time.0 / length * length)
 }
@@ -282,7 +285,8 @@ impl History {
         self.open.record(sample);
     }
 
-    fn advance(&mut self, now: UnixMillis) {
+    /// Closes what is over at `now`, so that it can be told.
+    pub fn advance(&mut self, now: UnixMillis) {
         let start = floor(now, FINE);
         if start <= self.open.start {
             return;
@@ -290,6 +294,7 @@ impl History {
         let closed = self.open.close(start);
         if closed.sums.attempts() > 0 {
             self.fine.push_back(closed);
+            self.closed += 1;
         }
         while self.fine.front().is_some_and(|slice| slice.start + FINE * FINE_SLICES as u32 <= start) {
             if let Some(slice) = self.fine.pop_front() {
@@ -300,6 +305,18 @@ impl History {
         while self.coarse.front().is_some_and(|slice| slice.start + COARSE <= oldest) {
             self.coarse.pop_front();
         }
+    }
+
+    /// The slices of the last minute whose number is higher than `told`, with their numbers,
+    /// oldest first. Closed slices are counted from one and never change.
+    pub fn closed_after(&self, told: u64) -> impl Iterator<Item = (u64, &Slice)> {
+        let before = self.closed - self.fine.len() as u64;
+        (before + 1..).zip(&self.fine).filter(move |(number, _)| *number > told)
+    }
+
+    /// The number of the slice that was closed last; 0 is none.
+    pub fn closed(&self) -> u64 {
+        self.closed
     }
 
     fn put_by(&mut self, mut slice: Slice) {

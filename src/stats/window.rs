@@ -47,6 +47,8 @@ pub struct Window {
     peak: f64,
     /// Doubles until the first queue.
     slow_start: bool,
+    /// What another replica knew of its best.
+    adopted: Option<f64>,
 }
 
 impl Default for Window {
@@ -63,6 +65,7 @@ impl Default for Window {
             halved: 0,
             peak: 0.0,
             slow_start: true,
+            adopted: None,
         }
     }
 }
@@ -166,10 +169,17 @@ impl Window {
         self.peak
     }
 
+    /// Takes over what another replica knows of its best, where nothing is known here.
+    pub fn adopt_potential(&mut self, level: f64) {
+        if self.samples <= ENOUGH && !level.is_nan() {
+            self.adopted = Some(level);
+        }
+    }
+
     /// The lower quartile of log first-token times, slowly followed: what it can do at best.
     /// `None` before there are enough samples.
     pub fn potential(&self) -> Option<f64> {
-        (self.samples > ENOUGH).then_some(self.quartile)
+        if self.samples > ENOUGH { Some(self.quartile) } else { self.adopted }
     }
 }
 

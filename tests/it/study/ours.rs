@@ -10,6 +10,7 @@ use pointsman::domain::time::UnixMillis;
 use pointsman::domain::usage::TokenUsage;
 use pointsman::routing::facts::Fit;
 use pointsman::routing::{EndpointState, Narrowing, Plan, Query, RequestFacts, Snapshot, rank};
+use pointsman::stats::share::FleetReading;
 use pointsman::stats::{AliasStats, Ask, End, EndpointStats, Purpose, Reading, Ticket};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -88,6 +89,7 @@ impl Ours {
         Snapshot {
             endpoints: self.known.iter().map(state).collect(),
             alias: self.stats.reading(request.max_tokens),
+            fleet: FleetReading::default(),
             home: None,
         }
     }
