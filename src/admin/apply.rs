@@ -19,7 +19,7 @@ use crate::api::change::ChangeReport;
 use crate::api::error::ErrorReport;
 use crate::api::resource::DocumentLists;
 use crate::config::{Document, Documents, KeyNodes, Kind, to_toml};
-use crate::control::{Control, Precondition, redacted};
+use crate::control::{Control, redacted};
 use crate::store::record::Role;
 
 /// How documents are applied.
@@ -56,11 +56,7 @@ pub async fn apply(
     asker.must_be(Role::Editor)?;
     let signed = in_that_way(asker.signs("apply", ""), How { dry_run, note })?;
     let documents = documents(&lists)?;
-    let expected = match condition {
-        Precondition::Revision(seen) => seen.first().copied(),
-        _ => None,
-    };
-    let made = control.apply_documents(signed.clone(), documents, KeyNodes::of(&lists.keys), prune, expected).await;
+    let made = control.apply_documents(signed.clone(), documents, KeyNodes::of(&lists.keys), prune, condition).await;
     told(&control, &signed, made)
 }
 

@@ -4,6 +4,7 @@
 //! runs one module.
 
 mod adaptive;
+mod control;
 mod demo;
 mod explain;
 mod fallback;
