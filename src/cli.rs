@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::command::explain::command::ExplainArgs;
 use crate::config;
 use crate::demo::{self, DemoArgs};
+use crate::import::command::ImportArgs;
 use crate::simulate::cli::SimulateArgs;
 use crate::telemetry::log::{self, LogFormat};
 
@@ -43,6 +44,8 @@ enum Command {
     },
     /// Ask a running gateway where a request would go now, and why; exit 1 if nowhere.
     Explain(ExplainArgs),
+    /// Translate the configuration of another gateway, and say what became of each line.
+    Import(ImportArgs),
     /// Run everything on this machine, with simulated providers and traffic.
     Demo(DemoArgs),
     /// Run simulated providers.
@@ -60,6 +63,7 @@ impl Cli {
             Command::Serve { config } => serve(config).await?,
             Command::Check { file } => return Ok(check(&file)),
             Command::Explain(args) => return Ok(args.run().await),
+            Command::Import(args) => return Ok(args.run()),
             Command::Demo(args) => demo::run(args, ended()).await?,
             Command::Simulate(args) => args.run(ended()).await?,
         }

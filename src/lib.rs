@@ -14,19 +14,24 @@
 //! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health`, `stats` |
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
+//! | [`import`] | configurations of other gateways, translated into ours | `domain`, `catalogue`, `config` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
 //! | [`transport`] | connections to providers, bodies within limits | `domain` |
-//! | [`live`] | the state that requests share, swapped whole | the above but `wire` |
+//! | [`live`] | the state that requests share, swapped whole | the above but `wire`, `secrets` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`proxy`] | the data plane | the above |
-//! | [`explain`] | why a request goes where it goes, for programs and people | nothing |
+//! | [`store`] | what outlives the process, in one file | `config`, `domain` |
+//! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `secrets` and below |
+//! | [`api`] | what the admin listener and its clients say to each other | nothing |
 //! | [`admin`] | the admin listener | the above |
+//! | [`command`] | the commands that ask a running gateway | `api`, `config`, `domain` |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
-//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats` and `routing` do no I/O, read no clock
-//! and draw no random number that was not handed to them. A test (`tests/it/tidy.rs`) holds these arrows.
+//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats`, `routing` and `import` (but for its
+//! command) do no I/O, read no clock and draw no random number that was not handed to them. A
+//! test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
 
 pub mod admin;
@@ -41,6 +46,7 @@ pub mod control;
 pub mod demo;
 pub mod domain;
 pub mod health;
+pub mod import;
 pub mod limits;
 pub mod live;
 pub mod proxy;

@@ -19,7 +19,7 @@ use crate::api::change::ChangeReport;
 use crate::api::error::ErrorReport;
 use crate::api::resource::DocumentLists;
 use crate::config::{Document, Documents, KeyNodes, Kind, to_toml};
-use crate::control::{Control, redacted};
+use crate::control::{Control, ControlError, redacted};
 use crate::store::record::Role;
 
 /// How documents are applied.
@@ -120,7 +120,10 @@ pub async fn export(
     asker.must_be(Role::Viewer)?;
     let (documents, revision) = control.look(|state| (shown(state.documents()), state.revision())).await;
     let mut response = match format {
-        Format::Toml => ([(CONTENT_TYPE, "application/toml")], to_toml(&documents)).into_response(),
+        Format::Toml => {
+            let text = to_toml(&documents).map_err(|error| ControlError::Mistake(error.to_string()))?;
+            ([(CONTENT_TYPE, "application/toml")], text).into_response()
+        }
         Format::Json => {
             let all = |kind| -> Vec<Map<String, Value>> { documents.of(kind).map(|(_, one)| one.fields()).collect() };
             Answer(DocumentLists {

@@ -93,8 +93,9 @@ pub(super) fn catalog(aliases: Aliases, providers: Providers, models: Models, di
         endpoints: models.endpoints,
         aliases: aliases.list,
         alias_by_name: aliases.by_name,
-        direct_models: NameIndex::default(),
+        model_names: NameIndex::default(),
     };
+    catalog.model_names = NameIndex::new(catalog.models.iter().map(|model| model.id.as_str()));
     if direct_models {
         add_direct_aliases(&mut catalog);
     }
@@ -114,7 +115,6 @@ fn add_direct_aliases(catalog: &mut Catalog) {
             catalog.aliases.push(direct_alias(model, ModelIdx(idx)));
         }
     }
-    catalog.direct_models = NameIndex::new(catalog.models.iter().map(|model| model.id.as_str()));
 }
 
 /// One target with all the model's endpoints, as equals.

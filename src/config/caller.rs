@@ -12,7 +12,7 @@ use crate::domain::budget::{Budget, Budgets};
 use crate::domain::caller::{Only, Rights};
 use crate::domain::catalog::Catalog;
 use crate::domain::limits::CallerLimits;
-use crate::domain::names::{NameError, NameIndex};
+use crate::domain::names::NameError;
 use crate::domain::nearest::nearest;
 
 /// The fields of scopes, limits and budgets.
@@ -22,12 +22,11 @@ pub(super) const FIELDS: &[&str] =
 /// What names are looked up in.
 pub(super) struct Names<'c> {
     catalog: &'c Catalog,
-    models: NameIndex,
 }
 
 impl<'c> Names<'c> {
     pub(super) fn new(catalog: &'c Catalog) -> Self {
-        Self { catalog, models: NameIndex::new(catalog.models.iter().map(|model| model.id.as_str())) }
+        Self { catalog }
     }
 
     /// The scopes of a table whose fields include [`FIELDS`], by the names that things have
@@ -46,7 +45,7 @@ impl<'c> Names<'c> {
     }
 
     fn model(&self, item: &Item<'_>, name: &str) -> Result<String, Problem> {
-        let found = self.models.resolve(name).map(|model| self.catalog.models[model].id.to_string());
+        let found = self.catalog.model_names.resolve(name).map(|model| self.catalog.models[model].id.to_string());
         found.map_err(|error| unknown(item, "model that is served", name, error))
     }
 

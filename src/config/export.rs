@@ -6,7 +6,11 @@ use serde_json::{Map, Value as Json};
 use super::document::{Document, Documents, Kind};
 
 /// The text of a configuration file with these documents.
-pub fn to_toml(documents: &Documents) -> String {
+///
+/// # Errors
+/// If one of them holds what TOML cannot say, a null or a number beyond 64 bits; documents
+/// that were accepted do not.
+pub fn to_toml(documents: &Documents) -> Result<String, NotInToml> {
     let mut lists = Map::new();
     for kind in Kind::ALL {
         let all: Vec<Json> = documents.of(kind).map(|(_, document)| Json::Object(document.fields())).collect();
@@ -17,23 +21,25 @@ pub fn to_toml(documents: &Documents) -> String {
     write(&Json::Object(lists))
 }
 
-/// One document as a file would have it.
-pub(super) fn one_to_toml(kind: Kind, document: &Document) -> String {
-    let mut lists = Map::new();
-    lists.insert(kind.list().to_owned(), Json::Array(vec![Json::Object(document.fields())]));
-    write(&Json::Object(lists))
-}
+/// A value that TOML has no form for.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a document cannot be written as TOML: {0}")]
+pub struct NotInToml(String);
 
 impl Document {
     /// As it would stand in a file.
-    pub fn to_toml(&self, kind: Kind) -> String {
-        one_to_toml(kind, self)
+    ///
+    /// # Errors
+    /// As [`to_toml`].
+    pub fn to_toml(&self, kind: Kind) -> Result<String, NotInToml> {
+        let mut lists = Map::new();
+        lists.insert(kind.list().to_owned(), Json::Array(vec![Json::Object(self.fields())]));
+        write(&Json::Object(lists))
     }
 }
 
-/// What TOML cannot say, a null, is in no document that was accepted.
-fn write(value: &Json) -> String {
-    toml::to_string_pretty(value).unwrap_or_default()
+fn write(value: &Json) -> Result<String, NotInToml> {
+    toml::to_string_pretty(value).map_err(|error| NotInToml(error.to_string()))
 }
 
 #[cfg(test)]
@@ -70,8 +76,8 @@ targets = [{ model = "p/m", params = { temperature = 0.5, stop = ["\n", "\"'"] }
         };
         let documents = read(TEXT);
         assert_eq!(documents.len(), 4);
-        assert_eq!(read(&to_toml(&documents)), documents);
+        assert_eq!(read(&to_toml(&documents).unwrap()), documents);
         let alias = documents.get(Kind::Alias, "a").unwrap();
-        assert!(alias.to_toml(Kind::Alias).starts_with("[[aliases]]\nname = \"a\"\n"));
+        assert!(alias.to_toml(Kind::Alias).unwrap().starts_with("[[aliases]]\nname = \"a\"\n"));
     }
 }

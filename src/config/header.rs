@@ -1,7 +1,7 @@
 //! Which headers may a configuration name? Neither those of the connection nor, where it
 //! matters, those by which callers show who they are.
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use super::problem::Report;
 use super::read::Item;
@@ -35,6 +35,12 @@ pub(super) fn settable(item: &Item<'_>, text: &str, report: &Report) -> Option<H
         return None;
     }
     Some(name)
+}
+
+/// Whether a header of that name may be configured, and have that value.
+pub(crate) fn is_settable_header(name: &str, value: &str) -> bool {
+    let name = HeaderName::from_bytes(name.as_bytes()).ok();
+    name.is_some_and(|name| !OUR_HEADERS.contains(&name.as_str())) && HeaderValue::from_str(value).is_ok()
 }
 
 /// A header that goes on to providers: a caller's credentials stay here, whatever the

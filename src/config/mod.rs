@@ -41,13 +41,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::document::{Document, Documents, Edit, Kind};
-pub use self::export::to_toml;
+pub use self::export::{NotInToml, to_toml};
 pub use self::file::{File, KeyNodes, Places};
+pub(crate) use self::header::is_settable_header;
 pub use self::key::{KeyConfig, KeyDigest};
 pub use self::problem::{Place, Problem, Problems};
 pub use self::secret::World;
 pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
 pub use self::store::{MASTER_KEY_VARIABLE, StoreConfig};
+pub(crate) use self::url::is_base_url;
 use crate::domain::catalog::Catalog;
 use crate::domain::project::Project;
 
@@ -235,6 +237,27 @@ pub fn check(
     let Read { catalog, projects, keys } = read(get, world, direct_models, &report);
     match report.finish() {
         Ok(warnings) => Ok(Checked { catalog, projects, keys, warnings }),
+        Err(list) => Err(Problems { file: None, list }),
+    }
+}
+
+/// Checks keys alone against a configuration that has been checked. Returns what is probably
+/// not meant as well.
+///
+/// # Errors
+/// Every problem, never none.
+pub fn check_keys(
+    nodes: &KeyNodes,
+    catalog: &Catalog,
+    projects: &[Project],
+    world: World<'_>,
+) -> Result<(Vec<KeyConfig>, Vec<Problem>), Problems> {
+    let report = Report::default();
+    let list = Node { value: Value::Array(nodes.0.clone()), place: None };
+    let items = Item { node: &list, path: "keys".to_owned() }.list(&report).unwrap_or_default();
+    let keys = key::Reader { names: &Names::new(catalog), projects, world, report: &report }.keys(items);
+    match report.finish() {
+        Ok(warnings) => Ok((keys, warnings)),
         Err(list) => Err(Problems { file: None, list }),
     }
 }

@@ -58,7 +58,7 @@ impl Models {
 
     /// Whether a model of exactly this id is served.
     pub(super) fn is_served(&self, id: &str) -> bool {
-        let position = self.names.resolve(id).ok();
+        let position = self.names.lookup(id).and_then(Result::ok);
         let served = position.and_then(|position| match self.known[position] {
             Known::Served(idx) => Some(&self.models[idx.get()]),
             Known::Unserved(_) | Known::Broken => None,

@@ -76,8 +76,10 @@ impl Node {
             Json::Bool(value) => Value::Bool(*value),
             Json::Number(number) => match number.as_i64() {
                 Some(value) => Value::Integer(value),
-                // Readers of numbers refuse NaN, as they should refuse what is no number at all.
-                None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+                None if number.is_f64() => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+                // No file could hold it. Readers of numbers refuse NaN, as they refuse what is no
+                // number at all.
+                None => Value::Float(f64::NAN),
             },
             Json::String(text) => Value::String(text.clone()),
             Json::Array(elements) => Value::Array(elements.iter().map(Self::from_json).collect()),

@@ -86,6 +86,11 @@ pub(super) fn base_url(item: &Item<'_>, report: &Report) -> Option<BaseUrl> {
     }
 }
 
+/// Whether a base URL may be written like that.
+pub(crate) fn is_base_url(text: &str) -> bool {
+    parse(text).is_ok()
+}
+
 fn parse(text: &str) -> Result<BaseUrl, (&'static str, &'static str)> {
     let text = text.trim();
     if !text.contains("://") {

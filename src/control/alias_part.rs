@@ -9,7 +9,6 @@ use super::ControlError;
 use super::document::merge;
 use crate::config::Document;
 use crate::domain::catalog::Catalog;
-use crate::domain::names::NameIndex;
 
 /// A change of a part of an alias. A target goes by the model that it names, or, since an
 /// alias may name one twice, by its position, counted from 0.
@@ -83,11 +82,11 @@ fn find(targets: &[Json], name: &str, catalog: &Catalog) -> Result<usize, Contro
     if let Ok(position) = name.parse::<usize>() {
         return if position < targets.len() { Ok(position) } else { Err(no_target(targets, name)) };
     }
-    let models = NameIndex::new(catalog.models.iter().map(|model| model.id.as_str()));
-    let meant = models.resolve(name).ok();
+    let model = |name: &str| catalog.model_names.lookup(name).and_then(Result::ok);
+    let meant = model(name);
     let is_meant = |target: &Json| {
-        let model = target.get("model").and_then(Json::as_str).unwrap_or_default();
-        model == name || (meant.is_some() && models.resolve(model).ok() == meant)
+        let named = target.get("model").and_then(Json::as_str).unwrap_or_default();
+        named == name || (meant.is_some() && model(named) == meant)
     };
     let mut found = targets.iter().enumerate().filter(|(_, target)| is_meant(target)).map(|(at, _)| at);
     match (found.next(), found.next()) {

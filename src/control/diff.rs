@@ -102,10 +102,9 @@ fn heading(name: &str, there: bool) -> String {
 
 fn lines(change: &ChangeRecord, fields: Option<&Map<String, Json>>) -> String {
     let Some(fields) = fields else { return String::new() };
-    match Kind::from_name(&change.kind) {
-        Some(kind) => Document::new(fields).to_toml(kind),
-        None => serde_json::to_string_pretty(fields).map(|text| text + "\n").unwrap_or_default(),
-    }
+    let toml = Kind::from_name(&change.kind).and_then(|kind| Document::new(fields).to_toml(kind).ok());
+    // Keys are in no file of their own.
+    toml.unwrap_or_else(|| serde_json::to_string_pretty(fields).map(|text| text + "\n").unwrap_or_default())
 }
 
 #[cfg(test)]

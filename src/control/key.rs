@@ -101,11 +101,10 @@ impl Control {
 
     fn check_key(&self, document: &Document) -> Result<config::KeyConfig, ControlError> {
         let view = self.live.view();
-        let projects: Vec<_> = view.projects().map(|live| live.project.clone()).collect();
         if ["hash", "key_env", "key_file"].iter().any(|field| document.fields().contains_key(*field)) {
             return Err(ControlError::Mistake("a key of its own is made for it; only a file says what one is".into()));
         }
-        Ok(config::check_key(document, &view.catalog, &projects)?)
+        Ok(config::check_key(document, &view.catalog, &self.projects())?)
     }
 
     /// What is kept of a key.

@@ -37,8 +37,9 @@ pub use usage::{By, FLUSH_EVERY, UsageQuestion, UsageSum};
 pub use vault::Vault;
 
 use crate::clock::Clock;
-use crate::config::{self, Checked, Documents, Edit, KeyNodes, Kind, Places, Problem, World};
+use crate::config::{self, Checked, Documents, Edit, KeyConfig, KeyNodes, Kind, Places, Problem, World};
 use crate::domain::ids::Revision;
+use crate::domain::project::Project;
 use crate::domain::spent::Spent;
 use crate::limits::{Kind as OwnerKind, Owner};
 use crate::live::{Draft, KeyRing, Live, View};
@@ -204,22 +205,25 @@ impl Control {
     /// Makes a change: everything that can fail, and then what cannot.
     fn apply(&self, state: &mut State, proposal: Proposal, signed: &Signed) -> Result<Applied, ControlError> {
         let Proposal { edits, mut keys, mut source, nodes, first } = proposal;
-        let (documents, edits, mut changes) = applied_to(&state.documents, edits);
+        let (after, edits, mut changes) = applied_to(&state.documents, edits);
         check_role(&edits, signed.role)?;
         let mut checked = None;
-        let mut warnings = Vec::new();
-        if !edits.is_empty() || source.is_some() || !nodes.is_empty() {
-            let found = self.check(&documents, &nodes, &state.places, state.settings.direct_models)?;
-            warnings.clone_from(&found.warnings);
-            match &mut source {
-                Some(source) => {
-                    let (edits, said) = self.key_edits_of_file(&found.keys, state, &signed.author)?;
-                    keys.extend(edits);
-                    source.keys = said;
-                }
-                None => keys.extend(self.key_edits(&found.keys, &signed.author)?),
+        let (named, warnings) = match &after {
+            None => self.check_keys(&nodes)?,
+            Some(documents) => {
+                let mut found = self.check(documents, &nodes, &state.places, state.settings.direct_models)?;
+                let named = (std::mem::take(&mut found.keys), std::mem::take(&mut found.warnings));
+                checked = Some(found);
+                named
             }
-            checked = Some(found);
+        };
+        match &mut source {
+            Some(source) => {
+                let (edits, said) = self.key_edits_of_file(&named, state, &signed.author)?;
+                keys.extend(edits);
+                source.keys = said;
+            }
+            None => keys.extend(self.key_edits(&named, &signed.author)?),
         }
         let number = state.revision + 1;
         let mut keys = self.key_changes(keys, &mut changes)?;
@@ -234,7 +238,7 @@ impl Control {
             record.revision = number;
         }
         let ring = self.ring_with(&keys)?;
-        let view = match checked.filter(|_| !edits.is_empty()) {
+        let view = match checked {
             Some(checked) => self.prepare(checked, ring, number, &state.settings)?,
             None => self.live.view().with_keys(ring, Revision(number)),
         };
@@ -252,7 +256,9 @@ impl Control {
         // From here on nothing can fail.
         self.live.publish(view);
         state.revision = number;
-        state.documents = documents;
+        if let Some(documents) = after {
+            state.documents = documents;
+        }
         for edit in &edits {
             state.modified.insert((edit.kind, edit.name.clone()), number);
         }
@@ -302,6 +308,23 @@ impl Control {
         Ok(config::check(documents, nodes, places, direct_models, world)?)
     }
 
+    /// Checks keys against what is served.
+    fn check_keys(&self, nodes: &KeyNodes) -> Result<(Vec<KeyConfig>, Vec<Problem>), ControlError> {
+        if nodes.is_empty() {
+            return Ok(Default::default());
+        }
+        let (env, files) = config::outside(&self.folder);
+        let sealed = |provider: &str, id: &str| self.vault.open(provider, id);
+        let world = World { env: &env, files: &files, sealed: &sealed };
+        let view = self.live.view();
+        Ok(config::check_keys(nodes, &view.catalog, &self.projects(), world)?)
+    }
+
+    /// The projects that are served.
+    fn projects(&self) -> Vec<Project> {
+        self.live.view().projects().map(|live| live.project.clone()).collect()
+    }
+
     fn prepare(
         &self,
         checked: Checked,
@@ -346,14 +369,17 @@ fn spender(owner: &Owner) -> Option<Spender> {
     })
 }
 
-/// The documents after some edits, those of the edits that change something, and what they
+/// The documents after some edits, if any changes something; those that do, and what they
 /// change.
-fn applied_to(documents: &Documents, edits: Vec<Edit>) -> (Documents, Vec<Edit>, Vec<ChangeRecord>) {
+fn applied_to(documents: &Documents, mut edits: Vec<Edit>) -> (Option<Documents>, Vec<Edit>, Vec<ChangeRecord>) {
+    edits.retain(|edit| documents.get(edit.kind, &edit.name) != edit.to.as_ref());
+    if edits.is_empty() {
+        return (None, edits, Vec::new());
+    }
     let mut after = documents.clone();
     for edit in &edits {
         after.apply(edit);
     }
-    let edits = documents.edits_to(&after);
     let shown = |kind: Kind, document: Option<&config::Document>| document.map(|document| redacted(kind, document));
     let change = |edit: &Edit| ChangeRecord {
         kind: edit.kind.as_str().to_owned(),
@@ -362,7 +388,7 @@ fn applied_to(documents: &Documents, edits: Vec<Edit>) -> (Documents, Vec<Edit>,
         after: shown(edit.kind, edit.to.as_ref()),
     };
     let changes = edits.iter().map(change).collect();
-    (after, edits, changes)
+    (Some(after), edits, changes)
 }
 
 /// A key that changes, and what it was.

@@ -17,6 +17,7 @@ use crate::config::{Documents, File, KeyNodes, Places, ServerConfig, ServerLimit
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
+use crate::limits::Owner;
 use crate::live::{Draft, KeyRing, Live};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
@@ -151,7 +152,9 @@ impl Control {
             self.check(&state.documents, &KeyNodes::default(), &Places::default(), state.settings.direct_models)?;
         let mut shown = Vec::new();
         let mut failed = None;
-        self.store.each_key(|record| match live(&record, None, &|owner| self.spent(owner)) {
+        let spent = self.store.spent_by_keys()?;
+        let spent = |owner: &Owner| spent.get(&*owner.name).copied().unwrap_or_default();
+        self.store.each_key(|record| match live(&record, None, &spent) {
             Ok(key) => shown.extend(shown_by(&record, &Arc::new(key))),
             Err(error) => failed = Some(error),
         })?;

@@ -13,6 +13,12 @@ use super::names::{NameError, NameIndex};
 use super::nearest::nearest;
 use super::provider::{Limits, Provider};
 
+/// More names than this are not all compared with one that nobody has, which would take
+/// milliseconds.
+const MANY: usize = 2000;
+/// As many bytes count as the beginning of a name.
+const BEGINNING: usize = 3;
+
 /// What is known of a model, wherever it is served. Unknown counts as able.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -68,8 +74,8 @@ pub struct Catalog {
     /// Aliases by exact name. A model that may be called directly has an alias of its own
     /// under its id, with [`Alias::direct`] set; a configured alias of that name wins.
     pub alias_by_name: HashMap<Box<str>, AliasIdx>,
-    /// Ids of the models that may be called directly, in every spelling people use.
-    pub direct_models: NameIndex,
+    /// Ids of all models, in every spelling people use.
+    pub model_names: NameIndex,
 }
 
 impl Catalog {
@@ -83,11 +89,34 @@ impl Catalog {
         if let Some(&alias) = self.alias_by_name.get(name) {
             return Ok(alias);
         }
-        let position = self.direct_models.lookup(name).transpose()?;
-        let model = position.and_then(|position| self.models.get(position));
-        let alias = model.and_then(|model| self.alias_by_name.get(model.id.as_str())).copied();
-        alias
-            .ok_or_else(|| NameError::Unknown { nearest: nearest(name, self.alias_by_name.keys().map(|name| &**name)) })
+        let direct = |id: &str| self.alias_by_name.get(id).copied();
+        match self.model_names.lookup(name) {
+            Some(Ok(position)) => direct(self.models[position].id.as_str()).ok_or_else(|| self.unknown(name)),
+            None => Err(self.unknown(name)),
+            Some(Err(NameError::Ambiguous { mut candidates })) => {
+                // Those that may not be called mean nothing to a caller.
+                candidates.retain(|id| direct(id).is_some());
+                match candidates.as_slice() {
+                    [] => Err(self.unknown(name)),
+                    [only] => direct(only).ok_or_else(|| self.unknown(name)),
+                    _ => Err(NameError::Ambiguous { candidates }),
+                }
+            }
+            Some(Err(error)) => Err(error),
+        }
+    }
+
+    /// Nobody has that name. Of very many names only those that begin alike are compared: a
+    /// caller that asks for nobody again and again should not cost more than the others.
+    fn unknown(&self, name: &str) -> NameError {
+        let names = self.alias_by_name.keys().map(|name| &**name);
+        let beginning = name.get(..BEGINNING).filter(|_| self.alias_by_name.len() > MANY);
+        NameError::Unknown {
+            nearest: match beginning {
+                Some(beginning) => nearest(name, names.filter(|other| other.starts_with(beginning))),
+                None => nearest(name, names),
+            },
+        }
     }
 
     /// The provider of an endpoint.

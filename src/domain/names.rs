@@ -68,7 +68,7 @@ impl NameIndex {
     }
 
     /// As [`resolve`](Self::resolve), but `None` and no search where nothing answers.
-    pub(super) fn lookup(&self, name: &str) -> Option<Result<usize, NameError>> {
+    pub fn lookup(&self, name: &str) -> Option<Result<usize, NameError>> {
         if let Some(&position) = self.exact.get(name) {
             return Some(Ok(position as usize));
         }

@@ -16,6 +16,10 @@ use crate::config::{Document, Documents, Edit, Kind};
 /// The form of what is written; a version refuses what a later one wrote.
 const FORM: u64 = 1;
 
+/// Pages that are kept in memory: what is read often fits in it, and all else is read once,
+/// at the start.
+const CACHE: usize = 8 << 20;
+
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// By kind and name.
 const DOCUMENTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("documents");
@@ -113,7 +117,7 @@ impl Store {
         let shown = path.display().to_string();
         let open = |reason: String| StoreError::Open { path: shown.clone(), reason };
         let file = open_private(path).map_err(|error| open(error.to_string()))?;
-        let db = Database::builder().create_file(file).map_err(|error| match error {
+        let db = Database::builder().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(shown.clone()),
             other => open(other.to_string()),
         })?;

@@ -111,6 +111,8 @@ fn usage_adds_up_by_day_and_is_spent_by_everybody_who_had_a_part() {
         assert_eq!(spent(spender), 43);
     }
     assert_eq!(spent(Spender::Provider("q".into())), 0);
+    let keys = store.spent_by_keys().unwrap();
+    assert_eq!((keys.len(), keys["k"].at(day(1)).day.spent), (1, PicoUsd(43)));
     store.forget_usage_before(Day::of(day(1))).unwrap();
     assert_eq!(read(day(0), day(9)).len(), 1);
 }

@@ -176,6 +176,20 @@ impl Store {
         Ok(())
     }
 
+    /// What all keys have spent of the running day, week and month, by name.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn spent_by_keys(&self) -> Result<HashMap<String, Spent>, StoreError> {
+        let table = self.read()?.open_table(SPENT)?;
+        let mut all = HashMap::new();
+        for entry in table.range(("key", "", "")..("key\0", "", ""))? {
+            let (at, value) = entry?;
+            all.insert(at.value().1.to_owned(), spent_of(value.value()));
+        }
+        Ok(all)
+    }
+
     /// What somebody has spent of the running day, week and month.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod demo;
 mod explain;
 mod fallback;
 mod golden;
+mod import;
 mod scenarios;
 mod sdk;
 mod serve;

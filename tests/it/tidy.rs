@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("routing", &["domain", "health", "stats"]),
     ("catalogue", &["domain"]),
     ("config", &["domain", "catalogue"]),
+    ("import", &["domain", "catalogue", "config"]),
     ("clock", &["domain"]),
     ("telemetry", &[]),
     ("transport", &["domain"]),
@@ -52,13 +53,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "control", "proxy", "secrets", "store"]),
     ("demo", &["app", "config", "domain", "simulate"]),
-    ("cli", &["app", "command", "config", "demo", "simulate", "telemetry"]),
+    ("cli", &["app", "command", "config", "demo", "import", "simulate", "telemetry"]),
 ];
 
 /// Words that only the shell may say.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::env", "reqwest", "rand::rng()", "SystemTime::now"];
 /// Rooms that must not.
-const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing"];
+const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing", "import"];
+/// The files of such rooms that stand at the door of the house.
+const DOORS: &[&str] = &["import/command.rs"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(dir: &Path, into: &mut Vec<PathBuf>) {
@@ -139,7 +142,7 @@ fn arrows_never_run_in_a_circle() {
 fn pure_rooms_do_no_io_and_read_no_clock() {
     let mut broken = Vec::new();
     for (path, text) in sources() {
-        if !PURE.contains(&room(&path).as_str()) {
+        if !PURE.contains(&room(&path).as_str()) || DOORS.iter().any(|door| path.ends_with(door)) {
             continue;
         }
         for (i, line) in code(&text) {

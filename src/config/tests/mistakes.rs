@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::{World, check, parse_file, to_toml};
 
 /// A way to spoil the example: what to replace by what, and the path of the problem that
 /// has to follow.
@@ -58,7 +59,7 @@ proptest! {
     /// Any known or unknown field with any kind of value, anywhere.
     #[test]
     fn any_value_in_any_field_is_answered(
-        list in prop::sample::select(vec!["server", "store", "providers", "models", "aliases", "keys", "x"]),
+        list in prop::sample::select(vec!["server", "store", "providers", "models", "projects", "aliases", "keys", "x"]),
         fields in prop::collection::vec((field(), value(3)), 0..6),
         single in any::<bool>(),
     ) {
@@ -66,6 +67,25 @@ proptest! {
         let header = if single { format!("[{list}]") } else { format!("[[{list}]]") };
         let _ = read(&format!("{EXAMPLE}\n{header}\nid = \"openai\"\nname = \"x\"\n{}", body.join("\n")));
         let _ = read(&format!("{header}\n{}", body.join("\n")));
+    }
+
+    /// The documents of a file are as good or bad together as the file is, and are the same
+    /// after they were exported.
+    #[test]
+    fn documents_are_what_the_file_was(
+        list in prop::sample::select(vec!["providers", "models", "projects", "aliases", "keys"]),
+        fields in prop::collection::vec((field(), value(3)), 0..4),
+    ) {
+        let body: Vec<String> = fields.iter().map(|(field, value)| format!("{field} = {value}")).collect();
+        let text = format!("{EXAMPLE}\n[[{list}]]\nid = \"openai/own\"\nname = \"x\"\n{}", body.join("\n"));
+        if let Ok(file) = parse_file(&text, &env, &no_files) {
+            let exported = to_toml(&file.documents).unwrap();
+            let again = parse_file(&exported, &env, &no_files).unwrap_or_else(|error| panic!("{error}\n{exported}"));
+            prop_assert_eq!(&again.documents, &file.documents);
+            let world = World { env: &env, files: &no_files, sealed: &|_, _| Err(String::new()) };
+            let checked = check(&file.documents, &file.keys, &file.places, file.server.direct_models, world);
+            prop_assert_eq!(checked.is_ok(), read(&text).is_ok(), "{:?}", checked.err().map(|error| error.to_string()));
+        }
     }
 }
 
