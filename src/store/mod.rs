@@ -7,6 +7,7 @@
 //! Every method blocks for as long as the disk takes: callers on an async thread hand it to
 //! one that may block.
 
+mod database;
 mod embedded;
 pub mod record;
 #[cfg(test)]
