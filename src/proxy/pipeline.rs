@@ -77,9 +77,9 @@ pub async fn serve(
         unsaid: Vec::new(),
         failed: Vec::new(),
     };
+    let counted = gateway.live.ledger.request(used_by(caller, alias, None));
     let served = walk.run(plan, trace).await;
-    let used_by = used_by(caller, alias, trace.target.clone());
-    gateway.live.ledger.request(used_by);
+    counted.over(trace.target.clone());
     gateway.decisions.record(Decision {
         request: trace.id.clone(),
         at: now,

@@ -4,6 +4,8 @@
 mod disk;
 mod editors;
 mod edits;
+mod kills;
+mod usage;
 
 use rand::RngExt;
 use serde_json::{Value, json};
