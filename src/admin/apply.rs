@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use super::asker::Asker;
-use super::change::{in_that_way, told};
+use super::change::{signed, told};
 use super::error::AdminError;
 use super::input::{Asked, Condition, How, Json};
 use crate::api::change::ChangeReport;
@@ -53,8 +53,7 @@ pub async fn apply(
     Asked(Applying { prune, dry_run, note }): Asked<Applying>,
     Json(lists): Json<DocumentLists>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_that_way(asker.signs("apply", ""), How { dry_run, note })?;
+    let signed = signed(&asker, &control, Role::Editor, ("apply", ""), How { dry_run, note })?;
     let documents = documents(&lists)?;
     let made = control.apply_documents(signed.clone(), documents, KeyNodes::of(&lists.keys), prune, condition).await;
     told(&control, &signed, made)

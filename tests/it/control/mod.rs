@@ -5,6 +5,7 @@ mod disk;
 mod editors;
 mod edits;
 mod kills;
+mod roles;
 mod usage;
 
 use rand::RngExt;

@@ -135,6 +135,15 @@ impl Admin {
         Ok(Told { status, headers, body: answer.text().await? })
     }
 
+    /// The status of an answer that is not waited for.
+    pub async fn head_of(&self, path: &str) -> u16 {
+        let mut request = self.client.get(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        request.send().await.expect("the admin listener answers").status().as_u16()
+    }
+
     /// Reads something.
     pub async fn get(&self, path: &str) -> Told {
         self.send(Method::GET, path, None, If::Unsaid).await
