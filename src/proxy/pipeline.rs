@@ -21,7 +21,7 @@ use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::limits::{self, Permit, Reservation, Standing};
 use crate::live::decisions::Decision;
-use crate::live::{AliasLive, Caller, Departure, Flight, UsedBy, View, counted_by};
+use crate::live::{AliasLive, Caller, Departure, Flight, UsedBy, View, counted_by, over_budget};
 use crate::routing::eligibility::SkipReason;
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
 use crate::routing::{Candidate, Plan, Query, RequestFacts, Skipped, rank};
@@ -391,10 +391,8 @@ impl<'a> Walk<'a> {
         }
         let cost = self.view.expected_cost(candidate.endpoint, self.facts, self.expected_output);
         let now = self.now();
-        limits::reserve(&touched, cost, now).map(Some).map_err(|refusal| SkipReason::OverBudget {
-            // Where others have to end first, they may do so at any moment.
-            until: now + refusal.retry_after().unwrap_or(Duration::from_secs(1)),
-        })
+        let reserved = limits::reserve(&touched, cost, now);
+        reserved.map(Some).map_err(|refusal| SkipReason::OverBudget(over_budget(&refusal, now)))
     }
 
     /// Sends it and waits until it commits or fails. Borrows nothing of the walk that
@@ -486,13 +484,14 @@ impl<'a> Walk<'a> {
         reasons.extend(self.unsaid.iter().cloned());
         let all = |test: &dyn Fn(&SkipReason) -> bool| skipped.iter().all(|skipped| test(&skipped.reason));
         let over_budget = skipped.iter().filter_map(|skipped| match skipped.reason {
-            SkipReason::OverBudget { until } => Some(until),
+            SkipReason::OverBudget(over) => Some(over.until),
             _ => None,
         });
-        if let Some(until) = over_budget.min()
-            && all(&|reason| !reason.is_soft())
-        {
-            return GatewayError::OverBudget { alias, reasons, retry_after: until.since(self.now()) };
+        let over_budget: Vec<Option<UnixMillis>> = over_budget.collect();
+        if !over_budget.is_empty() && all(&|reason| !reason.is_soft()) {
+            let until = over_budget.into_iter().flatten().min();
+            let retry_after = until.map(|until| until.since(self.now()));
+            return GatewayError::OverBudget { alias, reasons, retry_after };
         }
         if all(&|reason| !reason.is_soft()) {
             let by_configuration = |reason: &SkipReason| {

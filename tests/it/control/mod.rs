@@ -4,8 +4,11 @@
 mod disk;
 mod editors;
 mod edits;
+mod keys;
 mod kills;
 mod roles;
+mod scopes;
+mod sdks;
 mod usage;
 
 use rand::RngExt;
