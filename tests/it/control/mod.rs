@@ -1,11 +1,13 @@
 //! Does control keep what it promises? Everything here goes through the real binary: changes
 //! by the admin API, requests by the data plane, and what is left after a kill.
 
+mod budgets;
 mod disk;
 mod editors;
 mod edits;
 mod keys;
 mod kills;
+mod limits;
 mod roles;
 mod scopes;
 mod sdks;
