@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
-use crate::command::explain::command::ExplainArgs;
+use crate::command::screen::print;
+use crate::command::{AdminCommand, completions};
 use crate::config;
 use crate::demo::{self, DemoArgs};
 use crate::import::command::ImportArgs;
@@ -20,10 +22,17 @@ use crate::telemetry::log::{self, LogFormat};
 #[command(name = "pointsman", version, about)]
 pub struct Cli {
     /// What is logged: a level, or a list of `target=level`.
-    #[arg(long, global = true, env = "POINTSMAN_LOG", default_value = "info")]
+    #[arg(long, global = true, env = "POINTSMAN_LOG", default_value = "info", help_heading = "Logs")]
     log: String,
     /// How log lines look.
-    #[arg(long, global = true, env = "POINTSMAN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        help_heading = "Logs"
+    )]
     log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
@@ -42,14 +51,19 @@ enum Command {
         /// The configuration file.
         file: PathBuf,
     },
-    /// Ask a running gateway where a request would go now, and why; exit 1 if nowhere.
-    Explain(ExplainArgs),
     /// Translate the configuration of another gateway, and say what became of each line.
     Import(ImportArgs),
     /// Run everything on this machine, with simulated providers and traffic.
     Demo(DemoArgs),
     /// Run simulated providers.
     Simulate(SimulateArgs),
+    #[command(flatten)]
+    Admin(Box<AdminCommand>),
+    /// Print a script that lets a shell complete our commands.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 impl Cli {
@@ -62,10 +76,11 @@ impl Cli {
         match self.command {
             Command::Serve { config } => serve(config).await?,
             Command::Check { file } => return Ok(check(&file)),
-            Command::Explain(args) => return Ok(args.run().await),
             Command::Import(args) => return Ok(args.run()),
             Command::Demo(args) => demo::run(args, ended()).await?,
             Command::Simulate(args) => args.run(ended()).await?,
+            Command::Admin(command) => return Ok(command.run().await),
+            Command::Completions { shell } => print(&completions::script(shell, Self::command())),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -119,5 +134,103 @@ fn check(file: &std::path::Path) -> ExitCode {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands of a page, each as the words that the shell would make of it.
+    fn shown(page: &str) -> Vec<Vec<String>> {
+        let mut in_console = false;
+        let mut commands = Vec::new();
+        for line in page.lines() {
+            match line {
+                "```console" => in_console = true,
+                "```" => in_console = false,
+                line if in_console => commands.extend(line.strip_prefix("$ ").map(words)),
+                _ => {}
+            }
+        }
+        commands.retain(|words| words.first().is_some_and(|word| word == "pointsman"));
+        commands
+    }
+
+    /// As far as the line is the command's own.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut word) = (Vec::new(), String::new());
+        let mut quote = None;
+        for c in line.chars() {
+            match (quote, c) {
+                (None, '\'' | '"') => quote = Some(c),
+                (Some(open), c) if open == c => quote = None,
+                (None, '>' | '<' | '|' | '#') => break,
+                (None, ' ') => words.push(std::mem::take(&mut word)),
+                (_, c) => word.push(c),
+            }
+        }
+        words.push(word);
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn every_command_that_is_documented_is_one() {
+        let pages = [
+            include_str!("../docs/command-line.md"),
+            include_str!("../docs/control.md"),
+            include_str!("../docs/litellm.md"),
+            include_str!("../docs/routing.md"),
+            include_str!("../README.md"),
+        ];
+        let commands: Vec<_> = pages.into_iter().flat_map(shown).collect();
+        assert!(commands.len() > 70, "{}", commands.len());
+        for words in &commands {
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{}: {error}", words.join(" "));
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_documented() {
+        fn leaves(command: &clap::Command, path: &str, into: &mut Vec<String>) {
+            let mut below = command.get_subcommands().filter(|command| command.get_name() != "help").peekable();
+            if below.peek().is_none() {
+                into.push(path.to_owned());
+            }
+            below.for_each(|command| leaves(command, &format!("{path} {}", command.get_name()), into));
+        }
+        let mut all = Vec::new();
+        leaves(&Cli::command(), "pointsman", &mut all);
+        let elsewhere = ["serve", "check", "import", "demo", "simulate"];
+        all.retain(|path| !elsewhere.iter().any(|of| path.starts_with(&format!("pointsman {of}"))));
+        let shown = shown(include_str!("../docs/command-line.md"));
+        for path in all {
+            let words: Vec<&str> = path.split(' ').collect();
+            assert!(
+                shown.iter().any(|line| line.starts_with(&words.iter().map(ToString::to_string).collect::<Vec<_>>())),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_gateway_may_be_named_anywhere() {
+        for line in
+            ["pointsman alias --admin x list --json", "pointsman alias list --admin x", "pointsman me --admin x"]
+        {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(
+            Cli::try_parse_from(["pointsman", "me", "--token", "pma-x"]).is_err(),
+            "a token never stands on the line"
+        );
     }
 }

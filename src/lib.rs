@@ -24,7 +24,7 @@
 //! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `secrets` and below |
 //! | [`api`] | what the admin listener and its clients say to each other | nothing |
 //! | [`admin`] | the admin listener | the above |
-//! | [`command`] | the commands that ask a running gateway | `api`, `config`, `domain` |
+//! | [`command`] | the commands that ask a running gateway | `api`, `clock`, `config`, `domain`, `secrets` |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |

@@ -55,8 +55,21 @@ pub async fn apply(
 ) -> Result<impl IntoResponse, AdminError> {
     let signed = signed(&asker, &control, Role::Editor, ("apply", ""), How { dry_run, note })?;
     let documents = documents(&lists)?;
+    check_sources(&lists.keys)?;
     let made = control.apply_documents(signed.clone(), documents, KeyNodes::of(&lists.keys), prune, condition).await;
     told(&control, &signed, made)
+}
+
+/// Of a key that comes from elsewhere only its digest is taken: a variable or a file of this
+/// machine would be read for whoever asks, and its beginning shown.
+fn check_sources(keys: &[Map<String, Value>]) -> Result<(), AdminError> {
+    let here = |fields: &Map<String, Value>| ["key_env", "key_file"].iter().any(|field| fields.contains_key(*field));
+    match keys.iter().position(here) {
+        None => Ok(()),
+        Some(i) => Err(AdminError::Bad(format!(
+            "keys[{i}]: only the server's own file names a variable or a file; send \"hash\"."
+        ))),
+    }
 }
 
 fn documents(lists: &DocumentLists) -> Result<Documents, AdminError> {

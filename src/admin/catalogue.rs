@@ -76,7 +76,7 @@ pub async fn models(
 fn served(catalog: &Catalog, model: &Model) -> ModelReport {
     let endpoint = |idx: &crate::domain::ids::EndpointIdx| {
         let at = catalog.endpoint(*idx);
-        endpoint(catalog.provider(at.provider).id.as_str(), &at.upstream_model, at.prices.as_ref())
+        endpoint(catalog.provider(at.provider).id.as_str(), &at.upstream_model, at.prices.as_deref())
     };
     ModelReport {
         id: model.id.to_string(),

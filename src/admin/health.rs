@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
+use crate::control::Control;
 use crate::domain::alias::Alias;
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::EndpointIdx;
@@ -26,21 +27,25 @@ pub async fn live() -> &'static str {
 struct Readiness {
     ready: bool,
     revision: u64,
-    /// Aliases that nobody could serve now, and why that is said.
+    /// What does not work as it should: aliases that nobody could serve now, usage that cannot
+    /// be written down.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<String>,
 }
 
 /// Whether traffic should come here: 503 only when no alias can be served at all.
-pub async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+pub async fn ready(State(gateway): State<Arc<Gateway>>, State(control): State<Arc<Control>>) -> Response {
     let view = gateway.live.view();
     let now = gateway.live.clock.now();
     let configured = || view.catalog.aliases.iter().filter(|alias| !alias.direct);
-    let degraded: Vec<String> = configured()
+    let mut degraded: Vec<String> = configured()
         .filter(|alias| !servable(&view, alias, now))
         .map(|alias| format!("no target of `{}` can be used now", alias.name))
         .collect();
     let ready = degraded.is_empty() || degraded.len() < configured().count();
+    if let Some(why) = control.store_failing() {
+        degraded.push(format!("usage is kept in memory, since it cannot be written down: {why}"));
+    }
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, revision: view.revision.0, degraded })).into_response()
 }

@@ -16,7 +16,7 @@ use super::input::Asked;
 use crate::api::error::ErrorReport;
 use crate::api::usage::{UsageNumbers, UsageReport, UsageRow};
 use crate::control::{By, Control, ControlError, UsageQuestion, UsageSum};
-use crate::domain::usage::Counts;
+use crate::domain::counts::Counts;
 use crate::store::Day;
 use crate::store::record::Role;
 

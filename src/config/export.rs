@@ -32,10 +32,18 @@ impl Document {
     /// # Errors
     /// As [`to_toml`].
     pub fn to_toml(&self, kind: Kind) -> Result<String, NotInToml> {
-        let mut lists = Map::new();
-        lists.insert(kind.list().to_owned(), Json::Array(vec![Json::Object(self.fields())]));
-        write(&Json::Object(lists))
+        list_to_toml(kind.list(), &self.fields())
     }
+}
+
+/// An element of a list as it would stand in a file.
+///
+/// # Errors
+/// As [`to_toml`].
+pub fn list_to_toml(list: &str, fields: &Map<String, Json>) -> Result<String, NotInToml> {
+    let mut lists = Map::new();
+    lists.insert(list.to_owned(), Json::Array(vec![Json::Object(fields.clone())]));
+    write(&Json::Object(lists))
 }
 
 fn write(value: &Json) -> Result<String, NotInToml> {

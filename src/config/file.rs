@@ -96,14 +96,15 @@ impl File {
     }
 }
 
+/// Documents of a text, and where they stand.
 #[derive(Default)]
-struct Taken {
-    documents: Documents,
+pub(super) struct Taken {
+    pub(super) documents: Documents,
     places: Places,
 }
 
 impl Taken {
-    fn take(&mut self, kind: Kind, list: &Item<'_>, report: &Report) {
+    pub(super) fn take(&mut self, kind: Kind, list: &Item<'_>, report: &Report) {
         for item in list.list(report).unwrap_or_default() {
             let Some((name, document, node)) = document(kind, &item, report) else { continue };
             if self.documents.get(kind, &name).is_some() {

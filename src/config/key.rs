@@ -30,7 +30,7 @@ const FIELDS: &[&str] = &together::<{ OWN_FIELDS.len() + caller::FIELDS.len() }>
 const NAME_MARKS: &[char] = &['-', '_', '.', '/', ':', '@'];
 
 /// Shorter keys can be guessed.
-const SHORTEST_KEY: usize = 16;
+pub(super) const SHORTEST_KEY: usize = 16;
 
 /// A caller's key.
 #[derive(Clone, PartialEq)]

@@ -14,6 +14,7 @@
 
 mod adaptivity;
 mod alias;
+mod applied;
 mod caller;
 mod document;
 mod export;
@@ -40,12 +41,14 @@ mod url;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::applied::FileToApply;
 pub use self::document::{Document, Documents, Edit, Kind};
-pub use self::export::{NotInToml, to_toml};
+pub use self::export::{NotInToml, list_to_toml, to_toml};
 pub use self::file::{File, KeyNodes, Places};
 pub(crate) use self::header::is_settable_header;
 pub use self::key::{KeyConfig, KeyDigest};
 pub use self::problem::{Place, Problem, Problems};
+pub use self::read::path_of;
 pub use self::secret::World;
 pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
 pub use self::store::{MASTER_KEY_VARIABLE, StoreConfig};

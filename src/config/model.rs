@@ -1,6 +1,7 @@
 //! What can be served, where, at which price? `[[models]]` over the catalogue.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::price;
 use super::problem::{Report, one_of};
@@ -209,7 +210,7 @@ impl Models {
                 model,
                 provider: endpoint.provider,
                 upstream_model: endpoint.upstream_model,
-                prices: endpoint.prices,
+                prices: endpoint.prices.map(Arc::new),
                 limits: endpoint.limits,
             });
         }

@@ -5,6 +5,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::document::Kind;
 use super::node::{Entry, Node, Value};
 use super::problem::{Problem, Report, one_of};
 use super::units;
@@ -259,6 +260,11 @@ impl<'n> Table<'n> {
     pub(super) fn read<T>(&self, field: &'static str, read: impl FnOnce(&Item<'n>) -> Option<T>) -> Option<T> {
         read(&self.get(field)?)
     }
+}
+
+/// The path of a document or key, by its kind (`alias`, `key`) and its name.
+pub fn path_of(kind: &str, name: &str) -> String {
+    child(Kind::from_name(kind).map_or("keys", Kind::list), name)
 }
 
 /// The path of a field; a key that would be read as several is quoted.

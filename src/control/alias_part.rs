@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value as Json};
 
 use super::ControlError;
-use super::document::merge;
+use super::merge_patch::merge;
 use crate::config::Document;
 use crate::domain::catalog::Catalog;
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use similar::TextDiff;
 
-use crate::config::{Document, Kind};
+use crate::config::{self, Document, Kind};
 use crate::store::record::ChangeRecord;
 
 /// What people see instead of a value that may be a credential.
@@ -102,9 +102,9 @@ fn heading(name: &str, there: bool) -> String {
 
 fn lines(change: &ChangeRecord, fields: Option<&Map<String, Json>>) -> String {
     let Some(fields) = fields else { return String::new() };
-    let toml = Kind::from_name(&change.kind).and_then(|kind| Document::new(fields).to_toml(kind).ok());
-    // Keys are in no file of their own.
-    toml.unwrap_or_else(|| serde_json::to_string_pretty(fields).map(|text| text + "\n").unwrap_or_default())
+    let list = Kind::from_name(&change.kind).map_or("keys", Kind::list);
+    let toml = config::list_to_toml(list, fields);
+    toml.unwrap_or_else(|_| serde_json::to_string_pretty(fields).map(|text| text + "\n").unwrap_or_default())
 }
 
 #[cfg(test)]

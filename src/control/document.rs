@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 pub use super::alias_part::AtPart;
 use super::alias_part::changed;
+use super::merge_patch::merge;
 use super::{Applied, Control, ControlError, Proposal, Signed, State, unredacted};
 use crate::config::{Document, Documents, Edit, KeyNodes, Kind, Problem, Problems};
 use crate::store::KeyEdit;
@@ -288,7 +289,7 @@ impl Control {
         match fields.remove("api_key") {
             None => Ok(document),
             Some(Json::String(key)) if !key.trim().is_empty() => {
-                let id = self.vault.seal(&self.store, &name, &SecretString::from(key.trim()))?;
+                let id = self.vault.seal(&name, &SecretString::from(key.trim()))?;
                 fields.insert("api_key_sealed".to_owned(), Json::from(id));
                 Ok(Document::new(&fields))
             }
@@ -320,24 +321,4 @@ fn rename_in(list: Option<&mut Json>, from: &str, to: &str) -> bool {
         found = true;
     }
     found
-}
-
-/// A JSON merge patch (RFC 7396).
-pub(super) fn merge(fields: &mut Map<String, Json>, patch: Map<String, Json>) {
-    for (key, value) in patch {
-        match (value, fields.get_mut(&key)) {
-            (Json::Null, _) => {
-                fields.remove(&key);
-            }
-            (Json::Object(patch), Some(Json::Object(fields))) => merge(fields, patch),
-            (Json::Object(patch), _) => {
-                let mut new = Map::new();
-                merge(&mut new, patch);
-                fields.insert(key, Json::Object(new));
-            }
-            (value, _) => {
-                fields.insert(key, value);
-            }
-        }
-    }
 }

@@ -47,12 +47,13 @@ impl Control {
         let this = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || {
             let settings = Settings::of(&file.server);
-            let (proposal, places) = this.of_file(&held, file)?;
+            let (proposal, places) = this.of_file(&held, file).inspect_err(|_| this.vault.forget_unwritten())?;
             // If it is refused, what is served is still by the settings of before.
             let settings_before = std::mem::replace(&mut held.settings, settings);
             let places_before = std::mem::replace(&mut held.places, places);
             let revision = held.revision;
             let applied = this.apply(&mut held, proposal, &signed);
+            this.vault.forget_unwritten();
             match &applied {
                 Err(_) => {
                     held.settings = settings_before;

@@ -275,29 +275,38 @@ pub(super) fn shown_by(record: &KeyRecord, key: &Arc<Key>) -> Vec<([u8; 32], Sho
     record.secrets.iter().filter_map(of).collect()
 }
 
-/// A key as it is written into the history: without the digests, which give a weak key away.
+/// A key as it is written into the history: its fields, and of its secrets only how they
+/// begin.
 pub(super) fn shown(record: &KeyRecord) -> Map<String, Json> {
-    let Ok(Json::Object(mut fields)) = serde_json::to_value(record) else { return Map::new() };
-    if let Some(Json::Array(secrets)) = fields.get_mut("secrets") {
-        for secret in secrets {
-            if let Json::Object(secret) = secret {
-                secret.remove("digest");
-            }
-        }
+    let mut fields = as_fields(record);
+    let until = |secret: &SecretRecord| match secret.expires_ms.map(moment) {
+        Some(until) => format!("{}… until {until}", secret.prefix),
+        None => format!("{}…", secret.prefix),
+    };
+    let secrets: Vec<Json> = record.secrets.iter().map(|secret| Json::from(until(secret))).collect();
+    fields.insert("secrets".to_owned(), Json::from(secrets));
+    if let Some(at) = record.revoked_ms {
+        fields.insert("revoked".to_owned(), Json::from(moment(at)));
     }
     fields
 }
 
+/// A moment as RFC 3339 writes it.
+fn moment(ms: u64) -> String {
+    let at = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.unwrap_or(jiff::Timestamp::MAX).to_string()
+}
+
 /// A record as the fields that somebody would have asked for it with.
 fn as_fields(record: &KeyRecord) -> KeyRequest {
-    let mut fields = shown(record);
+    let Ok(Json::Object(mut fields)) = serde_json::to_value(record) else { return Map::new() };
     for own in ["secrets", "created_ms", "created_by", "revoked_ms", "of_file", "revision"] {
         fields.remove(own);
     }
-    if let Some(ms) = fields.remove("expires_ms").and_then(|ms| ms.as_i64())
-        && let Ok(at) = jiff::Timestamp::from_millisecond(ms)
+    if fields.remove("expires_ms").is_some()
+        && let Some(at) = record.expires_ms
     {
-        fields.insert("expires".to_owned(), Json::from(at.to_string()));
+        fields.insert("expires".to_owned(), Json::from(moment(at)));
     }
     fields
 }

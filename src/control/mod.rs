@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod key;
 mod key_record;
+mod merge_patch;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -183,8 +184,9 @@ impl Control {
         // Checking takes its time, and so does the disk. A caller that goes away meanwhile
         // stops nothing halfway.
         let made = tokio::task::spawn_blocking(move || {
-            let proposal = propose(&held, &this)?;
-            this.apply(&mut held, proposal, &signed)
+            let applied = propose(&held, &this).and_then(|proposal| this.apply(&mut held, proposal, &signed));
+            this.vault.forget_unwritten();
+            applied
         });
         made.await.map_err(|error| {
             tracing::error!(%error, "a change broke off");
@@ -249,11 +251,13 @@ impl Control {
             revision: &record,
             edits: &undo,
             keys: &keys,
+            secrets: &self.vault.unwritten(),
             source: source.as_ref(),
             audit: &self.audited(signed, "ok", Some(number)),
             keep_revisions: self.keep_revisions,
         })?;
         // From here on nothing can fail.
+        self.vault.all_written();
         self.live.publish(view);
         state.revision = number;
         if let Some(documents) = after {

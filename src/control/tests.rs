@@ -7,8 +7,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::*;
 use crate::config::{Document, parse_file};
+use crate::domain::counts::Counts;
 use crate::domain::ids::{AliasName, EndpointId, KeyName, ProjectName};
-use crate::domain::usage::Counts;
 use crate::live::{Denied, UsedBy};
 use crate::secrets::{MasterKey, MasterKeys};
 use crate::store::record::Role;
@@ -285,7 +285,11 @@ async fn providers_keys_are_sealed_by_a_master_key_and_nowhere_else() {
     let path = dir.path().join("store.db");
     let open = |masters: String| beginning(Store::open(&path).unwrap(), BASE, Some(masters.parse().unwrap()));
     let control = Control::start(open(text.clone())).await.unwrap().control;
+    let dry = Signed { dry_run: true, ..me("provider.put") };
+    control.put(dry, Kind::Provider, provider("sk-secret"), Precondition::Absent).await.unwrap();
+    assert_eq!(control.store.secrets().unwrap(), []);
     control.put(me("provider.put"), Kind::Provider, provider("sk-secret"), Precondition::Absent).await.unwrap();
+    assert_eq!(control.store.secrets().unwrap().len(), 1);
     let kept = control.look(|state| state.documents().get(Kind::Provider, "q").unwrap().as_text().to_owned()).await;
     assert!(kept.contains("api_key_sealed") && !kept.contains("sk-secret"));
     let sent = |control: &Control| {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::{Control, ControlError};
-use crate::domain::usage::Counts;
+use crate::domain::counts::Counts;
 use crate::live::UsedBy;
 use crate::store::record::UsageKey;
 use crate::store::{Day, Flush, UsageRow};
@@ -99,11 +99,16 @@ impl Control {
         let flush = Flush { number, at: self.clock().now(), ended: named(&page.ended), open: named(&page.open) };
         if let Err(error) = self.store.flush(&flush) {
             flushing.failed = Some(page.ended);
+            flushing.failing = Some(error.to_string());
             return Err(error.into());
         }
-        flushing.number = number;
-        flushing.open = open;
+        *flushing = Flushing { number, open, failed: None, failing: None };
         Ok(())
+    }
+
+    /// Why usage could not be written down when it was tried last, if it could not.
+    pub fn store_failing(&self) -> Option<String> {
+        self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).failing.clone()
     }
 
     /// Sums what was used.
@@ -133,12 +138,14 @@ pub(super) struct Flushing {
     open: bool,
     /// What had ended on the next one, which could not be written, or so the disk says.
     failed: Option<HashMap<UsedBy, Counts>>,
+    /// Why.
+    failing: Option<String>,
 }
 
 impl Flushing {
     /// After the last page of those who were here before.
     pub(super) fn after(number: u64) -> Self {
-        Self { number, open: false, failed: None }
+        Self { number, open: false, failed: None, failing: None }
     }
 
     /// Finds out what became of a page that could not be written: a disk that fails at the

@@ -25,6 +25,8 @@ pub struct Vault {
 struct Kept {
     provider: String,
     sealed: Sealed,
+    /// It is in the store.
+    written: bool,
 }
 
 impl Kept {
@@ -36,7 +38,7 @@ impl Kept {
     fn parse(text: &str) -> Result<Self, String> {
         let (provider, sealed) = text.split_once(' ').ok_or("it names no provider")?;
         let sealed = sealed.parse::<Sealed>().map_err(|error| error.to_string())?;
-        Ok(Self { provider: provider.to_owned(), sealed })
+        Ok(Self { provider: provider.to_owned(), sealed, written: true })
     }
 }
 
@@ -71,12 +73,12 @@ impl Vault {
         masters.open(provider, &kept.sealed).map_err(|error| format!("secret {id:?} cannot be opened: {error}"))
     }
 
-    /// Seals a provider's secret and keeps it. Returns its id: the same for the same secret
-    /// of the same provider.
+    /// Seals a provider's secret. Returns its id: the same for the same secret of the same
+    /// provider. It is written with the change that it belongs to.
     ///
     /// # Errors
-    /// If there is no master key, or it cannot be kept.
-    pub fn seal(&self, store: &Store, provider: &str, secret: &SecretString) -> Result<String, ControlError> {
+    /// If there is no master key.
+    pub fn seal(&self, provider: &str, secret: &SecretString) -> Result<String, ControlError> {
         let masters = self.masters.as_ref().ok_or_else(|| ControlError::Mistake(NO_MASTER.to_owned()))?;
         let same = |kept: &Kept| {
             let opened = (kept.provider == provider).then(|| masters.open(provider, &kept.sealed).ok()).flatten();
@@ -89,10 +91,29 @@ impl Vault {
             return Ok(id);
         }
         let id = format!("sec-{:016x}", rand::rng().random::<u64>());
-        let kept = Kept { provider: provider.to_owned(), sealed: masters.seal(provider, secret, &mut rand::rng()) };
-        store.put_secrets(&[(id.clone(), kept.text())])?;
+        let sealed = masters.seal(provider, secret, &mut rand::rng());
+        let kept = Kept { provider: provider.to_owned(), sealed, written: false };
         self.write(|all| all.insert(id.clone(), kept));
         Ok(id)
+    }
+
+    /// What was sealed for a change that is not written yet, as the store keeps it.
+    pub(super) fn unwritten(&self) -> Vec<(String, String)> {
+        let texts = |kept: &HashMap<String, Kept>| {
+            let new = kept.iter().filter(|(_, kept)| !kept.written);
+            new.map(|(id, kept)| (id.clone(), kept.text())).collect()
+        };
+        self.read(texts)
+    }
+
+    /// The change has been written.
+    pub(super) fn all_written(&self) {
+        self.write(|all| all.values_mut().for_each(|kept| kept.written = true));
+    }
+
+    /// The change came to nothing, or was only looked at.
+    pub(super) fn forget_unwritten(&self) {
+        self.write(|all| all.retain(|_, kept| kept.written));
     }
 
     /// Seals all that an older master key sealed with the newest. Returns how many there were.

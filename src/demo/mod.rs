@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use secrecy::ExposeSecret;
 
-use crate::app::App;
+use crate::app::{App, TOKEN_VARIABLE};
 use crate::config;
 use crate::simulate::Simulator;
 use fleet::{ALIASES, FLEET, configuration};
@@ -111,7 +111,12 @@ fn introduce(app: &App, key: &str, simulators: &[Simulator]) {
     println!("\nWhere `fastest` would send a request now, and why:\n");
     // As this process was started, so that it can be pasted.
     let pointsman = std::env::args().next().unwrap_or_else(|| "pointsman".to_owned());
-    println!("  {pointsman} explain fastest 'Hello!' --admin http://{}", app.admin_addr);
+    if let Some(token) = &app.first_token {
+        println!("  export {TOKEN_VARIABLE}={} POINTSMAN_ADMIN=http://{}", token.expose_secret(), app.admin_addr);
+    }
+    println!("  {pointsman} explain fastest 'Hello!'");
+    println!("\nEverything can be changed while it runs, and the next request follows; `{pointsman} help` has more:\n");
+    println!("  {pointsman} alias set chat --strategy lowest-price");
     if let (Some(first), Some(member)) = (simulators.first(), FLEET.first()) {
         let addr = first.addr();
         println!("\nBreak `{}` for twenty seconds, and watch its traffic move away and come back:\n", member.name);

@@ -4,6 +4,7 @@
 //! and every name unique, so nobody checks again.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::alias::Alias;
 use super::feature::{Feature, FeatureSet};
@@ -55,7 +56,7 @@ pub struct Endpoint {
     /// What the provider calls the model.
     pub upstream_model: String,
     /// What it costs; `None` is not known, which is not free.
-    pub prices: Option<Prices>,
+    pub prices: Option<Arc<Prices>>,
     /// Our own limits, beside those of the provider.
     pub limits: Limits,
 }

@@ -9,6 +9,7 @@ pub mod alias;
 pub mod budget;
 pub mod caller;
 pub mod catalog;
+pub mod counts;
 pub mod failure;
 pub mod feature;
 pub mod ids;

@@ -15,11 +15,12 @@ use super::alias::AliasLive;
 use super::endpoint::{CountedBy, EndpointLive, ProviderLive};
 use super::ledger::{Ledger, OpenCall, UsedBy};
 use crate::clock::Clock;
+use crate::domain::counts::Counts;
 use crate::domain::failure::FailureKind;
 use crate::domain::money::{PicoUsd, Prices};
 use crate::domain::rate::RateHint;
 use crate::domain::time::UnixMillis;
-use crate::domain::usage::{Counts, TokenUsage};
+use crate::domain::usage::TokenUsage;
 use crate::limits::{Permit, Reservation};
 use crate::routing::eligibility::SkipReason;
 use crate::stats::{Ask, End, Refused, Ticket, Usage};
@@ -51,7 +52,7 @@ pub struct Departure {
     /// The output limit of the request.
     pub max_output_tokens: Option<u64>,
     /// What tokens cost.
-    pub prices: Option<Prices>,
+    pub prices: Option<Arc<Prices>>,
     /// In [0, 1): spreads the end of a time out.
     pub jitter: f64,
     /// Set once one of several attempts at the same request has won.

@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
 
+use super::keys::Caller;
+use crate::domain::alias::Alias;
+use crate::domain::counts::Counts;
 use crate::domain::ids::{AliasName, EndpointId, KeyName, ProjectName};
 use crate::domain::money::{PicoUsd, Prices};
-use crate::domain::usage::{Counts, TokenUsage};
+use crate::domain::usage::TokenUsage;
 
 /// On whose account something is used.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -26,12 +29,20 @@ pub struct UsedBy {
     pub target: Option<EndpointId>,
 }
 
+impl UsedBy {
+    /// By a caller, through an alias.
+    pub fn new(caller: &Caller, alias: &Alias, target: Option<EndpointId>) -> Self {
+        let (project, key) = (caller.project_name().clone(), caller.key_name().cloned());
+        Self { project, key, alias: alias.name.clone(), target }
+    }
+}
+
 /// A call under way.
 #[derive(Debug)]
 struct Call {
     by: UsedBy,
     prompt_tokens: u64,
-    prices: Option<Prices>,
+    prices: Option<Arc<Prices>>,
     /// Pieces of content so far, of about one token each.
     pieces: AtomicU64,
 }
@@ -102,7 +113,7 @@ pub struct OpenRequest {
 
 impl Ledger {
     /// A call begins.
-    pub fn open(self: &Arc<Self>, by: UsedBy, prompt_tokens: u64, prices: Option<Prices>) -> OpenCall {
+    pub fn open(self: &Arc<Self>, by: UsedBy, prompt_tokens: u64, prices: Option<Arc<Prices>>) -> OpenCall {
         let part = self.next.fetch_add(1, Relaxed) % PARTS;
         let call = Arc::new(Call { by, prompt_tokens, prices, pieces: AtomicU64::new(0) });
         let at = self.part(part).open.insert(Arc::clone(&call));
@@ -193,8 +204,8 @@ mod tests {
     fn what_ended_is_taken_once_and_what_is_under_way_is_looked_at() {
         let ledger = Arc::new(Ledger::default());
         let rates = Rates { input: PicoUsd(2), output: PicoUsd(3), cached_input: PicoUsd(1), cache_write: PicoUsd(2) };
-        let prices = Prices { base: rates, tiers: vec![] };
-        let calls: Vec<OpenCall> = (0..40).map(|_| ledger.open(by("k"), 10, Some(prices.clone()))).collect();
+        let prices = Arc::new(Prices { base: rates, tiers: vec![] });
+        let calls: Vec<OpenCall> = (0..40).map(|_| ledger.open(by("k"), 10, Some(Arc::clone(&prices)))).collect();
         calls[0].progress(5);
         let page = ledger.take();
         assert!(page.ended.is_empty());

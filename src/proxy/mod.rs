@@ -5,6 +5,7 @@
 //! [`crate::upstream`]; [`respond`] puts what happened into headers, and [`error`] turns
 //! what failed into the client's own error shape.
 
+mod admission;
 pub mod auth;
 pub mod error;
 mod facts;
@@ -17,6 +18,7 @@ pub mod respond;
 pub mod routes;
 pub mod server;
 pub mod tls;
+mod unserved;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -9,20 +9,18 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::time::Instant;
 
-use super::Gateway;
 use super::error::GatewayError;
 use super::facts::facts_of;
-use super::narrowing;
 use super::respond::{AttemptNote, Trace};
+use super::unserved::Unserved;
+use super::{Gateway, admission, narrowing};
 use crate::domain::alias::{Alias, RequestLimits};
 use crate::domain::failure::FailureKind;
-use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx};
-use crate::domain::names::NameError;
+use crate::domain::ids::{EndpointId, EndpointIdx};
 use crate::domain::time::UnixMillis;
-use crate::limits::{self, Permit, Reservation, Standing};
+use crate::limits::Permit;
 use crate::live::decisions::Decision;
-use crate::live::{AliasLive, Caller, Departure, Flight, UsedBy, View, counted_by, over_budget};
-use crate::routing::eligibility::SkipReason;
+use crate::live::{AliasLive, Caller, Departure, Flight, UsedBy, View, counted_by};
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
 use crate::routing::{Candidate, Plan, Query, RequestFacts, Skipped, rank};
 use crate::stats::{Ask, Purpose};
@@ -43,7 +41,7 @@ pub async fn serve(
     trace: &mut Trace,
 ) -> Result<Response, GatewayError> {
     trace.revision = Some(view.revision);
-    let idx = resolve(view, caller, &call.peek.model)?;
+    let idx = admission::resolve(view, caller, &call.peek.model)?;
     let alias = view.catalog.alias(idx);
     trace.alias = Some(alias.name.to_string());
     trace.strategy = Some(alias.strategy.as_str());
@@ -53,7 +51,7 @@ pub async fn serve(
     let limits = narrowing::limits(&call.headers, alias.limits)?;
     let facts = facts_of(call, alias);
     let now = gateway.live.clock.now();
-    let permit = admit(view, caller, idx, &facts, now, trace)?;
+    let permit = admission::admit(view, caller, idx, &facts, now, trace)?;
     let snapshot = view.snapshot(idx, &facts, caller, now);
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
     let seed = rand::rng().random();
@@ -77,7 +75,7 @@ pub async fn serve(
         unsaid: Vec::new(),
         failed: Vec::new(),
     };
-    let counted = gateway.live.ledger.request(used_by(caller, alias, None));
+    let counted = gateway.live.ledger.request(UsedBy::new(caller, alias, None));
     let served = walk.run(plan, trace).await;
     counted.over(trace.target.clone());
     gateway.decisions.record(Decision {
@@ -94,56 +92,6 @@ pub async fn serve(
         attempts: trace.attempts.iter().map(AttemptNote::for_the_record).collect(),
     });
     served.map(|reply| trace.respond(reply))
-}
-
-/// Lets the request in, as far as its key and its project are limited.
-fn admit(
-    view: &View,
-    caller: &Caller,
-    alias: AliasIdx,
-    facts: &RequestFacts,
-    now: UnixMillis,
-    trace: &mut Trace,
-) -> Result<Option<Arc<Permit>>, GatewayError> {
-    let accounts = view.accounts_of(caller);
-    if accounts.is_empty() {
-        return Ok(None);
-    }
-    let expected = view.alias(alias).stats.reading(facts.max_output_tokens).expected_output;
-    // A float of at most a few million.
-    let output = facts.max_output_tokens.unwrap_or(u64::MAX).min(expected as u64);
-    let entered = limits::enter(&accounts, facts.prompt_tokens + output, now);
-    // Told in either case, as it is with this request in or out.
-    trace.standing = accounts.iter().map(|account| account.standing(now)).reduce(Standing::tightest);
-    entered.map(|permit| Some(Arc::new(permit))).map_err(GatewayError::Limited)
-}
-
-/// On whose account something is used.
-fn used_by(caller: &Caller, alias: &Alias, target: Option<EndpointId>) -> UsedBy {
-    UsedBy {
-        project: caller.project_name().clone(),
-        key: caller.key_name().cloned(),
-        alias: alias.name.clone(),
-        target,
-    }
-}
-
-/// The alias that a name means, if the caller may use it.
-fn resolve(view: &View, caller: &Caller, name: &str) -> Result<AliasIdx, GatewayError> {
-    let alias = view.catalog.resolve(name).map_err(|error| match error {
-        NameError::Unknown { nearest } => {
-            // A caller learns no names that it may not use.
-            let may_use = |alias| caller.may_use(view.catalog.alias(alias), &view.catalog);
-            let allowed = |name: &String| view.catalog.resolve(name).is_ok_and(may_use);
-            GatewayError::UnknownModel { name: name.to_owned(), nearest: nearest.into_iter().filter(allowed).collect() }
-        }
-        NameError::Ambiguous { candidates } => GatewayError::AmbiguousModel { name: name.to_owned(), candidates },
-    })?;
-    if caller.may_use(view.catalog.alias(alias), &view.catalog) {
-        Ok(alias)
-    } else {
-        Err(GatewayError::Forbidden { alias: name.to_owned() })
-    }
 }
 
 /// One request on its way through a plan.
@@ -329,7 +277,9 @@ impl<'a> Walk<'a> {
             }
         };
         let at = self.view.catalog.endpoint(endpoint);
-        let reservation = match self.set_aside(candidate) {
+        let cost = self.view.expected_cost(endpoint, self.facts, self.expected_output);
+        let touched = self.view.touched(self.caller, self.alias, target, endpoint);
+        let reservation = match admission::set_aside(&touched, cost, self.now()) {
             Ok(reservation) => reservation,
             Err(reason) => {
                 self.skipped.push(Skipped { endpoint, reason });
@@ -343,7 +293,7 @@ impl<'a> Walk<'a> {
             alias: Arc::clone(self.live),
             counted_by: counted_by(self.alias, self.caller),
             ledger: Arc::clone(&self.gateway.live.ledger),
-            used_by: used_by(self.caller, self.alias, Some(at.id.clone())),
+            used_by: UsedBy::new(self.caller, self.alias, Some(at.id.clone())),
             permit: self.permit.clone(),
             reservation,
             ask: Ask {
@@ -380,19 +330,6 @@ impl<'a> Walk<'a> {
             max_event: self.view.limits.max_event_bytes,
         };
         Ok(Some(Departed { prepared, flight, limits }))
-    }
-
-    /// Sets aside what an attempt may cost, with everybody who has a budget for it.
-    fn set_aside(&self, candidate: &Candidate) -> Result<Option<Reservation>, SkipReason> {
-        let target = &self.alias.targets[candidate.target];
-        let touched = self.view.touched(self.caller, self.alias, target, candidate.endpoint);
-        if touched.is_empty() {
-            return Ok(None);
-        }
-        let cost = self.view.expected_cost(candidate.endpoint, self.facts, self.expected_output);
-        let now = self.now();
-        let reserved = limits::reserve(&touched, cost, now);
-        reserved.map(Some).map_err(|refusal| SkipReason::OverBudget(over_budget(&refusal, now)))
     }
 
     /// Sends it and waits until it commits or fails. Borrows nothing of the walk that
@@ -479,46 +416,7 @@ impl<'a> Walk<'a> {
 
     /// The error of a request that nobody could even be asked to serve.
     fn nobody_ready(&self, skipped: &[Skipped]) -> GatewayError {
-        let alias = self.alias.name.to_string();
-        let mut reasons = self.reasons(skipped);
-        reasons.extend(self.unsaid.iter().cloned());
-        let all = |test: &dyn Fn(&SkipReason) -> bool| skipped.iter().all(|skipped| test(&skipped.reason));
-        let over_budget = skipped.iter().filter_map(|skipped| match skipped.reason {
-            SkipReason::OverBudget(over) => Some(over.until),
-            _ => None,
-        });
-        let over_budget: Vec<Option<UnixMillis>> = over_budget.collect();
-        if !over_budget.is_empty() && all(&|reason| !reason.is_soft()) {
-            let until = over_budget.into_iter().flatten().min();
-            let retry_after = until.map(|until| until.since(self.now()));
-            return GatewayError::OverBudget { alias, reasons, retry_after };
-        }
-        if all(&|reason| !reason.is_soft()) {
-            let by_configuration = |reason: &SkipReason| {
-                matches!(reason, SkipReason::Disabled | SkipReason::Unusable(_) | SkipReason::Drained)
-            };
-            return GatewayError::NoneFit {
-                alias,
-                reasons,
-                too_long: self.unsaid.is_empty() && all(&|reason| matches!(reason, SkipReason::ContextWindow { .. })),
-                unavailable: self.unsaid.is_empty() && all(&by_configuration),
-            };
-        }
-        let now = self.now();
-        let back = skipped.iter().filter_map(|skipped| match skipped.reason {
-            SkipReason::RateLimited { until } | SkipReason::CoolingDown { until, .. } => Some(until.since(now)),
-            SkipReason::AtLimit | SkipReason::Probing => Some(Duration::from_secs(1)),
-            _ => None,
-        });
-        let limited = skipped
-            .iter()
-            .filter(|skipped| skipped.reason.is_soft())
-            .all(|skipped| matches!(skipped.reason, SkipReason::RateLimited { .. } | SkipReason::AtLimit));
-        GatewayError::NoneReady { alias, reasons, retry_after: back.min(), limited }
-    }
-
-    fn reasons(&self, skipped: &[Skipped]) -> Vec<(String, String)> {
-        let now = self.now();
-        skipped.iter().map(|skipped| (self.name(skipped.endpoint), skipped.reason.describe(now))).collect()
+        let unserved = Unserved { catalog: &self.view.catalog, alias: self.alias, skipped, unsaid: &self.unsaid };
+        unserved.error(self.now())
     }
 }

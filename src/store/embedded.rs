@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::database::Reopened;
-use super::record::{AuditRecord, KeyRecord, RevisionRecord, TokenRecord};
+use super::record::{AuditRecord, KeyRecord, RevisionRecord};
 use crate::config::{Document, Documents, Edit, Kind};
 
 /// The form of what is written; a version refuses what a later one wrote.
@@ -19,14 +19,6 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const DOCUMENTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("documents");
 /// What the configuration file said when it was last read, by kind and name.
 const SOURCE: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("source");
-const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
-const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
-const SECRETS: TableDefinition<'_, &str, &str> = TableDefinition::new("secrets");
-const REVISIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("revisions");
-/// What documents were before a revision, by its number, their kind and name; empty where
-/// they were not there.
-const BEFORE: TableDefinition<'_, (u64, &str, &str), &str> = TableDefinition::new("before");
-const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
 
 /// A document and the revision that made it what it is.
 #[derive(Clone, Debug)]
@@ -88,6 +80,8 @@ pub struct Commit<'a> {
     pub edits: &'a [(&'a Edit, Option<&'a Document>)],
     /// Keys.
     pub keys: &'a [KeyEdit],
+    /// Sealed secrets that its documents name, by their ids.
+    pub secrets: &'a [(String, String)],
     /// What the file said, where the change came from it.
     pub source: Option<&'a Source>,
     /// The entry of the audit log.
@@ -145,12 +139,8 @@ impl Store {
             // So that whoever reads finds every table.
             transaction.open_table(DOCUMENTS)?;
             transaction.open_table(SOURCE)?;
-            transaction.open_table(KEYS)?;
-            transaction.open_table(TOKENS)?;
-            transaction.open_table(SECRETS)?;
-            transaction.open_table(REVISIONS)?;
-            transaction.open_table(AUDIT)?;
-            transaction.open_table(BEFORE)?;
+            super::access::make_tables(&transaction)?;
+            super::history::make_tables(&transaction)?;
             super::usage::make_tables(&transaction)?;
         }
         transaction.commit()?;
@@ -221,10 +211,8 @@ impl Store {
                 return Err(StoreError::Failed(message));
             }
             let mut documents = transaction.open_table(DOCUMENTS)?;
-            let mut before = transaction.open_table(BEFORE)?;
-            for (edit, was) in commit.edits {
+            for (edit, _) in commit.edits {
                 let at = (edit.kind.as_str(), edit.name.as_str());
-                before.insert((number, at.0, at.1), was.map_or("", Document::as_text))?;
                 match &edit.to {
                     Some(document) => {
                         let record = DocumentRecord { revision: number, document: document.fields() };
@@ -235,20 +223,10 @@ impl Store {
                     }
                 }
             }
-            let mut keys = transaction.open_table(KEYS)?;
-            for edit in commit.keys {
-                match &edit.to {
-                    Some(record) => keys.insert(edit.name.as_str(), json(record).as_slice())?,
-                    None => keys.remove(edit.name.as_str())?,
-                };
-            }
-            let mut revisions = transaction.open_table(REVISIONS)?;
-            revisions.insert(number, json(commit.revision).as_slice())?;
-            let oldest = number.saturating_sub(commit.keep_revisions);
-            revisions.retain_in(..=oldest, |_, _| false)?;
-            before.retain_in(..(oldest + 1, "", ""), |_, _| false)?;
-            append(&transaction, commit.audit)?;
         }
+        super::access::write_keys(&transaction, commit.keys)?;
+        super::access::write_secrets(&transaction, commit.secrets)?;
+        super::history::write(&transaction, commit)?;
         if let Some(source) = commit.source {
             write_source(&transaction, source)?;
         }
@@ -278,193 +256,12 @@ impl Store {
         transaction.commit()?;
         Ok(())
     }
-
-    /// Looks at every key, by name.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn each_key(&self, mut look: impl FnMut(KeyRecord)) -> Result<(), StoreError> {
-        for entry in self.read()?.open_table(KEYS)?.iter()? {
-            let (name, value) = entry?;
-            look(parse(value.value(), || format!("key {:?}", name.value()))?);
-        }
-        Ok(())
-    }
-
-    /// A key by its name.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn key(&self, name: &str) -> Result<Option<KeyRecord>, StoreError> {
-        let table = self.read()?.open_table(KEYS)?;
-        let found = table.get(name)?;
-        found.map(|value| parse(value.value(), || format!("key {name:?}"))).transpose()
-    }
-
-    /// At most so many keys that pass a test, from the first after `after` on.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn keys(
-        &self,
-        after: &str,
-        most: usize,
-        test: impl Fn(&KeyRecord) -> bool,
-    ) -> Result<Vec<KeyRecord>, StoreError> {
-        let mut found = Vec::new();
-        let table = self.read()?.open_table(KEYS)?;
-        let from = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        for entry in table.range::<&str>(from)? {
-            let (name, value) = entry?;
-            let record: KeyRecord = parse(value.value(), || format!("key {:?}", name.value()))?;
-            if test(&record) {
-                found.push(record);
-                if found.len() == most {
-                    break;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// A revision by its number.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn revision(&self, number: u64) -> Result<Option<RevisionRecord>, StoreError> {
-        let table = self.read()?.open_table(REVISIONS)?;
-        let found = table.get(number)?;
-        found.map(|value| parse(value.value(), || format!("revision {number}"))).transpose()
-    }
-
-    /// What a document was before a revision; `None` if it was not there.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn before(&self, number: u64, kind: Kind, name: &str) -> Result<Option<Document>, StoreError> {
-        let table = self.read()?.open_table(BEFORE)?;
-        let found = table.get((number, kind.as_str(), name))?;
-        Ok(found.and_then(|text| Document::from_text(text.value())))
-    }
-
-    /// At most so many revisions below a number, newest first.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn revisions(&self, below: u64, most: usize) -> Result<Vec<RevisionRecord>, StoreError> {
-        let table = self.read()?.open_table(REVISIONS)?;
-        let found = table.range(..below)?.rev().take(most);
-        found
-            .map(|entry| {
-                let (number, value) = entry?;
-                parse(value.value(), || format!("revision {}", number.value()))
-            })
-            .collect()
-    }
-
-    /// Writes an entry of the audit log for what made no revision.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
-        let transaction = self.write()?;
-        append(&transaction, record)?;
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// At most so many entries of the audit log below a number, newest first, with their
-    /// numbers.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn audit_log(&self, below: u64, most: usize) -> Result<Vec<(u64, AuditRecord)>, StoreError> {
-        let table = self.read()?.open_table(AUDIT)?;
-        let found = table.range(..below)?.rev().take(most);
-        found
-            .map(|entry| {
-                let (number, value) = entry?;
-                Ok((number.value(), parse(value.value(), || format!("audit {}", number.value()))?))
-            })
-            .collect()
-    }
-
-    /// Every admin token.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
-        let table = self.read()?.open_table(TOKENS)?;
-        table
-            .iter()?
-            .map(|entry| {
-                let (name, value) = entry?;
-                parse(value.value(), || format!("token {:?}", name.value()))
-            })
-            .collect()
-    }
-
-    /// Puts an admin token in, or takes one out.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn put_token(&self, name: &str, to: Option<&TokenRecord>, audit: &AuditRecord) -> Result<(), StoreError> {
-        let transaction = self.write()?;
-        {
-            let mut tokens = transaction.open_table(TOKENS)?;
-            match to {
-                Some(record) => tokens.insert(name, json(record).as_slice())?,
-                None => tokens.remove(name)?,
-            };
-            append(&transaction, audit)?;
-        }
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// Every sealed secret, by its id.
-    ///
-    /// # Errors
-    /// If one cannot be read.
-    pub fn secrets(&self) -> Result<Vec<(String, String)>, StoreError> {
-        let table = self.read()?.open_table(SECRETS)?;
-        table
-            .iter()?
-            .map(|entry| {
-                let (id, sealed) = entry?;
-                Ok((id.value().to_owned(), sealed.value().to_owned()))
-            })
-            .collect()
-    }
-
-    /// Puts sealed secrets in, in the place of others of their ids.
-    ///
-    /// # Errors
-    /// If they cannot be written; then none has been.
-    pub fn put_secrets(&self, secrets: &[(String, String)]) -> Result<(), StoreError> {
-        let transaction = self.write()?;
-        {
-            let mut table = transaction.open_table(SECRETS)?;
-            for (id, sealed) in secrets {
-                table.insert(id.as_str(), sealed.as_str())?;
-            }
-        }
-        transaction.commit()?;
-        Ok(())
-    }
 }
 
 /// Nobody else on the machine has a reason to read it.
 fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
-}
-
-fn append(transaction: &WriteTransaction, record: &AuditRecord) -> Result<(), StoreError> {
-    let mut audit = transaction.open_table(AUDIT)?;
-    let number = audit.last()?.map_or(1, |(number, _)| number.value() + 1);
-    audit.insert(number, json(record).as_slice())?;
-    Ok(())
 }
 
 fn write_source(transaction: &WriteTransaction, source: &Source) -> Result<(), StoreError> {

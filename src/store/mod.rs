@@ -7,8 +7,10 @@
 //! Every method blocks for as long as the disk takes: callers on an async thread hand it to
 //! one that may block.
 
+mod access;
 mod database;
 mod embedded;
+mod history;
 pub mod record;
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::record::{AuditRecord, Author, KeyRecord, RevisionRecord, Spender, UsageKey};
 use super::*;
 use crate::config::{Document, Edit, Kind};
+use crate::domain::counts::Counts;
 use crate::domain::money::PicoUsd;
 use crate::domain::time::UnixMillis;
-use crate::domain::usage::Counts;
 
 fn audit(action: &str) -> AuditRecord {
     AuditRecord {
@@ -29,7 +29,15 @@ fn try_commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep
         RevisionRecord { number, at_ms: number, author: Author::new("me", "api"), note: None, changes: Vec::new() };
     let audit = audit("change");
     let edits: Vec<_> = edits.iter().map(|edit| (edit, None)).collect();
-    let commit = Commit { revision: &revision, edits: &edits, keys, source: None, audit: &audit, keep_revisions: keep };
+    let commit = Commit {
+        revision: &revision,
+        edits: &edits,
+        keys,
+        secrets: &[],
+        source: None,
+        audit: &audit,
+        keep_revisions: keep,
+    };
     store.commit(&commit)
 }
 

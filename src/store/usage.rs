@@ -14,10 +14,10 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::record::{Spender, UsageKey};
 use super::{Store, StoreError};
+use crate::domain::counts::Counts;
 use crate::domain::money::PicoUsd;
 use crate::domain::spent::{Spent, Window};
 use crate::domain::time::UnixMillis;
-use crate::domain::usage::Counts;
 
 /// By day, project, key, alias and target.
 type UsageAt<'a> = (u32, &'a str, &'a str, &'a str, &'a str);

@@ -153,7 +153,11 @@ mod readme {
                 "cargo test",
                 "pointsman check pointsman.toml",
                 "pointsman serve --config pointsman.toml",
+                "export POINTSMAN_ADMIN_TOKEN=pma-…",
                 "pointsman explain prod-chat \"Hello!\"",
+                "pointsman alias set prod-chat --strategy lowest-latency",
+                "pointsman key create shop --alias prod-chat --rpm 600 --budget '$50/day'",
+                "pointsman usage --by key,target",
                 "cargo bench --bench proxy",
             ]
         );
@@ -208,6 +212,22 @@ mod readme {
         let base = line.split_whitespace().nth(2).unwrap().trim_end_matches(',').to_owned();
         let models = shell(&format!("curl -s {base}/models -H 'authorization: Bearer pm-readme-0123456789'"));
         assert!(models.contains("\"prod-chat\""), "{models}");
+
+        // What the README does with the token that is shown.
+        let admin = line.rsplit(' ').next().unwrap().to_owned();
+        let token = serve.until("a token", PATIENCE, |line| line.starts_with("first admin token"));
+        let token = token.rsplit(' ').next().unwrap().to_owned();
+        let commands: Vec<String> = console().into_iter().filter(|line| line.starts_with("pointsman ")).collect();
+        for command in commands.iter().filter(|line| !line.contains("pointsman.toml")) {
+            let command = command.replacen("pointsman", env!("CARGO_BIN_EXE_pointsman"), 1);
+            let done = Command::new("sh")
+                .args(["-c", &command])
+                .envs([("POINTSMAN_ADMIN", &admin), ("POINTSMAN_ADMIN_TOKEN", &token)])
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&done.stdout);
+            assert!(done.status.success(), "{command}: {said}{}", String::from_utf8_lossy(&done.stderr));
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ async fn what_cannot_be_served_or_asked_ends_with_a_number_of_its_own() {
     assert!(text(&nobody.stdout).contains("near/m@near  excluded: switched off"), "{}", text(&nobody.stdout));
 
     let unknown = explain(&gateway, &["quik"]).await;
-    assert_eq!(unknown.status.code(), Some(2));
+    assert_eq!(unknown.status.code(), Some(3));
     let said = text(&unknown.stderr);
     assert!(said.contains("`quik`") && said.contains("did you mean quick"), "{said}");
 

@@ -4,6 +4,7 @@
 //! runs one module.
 
 mod adaptive;
+mod command_line;
 mod control;
 mod demo;
 mod explain;

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::api::decision::{CandidateReport, DecisionReport, RequestReport, USUAL};
+use crate::command::words::plain;
 
 /// The decision as lines of text, each with its end. Without colours, so that it looks the
 /// same wherever it goes.
@@ -117,11 +118,6 @@ fn digits(value: f64) -> String {
     // Far below a billionth nothing is to be seen.
     let decimals = usize::try_from(1i32.saturating_sub(exponent)).unwrap_or(0).min(10);
     format!("{value:.decimals$}")
-}
-
-/// Text that moves no cursor and breaks no line, whoever wrote it.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -151,7 +151,7 @@ fn priced(case: &mut Case, usd: &[Option<f64>]) {
     for (endpoint, usd) in case.catalog.endpoints.iter_mut().zip(usd) {
         endpoint.prices = usd.and_then(PicoUsd::per_token_from_usd_per_mtok).map(|price| {
             let base = Rates { input: price, output: price, cached_input: price, cache_write: price };
-            Prices { base, tiers: Vec::new() }
+            Prices { base, tiers: Vec::new() }.into()
         });
     }
 }

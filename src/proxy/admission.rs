@@ -1,0 +1,71 @@
+//! Which alias is meant, may the caller use it, and is there room and money for it?
+
+use std::sync::Arc;
+
+use super::error::GatewayError;
+use super::respond::Trace;
+use crate::domain::ids::AliasIdx;
+use crate::domain::money::PicoUsd;
+use crate::domain::names::NameError;
+use crate::domain::time::UnixMillis;
+use crate::limits::{self, Permit, Reservation, Standing};
+use crate::live::{Caller, Touched, View, over_budget};
+use crate::routing::RequestFacts;
+use crate::routing::eligibility::SkipReason;
+
+/// The alias that a name means, if the caller may use it. A caller learns no names that it
+/// may not use.
+///
+/// # Errors
+/// If nobody, or more than one, has that name, or the caller may not use it.
+pub fn resolve(view: &View, caller: &Caller, name: &str) -> Result<AliasIdx, GatewayError> {
+    let may_use = |alias| caller.may_use(view.catalog.alias(alias), &view.catalog);
+    let allowed = |name: &String| view.catalog.resolve(name).is_ok_and(may_use);
+    let alias = view.catalog.resolve(name).map_err(|error| match error {
+        NameError::Unknown { nearest } => {
+            GatewayError::UnknownModel { name: name.to_owned(), nearest: nearest.into_iter().filter(allowed).collect() }
+        }
+        NameError::Ambiguous { candidates } => GatewayError::AmbiguousModel {
+            name: name.to_owned(),
+            candidates: candidates.into_iter().filter(allowed).collect(),
+        },
+    })?;
+    if may_use(alias) { Ok(alias) } else { Err(GatewayError::Forbidden { alias: name.to_owned() }) }
+}
+
+/// Lets the request in, as far as its key and its project are limited.
+///
+/// # Errors
+/// If a limit is reached.
+pub fn admit(
+    view: &View,
+    caller: &Caller,
+    alias: AliasIdx,
+    facts: &RequestFacts,
+    now: UnixMillis,
+    trace: &mut Trace,
+) -> Result<Option<Arc<Permit>>, GatewayError> {
+    let accounts = view.accounts_of(caller);
+    if accounts.is_empty() {
+        return Ok(None);
+    }
+    let expected = view.alias(alias).stats.reading(facts.max_output_tokens).expected_output;
+    // A float of at most a few million.
+    let output = facts.max_output_tokens.unwrap_or(u64::MAX).min(expected as u64);
+    let entered = limits::enter(&accounts, facts.prompt_tokens + output, now);
+    // Told in either case, as it is with this request in or out.
+    trace.standing = accounts.iter().map(|account| account.standing(now)).reduce(Standing::tightest);
+    entered.map(|permit| Some(Arc::new(permit))).map_err(GatewayError::Limited)
+}
+
+/// Sets aside what an attempt may cost, with everybody who has a budget for it.
+///
+/// # Errors
+/// If one of them has less than that left.
+pub fn set_aside(touched: &Touched, cost: PicoUsd, now: UnixMillis) -> Result<Option<Reservation>, SkipReason> {
+    if touched.is_empty() {
+        return Ok(None);
+    }
+    let reserved = limits::reserve(touched, cost, now);
+    reserved.map(Some).map_err(|refusal| SkipReason::OverBudget(over_budget(&refusal, now)))
+}
