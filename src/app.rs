@@ -34,6 +34,9 @@ const SHORTEST_TOKEN: usize = 16;
 /// How often the configuration file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// When usage that could not be written down is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
 /// How often usage that is too old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
@@ -56,6 +59,8 @@ pub struct App {
     tls_config: Option<Arc<TlsConfig>>,
     tasks: JoinSet<&'static str>,
     stop: CancellationToken,
+    /// Nothing is under way any more.
+    drained: CancellationToken,
 }
 
 impl App {
@@ -92,6 +97,7 @@ impl App {
             tls_config: tls_config.clone(),
             tasks: JoinSet::new(),
             stop: CancellationToken::new(),
+            drained: CancellationToken::new(),
         };
         let limits = ServerLimits {
             max_connections: server.limits.max_connections,
@@ -104,7 +110,7 @@ impl App {
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
         let admin_plane = TowerToHyperService::new(admin::router(gateway, Arc::clone(&control), app.stop.clone()));
         app.spawn("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
-        app.spawn("usage", write_usage_down(Arc::clone(&control), app.stop.clone()));
+        app.spawn("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
         if let Some(tls) = tls_config {
             app.spawn("certificates", watch_certificates(tls, app.stop.clone()));
         }
@@ -156,6 +162,9 @@ impl App {
         };
         tracing::info!("stopping: requests under way may finish");
         self.stop.cancel();
+        // The last is what writes usage down: a process may be killed while it drains, too.
+        while self.tasks.len() > 1 && self.tasks.join_next().await.is_some() {}
+        self.drained.cancel();
         while self.tasks.join_next().await.is_some() {}
         let control = Arc::clone(&self.control);
         tokio::task::spawn_blocking(move || control.flush()).await?.context("the last usage was not written down")?;
@@ -224,7 +233,7 @@ async fn reload(control: &Arc<Control>, path: &Path) {
 }
 
 /// Writes down what was used, soon after it happened.
-async fn write_usage_down(control: Arc<Control>, stop: CancellationToken) {
+async fn write_usage_down(control: Arc<Control>, drained: CancellationToken) {
     let mut tick = tokio::time::interval(FLUSH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut forget = tokio::time::interval(FORGET_EVERY);
@@ -232,7 +241,7 @@ async fn write_usage_down(control: Arc<Control>, stop: CancellationToken) {
     loop {
         let forgetting = tokio::select! {
             // The rest is written when everything else has ended.
-            () = stop.cancelled() => return,
+            () = drained.cancelled() => return,
             _ = tick.tick() => false,
             _ = forget.tick() => true,
         };
@@ -243,8 +252,17 @@ async fn write_usage_down(control: Arc<Control>, stop: CancellationToken) {
                 tracing::error!("usage cannot be written down; it is kept in memory until it can: {error}");
                 failing = true;
             }
-            Ok(Ok(())) => failing = false,
+            Ok(Ok(())) if failing => {
+                tracing::info!("usage is written down again");
+                failing = false;
+            }
             _ => {}
+        }
+        if failing {
+            tokio::select! {
+                () = drained.cancelled() => return,
+                () = tokio::time::sleep(TRY_AGAIN) => {}
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value};
 
 use super::asker::Asker;
-use super::change::{in_that_way, told};
+use super::change::{signed, told};
 use super::error::AdminError;
 use super::input::{Asked, Condition, How, Json, Named};
 use crate::api::change::ChangeReport;
@@ -25,8 +25,7 @@ async fn change(
     condition: Precondition,
     how: How,
 ) -> Result<axum::Json<ChangeReport>, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_that_way(asker.signs(action, name.as_str()), how)?;
+    let signed = signed(asker, control, Role::Editor, (action, &name), how)?;
     let made = control.change_alias(signed.clone(), name, part, condition).await;
     told(control, &signed, made)
 }
@@ -159,8 +158,7 @@ pub async fn rename(
     Asked(how): Asked<How>,
     Json(body): Json<NewName>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_that_way(asker.signs("alias.rename", name.as_str()), how)?;
+    let signed = signed(&asker, &control, Role::Editor, ("alias.rename", &name), how)?;
     let made = control.rename_alias(signed.clone(), name, body.name, condition).await;
     told(&control, &signed, made)
 }

@@ -12,14 +12,14 @@ use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use super::asker::Asker;
-use super::change::{in_that_way, told};
+use super::change::{signed, told};
 use super::error::AdminError;
 use super::input::{Asked, Condition, How, Json};
 use crate::api::change::ChangeReport;
 use crate::api::error::ErrorReport;
 use crate::api::resource::DocumentLists;
 use crate::config::{Document, Documents, KeyNodes, Kind, to_toml};
-use crate::control::{Control, ControlError, Precondition, redacted};
+use crate::control::{Control, ControlError, redacted};
 use crate::store::record::Role;
 
 /// How documents are applied.
@@ -53,15 +53,10 @@ pub async fn apply(
     Asked(Applying { prune, dry_run, note }): Asked<Applying>,
     Json(lists): Json<DocumentLists>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_that_way(asker.signs("apply", ""), How { dry_run, note })?;
+    let signed = signed(&asker, &control, Role::Editor, ("apply", ""), How { dry_run, note })?;
     let documents = documents(&lists)?;
     check_sources(&lists.keys)?;
-    let expected = match condition {
-        Precondition::Revision(seen) => seen.first().copied(),
-        _ => None,
-    };
-    let made = control.apply_documents(signed.clone(), documents, KeyNodes::of(&lists.keys), prune, expected).await;
+    let made = control.apply_documents(signed.clone(), documents, KeyNodes::of(&lists.keys), prune, condition).await;
     told(&control, &signed, made)
 }
 

@@ -1,27 +1,44 @@
-//! A change from the question to its answer: signed, made, told; and written into the audit
-//! log where it came to nothing.
+//! A change from the question to its answer: signed by somebody who may, made, told; and
+//! written into the audit log where it came to nothing.
 
 use axum::Json;
 use http::StatusCode;
 
+use super::asker::Asker;
 use super::error::{AdminError, problem};
 use super::input::How;
 use crate::api::change::{Change, ChangeReport, FieldChange};
 use crate::control::{Applied, Control, ControlError, Signed, field_changes, text_diff};
-use crate::store::record::ChangeRecord;
+use crate::store::record::{ChangeRecord, Role};
+use crate::wire::peek::clip;
+
+/// The longest name of what was refused, and the longest reason, that are written down.
+const LONGEST_NAME: usize = 200;
+const LONGEST_OUTCOME: usize = 500;
 
 /// The longest note.
 const LONGEST_NOTE: usize = 1000;
 
-/// The change, made in the way that was asked for.
+/// The change that somebody wants, in the way that was asked for.
 ///
 /// # Errors
-/// If the note is too long.
-pub fn in_that_way(signed: Signed, how: How) -> Result<Signed, AdminError> {
+/// If the role does not allow it, which is written down; or the note is too long.
+pub fn signed(
+    asker: &Asker,
+    control: &Control,
+    needed: Role,
+    (action, subject): (&'static str, &str),
+    how: How,
+) -> Result<Signed, AdminError> {
+    let signed = Signed { dry_run: how.dry_run, ..asker.signs(action, subject) };
+    if let Err(error) = asker.must_be(needed) {
+        written_down(control, &signed, &format!("it takes the role {}", needed.as_str()));
+        return Err(error);
+    }
     if how.note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
         return Err(AdminError::Bad(format!("The query: note has more than {LONGEST_NOTE} characters.")));
     }
-    Ok(Signed { dry_run: how.dry_run, note: how.note.filter(|note| !note.trim().is_empty()), ..signed })
+    Ok(Signed { note: how.note.filter(|note| !note.trim().is_empty()), ..signed })
 }
 
 /// The answer to a change.
@@ -53,13 +70,20 @@ pub fn told_new(
 
 /// Writes into the audit log that something was not done.
 pub fn refused(control: &Control, signed: &Signed, error: ControlError) -> AdminError {
-    if !signed.dry_run && !matches!(error, ControlError::Store(_) | ControlError::Ending) {
-        let outcome = error.to_string();
-        if let Err(error) = control.audit(signed, outcome.lines().next().unwrap_or_default()) {
-            tracing::error!(%error, "the audit log cannot be written");
-        }
+    if !matches!(error, ControlError::Store(_) | ControlError::Ending) {
+        written_down(control, signed, error.to_string().lines().next().unwrap_or_default());
     }
     error.into()
+}
+
+fn written_down(control: &Control, signed: &Signed, outcome: &str) {
+    // A name that was refused may be of any length.
+    let signed = Signed { subject: clip(&signed.subject, LONGEST_NAME), ..signed.clone() };
+    if !signed.dry_run
+        && let Err(error) = control.audit(&signed, &clip(outcome, LONGEST_OUTCOME))
+    {
+        tracing::error!(%error, "the audit log cannot be written");
+    }
 }
 
 /// A change as it is told.

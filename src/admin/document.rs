@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::Shared;
 use super::asker::Asker;
-use super::change::{in_that_way, told, told_new};
+use super::change::{signed, told, told_new};
 use super::error::AdminError;
 use super::input::{Asked, Condition, How, Json, Named, Part, limit};
 use crate::api::Page;
@@ -137,10 +137,9 @@ macro_rules! documents {
                 Asked(how): Asked<How>,
                 Json(fields): Json<Map<String, Value>>,
             ) -> Result<impl IntoResponse, AdminError> {
-                asker.must_be(needed($kind))?;
                 let document = Document::new(&fields);
                 let subject = document.name($kind).unwrap_or_default();
-                let signed = in_that_way(asker.signs(action($kind, "put"), subject), how)?;
+                let signed = signed(&asker, &control, needed($kind), (action($kind, "put"), &subject), how)?;
                 let made = control.put(signed.clone(), $kind, document, Precondition::Absent).await;
                 let made = made.map_err(|error| exists($kind, error));
                 told_new(&control, &signed, made)
@@ -185,9 +184,8 @@ macro_rules! documents {
                 Asked(how): Asked<How>,
                 Json(fields): Json<Map<String, Value>>,
             ) -> Result<impl IntoResponse, AdminError> {
-                asker.must_be(needed($kind))?;
+                let signed = signed(&asker, &control, needed($kind), (action($kind, "put"), &name), how)?;
                 let document = named($kind, &name, fields)?;
-                let signed = in_that_way(asker.signs(action($kind, "put"), name), how)?;
                 let made = control.put(signed.clone(), $kind, document, condition).await;
                 told(&control, &signed, made)
             }
@@ -213,8 +211,7 @@ macro_rules! documents {
                 Asked(how): Asked<How>,
                 Json(fields): Json<Map<String, Value>>,
             ) -> Result<impl IntoResponse, AdminError> {
-                asker.must_be(needed($kind))?;
-                let signed = in_that_way(asker.signs(action($kind, "patch"), name.as_str()), how)?;
+                let signed = signed(&asker, &control, needed($kind), (action($kind, "patch"), &name), how)?;
                 let made = control.patch(signed.clone(), $kind, name, fields, condition).await;
                 told(&control, &signed, made)
             }
@@ -238,8 +235,7 @@ macro_rules! documents {
                 Condition(condition): Condition,
                 Asked(how): Asked<How>,
             ) -> Result<impl IntoResponse, AdminError> {
-                asker.must_be(needed($kind))?;
-                let signed = in_that_way(asker.signs(action($kind, "delete"), name.as_str()), how)?;
+                let signed = signed(&asker, &control, needed($kind), (action($kind, "delete"), &name), how)?;
                 let made = control.delete(signed.clone(), $kind, name, condition).await;
                 told(&control, &signed, made)
             }

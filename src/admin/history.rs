@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::asker::Asker;
-use super::change::{change, in_that_way, told};
+use super::change::{change, signed, told};
 use super::error::AdminError;
 use super::input::{Asked, Before, How, Named, limit};
 use crate::api::Page;
@@ -95,8 +95,7 @@ pub async fn roll_back(
     Named(number): Named<u64>,
     Asked(how): Asked<How>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_that_way(asker.signs("rollback", number.to_string()), how)?;
+    let signed = signed(&asker, &control, Role::Editor, ("rollback", &number.to_string()), how)?;
     let made = control.roll_back(signed.clone(), number).await;
     told(&control, &signed, made)
 }

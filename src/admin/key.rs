@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use super::asker::Asker;
-use super::change::{in_that_way, refused, told};
+use super::change::{refused, signed, told};
 use super::error::AdminError;
 use super::input::{Asked, Condition, How, Json, Named, limit};
 use crate::api::Page;
@@ -124,9 +124,8 @@ pub async fn create(
     Asked(how): Asked<How>,
     Json(fields): Json<Map<String, Value>>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let name = fields.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let signed = in_earnest(in_that_way(asker.signs("key.create", name), how)?)?;
+    let name = fields.get("name").and_then(Value::as_str).unwrap_or_default();
+    let signed = in_earnest(signed(&asker, &control, Role::Editor, ("key.create", name), how)?)?;
     let made = control.create_key(signed.clone(), fields).await;
     let made = made.map_err(|error| refused(&control, &signed, error))?;
     Ok((StatusCode::CREATED, Answer(created(&control, made))))
@@ -191,8 +190,7 @@ pub async fn update(
     Asked(how): Asked<How>,
     Json(patch): Json<Map<String, Value>>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_that_way(asker.signs("key.update", name.as_str()), how)?;
+    let signed = signed(&asker, &control, Role::Editor, ("key.update", &name), how)?;
     let made = control.update_key(signed.clone(), name, patch, condition).await;
     told(&control, &signed, made)
 }
@@ -209,8 +207,7 @@ pub async fn delete(
     Named(name): Named<String>,
     Asked(how): Asked<How>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_that_way(asker.signs("key.delete", name.as_str()), how)?;
+    let signed = signed(&asker, &control, Role::Editor, ("key.delete", &name), how)?;
     let made = control.delete_key(signed.clone(), name).await;
     told(&control, &signed, made)
 }
@@ -229,8 +226,7 @@ pub async fn rotate(
     Asked(how): Asked<How>,
     Json(rotation): Json<Rotation>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_earnest(in_that_way(asker.signs("key.rotate", name.as_str()), how)?)?;
+    let signed = in_earnest(signed(&asker, &control, Role::Editor, ("key.rotate", &name), how)?)?;
     let grace = Duration::from_secs(rotation.grace_s.unwrap_or(GRACE_S).into());
     let made = control.rotate_key(signed.clone(), name, grace).await;
     let made = made.map_err(|error| refused(&control, &signed, error))?;
@@ -249,8 +245,7 @@ pub async fn revoke(
     Named(name): Named<String>,
     Asked(how): Asked<How>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Editor)?;
-    let signed = in_that_way(asker.signs("key.revoke", name.as_str()), how)?;
+    let signed = signed(&asker, &control, Role::Editor, ("key.revoke", &name), how)?;
     let made = control.revoke_key(signed.clone(), name).await;
     told(&control, &signed, made)
 }

@@ -6,8 +6,9 @@ use axum::Json as Answer;
 use axum::extract::State;
 
 use super::asker::Asker;
+use super::change::signed;
 use super::error::AdminError;
-use super::input::Named;
+use super::input::{How, Named};
 use crate::api::Page;
 use crate::api::error::ErrorReport;
 use crate::api::provider::{ConnectionTest, ProviderStatus};
@@ -89,7 +90,7 @@ pub async fn test(
     State(control): State<Arc<Control>>,
     Named(name): Named<String>,
 ) -> Result<Answer<ConnectionTest>, AdminError> {
-    asker.must_be(Role::Editor)?;
+    let signed = signed(&asker, &control, Role::Editor, ("provider.test", &name), How::default())?;
     let view = control.live.view();
     let idx = find(&view, &name)?;
     let outcome = match &view.catalog.provider(idx).unusable {
@@ -105,6 +106,6 @@ pub async fn test(
             }
         }
     };
-    control.audit(&asker.signs("provider.test", name), if outcome.ok { "ok" } else { &outcome.message })?;
+    control.audit(&signed, if outcome.ok { "ok" } else { &outcome.message })?;
     Ok(Answer(outcome))
 }

@@ -10,9 +10,9 @@ use http::StatusCode;
 use secrecy::ExposeSecret;
 
 use super::asker::Asker;
-use super::change::refused;
+use super::change::{refused, signed};
 use super::error::AdminError;
-use super::input::{Json, Named};
+use super::input::{How, Json, Named};
 use crate::api::Page;
 use crate::api::error::ErrorReport;
 use crate::api::token::{self, Me, Resealed, TokenCreated, TokenFields, TokenReport};
@@ -75,8 +75,7 @@ pub async fn create(
     State(control): State<Arc<Control>>,
     Json(fields): Json<TokenFields>,
 ) -> Result<impl IntoResponse, AdminError> {
-    asker.must_be(Role::Admin)?;
-    let signed = asker.signs("token.create", fields.name.as_str());
+    let signed = signed(&asker, &control, Role::Admin, ("token.create", &fields.name), How::default())?;
     let expires = fields.expires_in_s.map(|s| control.clock().now() + Duration::from_secs(s.into()));
     let of = Arc::clone(&control);
     let author = asker.author();
@@ -98,8 +97,7 @@ pub async fn delete(
     State(control): State<Arc<Control>>,
     Named(name): Named<String>,
 ) -> Result<StatusCode, AdminError> {
-    asker.must_be(Role::Admin)?;
-    let signed = asker.signs("token.delete", name.as_str());
+    let signed = signed(&asker, &control, Role::Admin, ("token.delete", &name), How::default())?;
     let of = Arc::clone(&control);
     let author = asker.author();
     let made = tokio::task::spawn_blocking(move || of.delete_token(&author, &name));
@@ -114,8 +112,7 @@ pub async fn delete(
     responses((status = 200, body = Resealed), (status = "4XX", body = ErrorReport))
 )]
 pub async fn reseal(asker: Asker, State(control): State<Arc<Control>>) -> Result<Answer<Resealed>, AdminError> {
-    asker.must_be(Role::Admin)?;
-    let signed = asker.signs("secrets.reseal", "all");
+    let signed = signed(&asker, &control, Role::Admin, ("secrets.reseal", "all"), How::default())?;
     let of = Arc::clone(&control);
     let made = tokio::task::spawn_blocking(move || of.vault.reseal(&of.store));
     let made = made.await.map_err(|_| crate::control::ControlError::Ending)?;

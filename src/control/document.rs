@@ -200,22 +200,17 @@ impl Control {
     /// one revision. With `prune`, those that are not among them are taken out.
     ///
     /// # Errors
-    /// If they do not fit, or `expected` is no longer the latest revision.
+    /// If they do not fit, or the precondition does not hold for the latest revision.
     pub async fn apply_documents(
         self: &Arc<Self>,
         signed: Signed,
         documents: Documents,
         keys: KeyNodes,
         prune: bool,
-        expected: Option<u64>,
+        precondition: Precondition,
     ) -> Result<Applied, ControlError> {
         self.change(signed, move |state, control| {
-            if let Some(expected) = expected.filter(|expected| *expected != state.revision) {
-                return Err(ControlError::Conflict {
-                    what: format!("the configuration of revision {expected}"),
-                    now: state.revision,
-                });
-            }
+            precondition.check("the configuration", Some(state.revision))?;
             let mut after = if prune { Documents::default() } else { state.documents.clone() };
             for (kind, name, document) in documents.iter() {
                 let document = control.taken_in(kind, document.clone(), state.documents.get(kind, name))?;

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, broadcast};
 use super::key::shown_by;
 use super::key_record::live;
 use super::token::Tokens;
+use super::usage::Flushing;
 use super::{Control, ControlError, Proposal, Signed, State, Vault};
 use crate::clock::Clock;
 use crate::config::{Documents, File, KeyNodes, Places, ServerConfig, ServerLimits};
@@ -89,6 +90,7 @@ impl Control {
                 "the process before ended without a word; what its calls had used is counted"
             );
         }
+        let last_flush = store.last_flush()?;
         let stored = store.load()?;
         let new = stored.revision == 0;
         let mut documents = Documents::default();
@@ -125,7 +127,7 @@ impl Control {
             state: Arc::new(Mutex::new(state)),
             tokens,
             events: broadcast::channel(EVENTS).0,
-            flushing: std::sync::Mutex::default(),
+            flushing: std::sync::Mutex::new(Flushing::after(last_flush)),
             folder,
             keep_revisions,
             keep_usage,

@@ -1,7 +1,7 @@
 //! Who may administer? Tokens with roles, of which only digests are kept.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -43,6 +43,8 @@ pub struct TokenMade {
 #[derive(Debug)]
 pub(super) struct Tokens {
     by_digest: RwLock<HashMap<[u8; 32], Valid>>,
+    /// Held by one change at a time, from its first look to its end.
+    changing: Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,11 +66,15 @@ impl Tokens {
             let holder = Holder { name: ENVIRONMENT.to_owned(), role: Role::Admin };
             by_digest.insert(Sha256::digest(token.expose_secret()).into(), Valid { holder, until: None });
         }
-        Ok(Self { by_digest: RwLock::new(by_digest) })
+        Ok(Self { by_digest: RwLock::new(by_digest), changing: Mutex::default() })
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_digest.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    fn hold(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut HashMap<[u8; 32], Valid>)) {
@@ -123,6 +129,7 @@ impl Control {
             let message = format!("{name:?} cannot be the name of a token; expected letters, digits and - _ . @ :");
             return Err(ControlError::Mistake(message));
         }
+        let _held = self.tokens.hold();
         if name == ENVIRONMENT || self.store.tokens()?.iter().any(|token| token.name == name) {
             return Err(ControlError::Exists { what: "token", name: name.to_owned() });
         }
@@ -143,6 +150,7 @@ impl Control {
     /// # Errors
     /// If there is none of that name, or it is the last with which tokens can be made.
     pub fn delete_token(&self, author: &Author, name: &str) -> Result<(), ControlError> {
+        let _held = self.tokens.hold();
         let tokens = self.store.tokens()?;
         let nearest = || crate::domain::nearest::nearest(name, tokens.iter().map(|token| token.name.as_str()));
         let Some(record) = tokens.iter().find(|token| token.name == name) else {

@@ -89,18 +89,20 @@ impl Control {
     pub fn flush(&self) -> Result<(), ControlError> {
         // One at a time: the pages have to be written in the order in which they were taken.
         let mut flushing = self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        flushing.settle(self)?;
         let page = self.live.ledger.take();
         if page.is_empty() && !flushing.open {
             return Ok(());
         }
         let open = !page.open.is_empty();
-        let flush = Flush { at: self.clock().now(), ended: named(&page.ended), open: named(&page.open) };
+        let number = flushing.number + 1;
+        let flush = Flush { number, at: self.clock().now(), ended: named(&page.ended), open: named(&page.open) };
         if let Err(error) = self.store.flush(&flush) {
-            self.live.ledger.put_back(page.ended);
+            flushing.failed = Some(page.ended);
             flushing.failing = Some(error.to_string());
             return Err(error.into());
         }
-        *flushing = Flushing { open, failing: None };
+        *flushing = Flushing { number, open, failed: None, failing: None };
         Ok(())
     }
 
@@ -127,13 +129,39 @@ impl Control {
     }
 }
 
-/// How the last page was written.
-#[derive(Debug, Default)]
+/// What is known of the pages that were written.
+#[derive(Debug)]
 pub(super) struct Flushing {
-    /// It had calls under way on it.
+    /// The number of the last.
+    number: u64,
+    /// Whether there were calls under way on it.
     open: bool,
-    /// It could not be, and why.
+    /// What had ended on the next one, which could not be written, or so the disk says.
+    failed: Option<HashMap<UsedBy, Counts>>,
+    /// Why.
     failing: Option<String>,
+}
+
+impl Flushing {
+    /// After the last page of those who were here before.
+    pub(super) fn after(number: u64) -> Self {
+        Self { number, open: false, failed: None, failing: None }
+    }
+
+    /// Finds out what became of a page that could not be written: a disk that fails at the
+    /// very end may have kept it, and nothing is to be counted twice.
+    fn settle(&mut self, control: &Control) -> Result<(), ControlError> {
+        let Some(ended) = self.failed.take() else { return Ok(()) };
+        match control.store.last_flush() {
+            Ok(last) if last == self.number => control.live.ledger.put_back(ended),
+            Ok(last) => self.number = last,
+            Err(error) => {
+                self.failed = Some(ended);
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
 }
 
 fn named(page: &HashMap<UsedBy, Counts>) -> HashMap<UsageKey, Counts> {

@@ -25,5 +25,5 @@ pub use owner::{Kind, Owner};
 pub use permit::{Permit, enter};
 pub use purse::{Exhausted, Purse};
 pub use refusal::{Limit, Refusal, Wait};
-pub use reservation::{Reservation, reserve};
+pub use reservation::{Reservation, reserve, would_refuse};
 pub use standing::{BudgetLeft, RateLeft, Standing};

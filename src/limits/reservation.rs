@@ -39,6 +39,11 @@ pub fn reserve(accounts: &[Arc<Account>], amount: PicoUsd, now: UnixMillis) -> R
     Ok(reservation)
 }
 
+/// What [`reserve`] would refuse with, if it would.
+pub fn would_refuse(accounts: &[Arc<Account>], amount: PicoUsd, now: UnixMillis) -> Option<Refusal> {
+    worst(lacks(accounts, amount, now)).map(|(account, lack)| lack.of(account))
+}
+
 /// All budgets that are in the way of such an attempt.
 fn lacks(accounts: &[Arc<Account>], amount: PicoUsd, now: UnixMillis) -> impl Iterator<Item = (&Account, Lack)> {
     accounts.iter().filter_map(move |account| {

@@ -204,7 +204,8 @@ impl Flight {
             FlightEnd::Success => (None, None),
             FlightEnd::Failure { kind, retry_at } => (Some(kind), retry_at),
         };
-        if failure == Some(FailureKind::Superseded) && self.usage.is_empty() {
+        let left = matches!(failure, Some(FailureKind::Superseded | FailureKind::ClientGone));
+        if left && self.usage.is_empty() {
             // The provider has read the prompt, and will bill it.
             self.usage.input = self.to.ask.prompt_tokens;
             self.estimated = true;

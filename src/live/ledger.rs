@@ -104,6 +104,13 @@ pub struct OpenCall {
     call: Arc<Call>,
 }
 
+/// A caller's request, counted when this is dropped: also if the caller has left.
+#[derive(Debug)]
+pub struct OpenRequest {
+    ledger: Arc<Ledger>,
+    by: UsedBy,
+}
+
 impl Ledger {
     /// A call begins.
     pub fn open(self: &Arc<Self>, by: UsedBy, prompt_tokens: u64, prices: Option<Arc<Prices>>) -> OpenCall {
@@ -113,10 +120,9 @@ impl Ledger {
         OpenCall { ledger: Arc::clone(self), part, at, call }
     }
 
-    /// A caller's request is over.
-    pub fn request(&self, by: UsedBy) {
-        let part = self.next.fetch_add(1, Relaxed) % PARTS;
-        self.part(part).ended.entry(by).or_default().requests += 1;
+    /// A caller's request begins, of which it is not known yet who serves it.
+    pub fn request(self: &Arc<Self>, by: UsedBy) -> OpenRequest {
+        OpenRequest { ledger: Arc::clone(self), by }
     }
 
     /// Takes what has ended since, and looks at what is under way.
@@ -149,6 +155,20 @@ impl Ledger {
     fn part(&self, part: usize) -> MutexGuard<'_, Part> {
         // A panic elsewhere leaves plain numbers behind, which are as good as before.
         self.parts[part].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenRequest {
+    /// Somebody serves it, or nobody does.
+    pub fn over(mut self, target: Option<EndpointId>) {
+        self.by.target = target;
+    }
+}
+
+impl Drop for OpenRequest {
+    fn drop(&mut self) {
+        let part = self.ledger.next.fetch_add(1, Relaxed) % PARTS;
+        self.ledger.part(part).ended.entry(self.by.clone()).or_default().requests += 1;
     }
 }
 
@@ -194,9 +214,10 @@ mod tests {
         for call in calls {
             call.close(&Counts { attempts: 1, output: 7, ..Counts::default() });
         }
-        ledger.request(by("l"));
+        ledger.request(UsedBy { target: None, ..by("l") }).over(by("l").target);
+        drop(ledger.request(by("l")));
         let page = ledger.take();
-        assert_eq!((page.ended[&by("k")].output, page.ended[&by("l")].requests, page.open.len()), (280, 1, 0));
+        assert_eq!((page.ended[&by("k")].output, page.ended[&by("l")].requests, page.open.len()), (280, 2, 0));
         ledger.put_back(page.ended);
         assert_eq!(ledger.take().ended[&by("k")].attempts, 40);
         assert!(ledger.take().is_empty());

@@ -15,6 +15,7 @@ mod sharing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -38,7 +39,8 @@ use crate::domain::money::PicoUsd;
 use crate::domain::project::Project;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
-use crate::limits::Account;
+use crate::limits::{self, Account, Refusal, Wait};
+use crate::routing::facts::OverBudget;
 use crate::routing::{EndpointState, RequestFacts, Snapshot};
 use crate::stats::share::EndpointKey;
 use crate::transport::client::{self, ClientError};
@@ -99,6 +101,17 @@ pub fn counted_by(alias: &Alias, caller: &Caller) -> Option<CountedBy> {
         UsageScope::Project => Some(CountedBy::Project(caller.project_name().clone())),
         UsageScope::Key => caller.key_name().cloned().map(CountedBy::Key),
     }
+}
+
+/// A refusal of a budget, as routing knows it.
+pub fn over_budget(refusal: &Refusal, now: UnixMillis) -> OverBudget {
+    let wait = match refusal.wait {
+        Wait::For(time) => Some(time),
+        // Others may end at any moment; a second is as good a guess as any.
+        Wait::Others => Some(Duration::from_secs(1)),
+        Wait::Never => None,
+    };
+    OverBudget { whose: refusal.owner.kind.as_str(), until: wait.map(|wait| now + wait) }
 }
 
 impl View {
@@ -219,7 +232,8 @@ impl View {
         self.catalog.endpoint(endpoint).prices.as_ref().map_or(PicoUsd(0), |prices| prices.cost(&usage))
     }
 
-    /// Until when a budget has less left than an attempt is expected to cost, if one has.
+    /// A budget that has less left than an attempt is expected to cost, if one has; of several
+    /// the one that would allow it last.
     #[expect(clippy::too_many_arguments, reason = "what a cost depends on")]
     fn over_budget(
         &self,
@@ -230,7 +244,7 @@ impl View {
         facts: &RequestFacts,
         expected_output: f64,
         now: UnixMillis,
-    ) -> Option<UnixMillis> {
+    ) -> Option<OverBudget> {
         let touched = self.touched(caller, alias, target, endpoint);
         if touched.is_empty() {
             return None;
@@ -239,11 +253,7 @@ impl View {
         if cost == PicoUsd(0) {
             return None;
         }
-        let short = |account: &Arc<Account>| {
-            let left = account.purse().left(&account.limits().budgets, now)?;
-            (left.remaining < cost).then_some(left.resets_at)
-        };
-        touched.iter().filter_map(short).max()
+        limits::would_refuse(&touched, cost, now).map(|refusal| over_budget(&refusal, now))
     }
 
     /// Builds a view, taking over what `earlier` knows of endpoints, providers and aliases

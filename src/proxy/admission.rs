@@ -1,7 +1,6 @@
 //! Which alias is meant, may the caller use it, and is there room and money for it?
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::error::GatewayError;
 use super::respond::Trace;
@@ -10,7 +9,7 @@ use crate::domain::money::PicoUsd;
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::limits::{self, Permit, Reservation, Standing};
-use crate::live::{Caller, Touched, View};
+use crate::live::{Caller, Touched, View, over_budget};
 use crate::routing::RequestFacts;
 use crate::routing::eligibility::SkipReason;
 
@@ -67,8 +66,6 @@ pub fn set_aside(touched: &Touched, cost: PicoUsd, now: UnixMillis) -> Result<Op
     if touched.is_empty() {
         return Ok(None);
     }
-    limits::reserve(touched, cost, now).map(Some).map_err(|refusal| SkipReason::OverBudget {
-        // Where others have to end first, they may do so at any moment.
-        until: now + refusal.retry_after().unwrap_or(Duration::from_secs(1)),
-    })
+    let reserved = limits::reserve(touched, cost, now);
+    reserved.map(Some).map_err(|refusal| SkipReason::OverBudget(over_budget(&refusal, now)))
 }

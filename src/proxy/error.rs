@@ -44,8 +44,8 @@ pub enum GatewayError {
         alias: String,
         /// Each target and its reason.
         reasons: Vec<(String, String)>,
-        /// When it begins anew.
-        retry_after: Duration,
+        /// When it would allow the request, if that is at any time.
+        retry_after: Option<Duration>,
     },
     /// The key may not use the alias.
     Forbidden {
@@ -137,7 +137,7 @@ impl GatewayError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoneReady { retry_after, .. } => *retry_after,
-            Self::OverBudget { retry_after, .. } => Some(*retry_after),
+            Self::OverBudget { retry_after, .. } => *retry_after,
             // Others may end at any moment; a second is as good a guess as any.
             Self::Limited(Refusal { wait: Wait::Others, .. }) => Some(Duration::from_secs(1)),
             Self::Limited(refusal) => refusal.retry_after(),

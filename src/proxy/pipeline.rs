@@ -75,8 +75,9 @@ pub async fn serve(
         unsaid: Vec::new(),
         failed: Vec::new(),
     };
+    let counted = gateway.live.ledger.request(UsedBy::new(caller, alias, None));
     let served = walk.run(plan, trace).await;
-    gateway.live.ledger.request(UsedBy::new(caller, alias, trace.target.clone()));
+    counted.over(trace.target.clone());
     gateway.decisions.record(Decision {
         request: trace.id.clone(),
         at: now,

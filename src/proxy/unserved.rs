@@ -28,7 +28,7 @@ impl Unserved<'_> {
         let (alias, reasons) = (self.alias.name.to_string(), self.reasons(now));
         if self.all(|reason| !reason.is_soft()) {
             if let Some(until) = self.budget_back() {
-                return GatewayError::OverBudget { alias, reasons, retry_after: until.since(now) };
+                return GatewayError::OverBudget { alias, reasons, retry_after: until.map(|until| until.since(now)) };
             }
             let said = self.unsaid.is_empty();
             let too_long = |reason: &SkipReason| matches!(reason, SkipReason::ContextWindow { .. });
@@ -53,13 +53,14 @@ impl Unserved<'_> {
         GatewayError::NoneReady { alias, reasons, retry_after: back.min(), limited: self.all(limited) }
     }
 
-    /// When the first budget begins anew that was in the way, if one was.
-    fn budget_back(&self) -> Option<UnixMillis> {
+    /// When the first budget that was in the way would allow it, if ever; `None` if none was.
+    fn budget_back(&self) -> Option<Option<UnixMillis>> {
         let over = self.skipped.iter().filter_map(|skipped| match skipped.reason {
-            SkipReason::OverBudget { until } => Some(until),
+            SkipReason::OverBudget(over) => Some(over.until),
             _ => None,
         });
-        over.min()
+        // What never comes is later than anything.
+        over.min_by_key(|until| until.map_or(u64::MAX, |until| until.0))
     }
 
     fn all(&self, test: impl Fn(&SkipReason) -> bool) -> bool {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::facts::{EndpointState, Narrowing, RequestFacts};
+use super::facts::{EndpointState, Narrowing, OverBudget, RequestFacts};
 use crate::domain::alias::{Alias, PriceOptions, Scoring, Target};
 use crate::domain::catalog::{Catalog, Endpoint};
 use crate::domain::failure::FailureKind;
@@ -22,10 +22,7 @@ pub enum SkipReason {
     /// The caller may not be served by it.
     Forbidden,
     /// A budget has less left than the request is expected to cost.
-    OverBudget {
-        /// When it begins anew.
-        until: UnixMillis,
-    },
+    OverBudget(OverBudget),
     /// The caller asked not to use it.
     Narrowed,
     /// The target's weight is zero.
@@ -83,8 +80,11 @@ impl SkipReason {
             Self::Disabled => "switched off".into(),
             Self::Unusable(why) => why.clone(),
             Self::Forbidden => "not allowed to this key".into(),
-            Self::OverBudget { until } => {
-                format!("its budget is used up for {}", in_words(until.since(now)))
+            Self::OverBudget(OverBudget { whose, until: Some(until) }) => {
+                format!("the budget of the {whose} is used up for {}", in_words(until.since(now)))
+            }
+            Self::OverBudget(OverBudget { whose, until: None }) => {
+                format!("it may cost more than the whole budget of the {whose}")
             }
             Self::Narrowed => "excluded by the caller".into(),
             Self::Drained => "weight 0".into(),
@@ -121,7 +121,7 @@ impl fmt::Display for SkipReason {
             Self::Disabled => "disabled",
             Self::Unusable(_) => "unusable",
             Self::Forbidden => "forbidden",
-            Self::OverBudget { .. } => "over_budget",
+            Self::OverBudget(_) => "over_budget",
             Self::Narrowed => "narrowed",
             Self::Drained => "drained",
             Self::NoSuchOperation => "no_such_operation",
@@ -182,7 +182,7 @@ pub fn hard(
     let needed = facts.prompt_tokens / 3 * 2 + facts.max_output_tokens.unwrap_or(0);
     match model.context_window {
         Some(window) if needed > window => Some(SkipReason::ContextWindow { needed, window }),
-        _ => price_reason(alias, at, facts).or_else(|| state.over_budget.map(|until| SkipReason::OverBudget { until })),
+        _ => price_reason(alias, at, facts).or_else(|| state.over_budget.map(SkipReason::OverBudget)),
     }
 }
 

@@ -72,10 +72,19 @@ pub struct EndpointState {
     pub full: bool,
     /// The caller may not be served by it.
     pub forbidden: bool,
-    /// A budget has less left than the request is expected to cost here, until then.
-    pub over_budget: Option<UnixMillis>,
+    /// A budget has less left than the request is expected to cost here.
+    pub over_budget: Option<OverBudget>,
     /// Usage by the key or project that asks, where the alias counts by it.
     pub by_caller: Option<Usage>,
+}
+
+/// A budget that has less left than a request is expected to cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OverBudget {
+    /// Whose it is, in a word such as `key`.
+    pub whose: &'static str,
+    /// When it would allow the request; `None` if the whole of it would not.
+    pub until: Option<UnixMillis>,
 }
 
 /// Everything observed that a decision depends on.

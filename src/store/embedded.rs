@@ -2,23 +2,17 @@
 
 use std::path::Path;
 
-use redb::backends::InMemoryBackend;
-use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
-};
+use redb::{DatabaseError, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::database::Reopened;
 use super::record::{AuditRecord, KeyRecord, RevisionRecord};
 use crate::config::{Document, Documents, Edit, Kind};
 
 /// The form of what is written; a version refuses what a later one wrote.
 const FORM: u64 = 1;
-
-/// Pages that are kept in memory: what is read often fits in it, and all else is read once,
-/// at the start.
-const CACHE: usize = 8 << 20;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// By kind and name.
@@ -99,7 +93,7 @@ pub struct Commit<'a> {
 /// The store.
 #[derive(Debug)]
 pub struct Store {
-    pub(super) db: Database,
+    pub(super) db: Reopened,
 }
 
 impl Store {
@@ -111,7 +105,7 @@ impl Store {
         let shown = path.display().to_string();
         let open = |reason: String| StoreError::Open { path: shown.clone(), reason };
         let file = open_private(path).map_err(|error| open(error.to_string()))?;
-        let db = Database::builder().set_cache_size(CACHE).create_file(file).map_err(|error| match error {
+        let db = Reopened::in_file(file).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(shown.clone()),
             other => open(other.to_string()),
         })?;
@@ -123,13 +117,11 @@ impl Store {
     /// # Errors
     /// If there is no memory for it.
     pub fn in_memory() -> Result<Self, StoreError> {
-        let db = Database::builder()
-            .create_with_backend(InMemoryBackend::new())
-            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        let db = Reopened::in_memory().map_err(|error| StoreError::Failed(error.to_string()))?;
         Self::over(db, "memory")
     }
 
-    fn over(db: Database, path: &str) -> Result<Self, StoreError> {
+    fn over(db: Reopened, path: &str) -> Result<Self, StoreError> {
         let store = Self { db };
         let transaction = store.write()?;
         {
@@ -164,7 +156,7 @@ impl Store {
     }
 
     pub(super) fn read(&self) -> Result<ReadTransaction, StoreError> {
-        Ok(self.db.begin_read()?)
+        self.db.begin_read()
     }
 
     /// Reads what every start needs.
@@ -212,7 +204,12 @@ impl Store {
         let transaction = self.write()?;
         let number = commit.revision.number;
         {
-            transaction.open_table(META)?.insert("revision", number)?;
+            let kept = transaction.open_table(META)?.insert("revision", number)?.map_or(0, |kept| kept.value());
+            if kept + 1 != number {
+                // A disk that failed at the very end may have kept what it said it had not.
+                let message = format!("it holds revision {kept}, which was not acknowledged; start again to serve it");
+                return Err(StoreError::Failed(message));
+            }
             let mut documents = transaction.open_table(DOCUMENTS)?;
             for (edit, _) in commit.edits {
                 let at = (edit.kind.as_str(), edit.name.as_str());
@@ -233,7 +230,19 @@ impl Store {
         if let Some(source) = commit.source {
             write_source(&transaction, source)?;
         }
-        transaction.commit()?;
+        transaction.commit().map_err(StoreError::from).or_else(|error| {
+            // The disk may have failed when all was written already.
+            if self.number("revision").is_ok_and(|kept| kept == number) { Ok(()) } else { Err(error) }
+        })
+    }
+
+    /// A number by its name; 0 if it was never set.
+    pub(super) fn number(&self, name: &str) -> Result<u64, StoreError> {
+        Ok(self.read()?.open_table(META)?.get(name)?.map_or(0, |number| number.value()))
+    }
+
+    pub(super) fn set_number(transaction: &WriteTransaction, name: &str, to: u64) -> Result<(), StoreError> {
+        transaction.open_table(META)?.insert(name, to)?;
         Ok(())
     }
 

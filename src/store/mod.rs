@@ -8,6 +8,7 @@
 //! one that may block.
 
 mod access;
+mod database;
 mod embedded;
 mod history;
 pub mod record;

@@ -21,6 +21,10 @@ fn audit(action: &str) -> AuditRecord {
 }
 
 fn commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u64) {
+    try_commit(store, number, edits, keys, keep).unwrap();
+}
+
+fn try_commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u64) -> Result<(), StoreError> {
     let revision =
         RevisionRecord { number, at_ms: number, author: Author::new("me", "api"), note: None, changes: Vec::new() };
     let audit = audit("change");
@@ -34,7 +38,7 @@ fn commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u6
         audit: &audit,
         keep_revisions: keep,
     };
-    store.commit(&commit).unwrap();
+    store.commit(&commit)
 }
 
 fn alias(name: &str) -> Edit {
@@ -88,7 +92,9 @@ fn usage_adds_up_by_day_and_is_spent_by_everybody_who_had_a_part() {
     let store = Store::in_memory().unwrap();
     let day = |day: u64| UnixMillis((20_000 + day) * 86_400_000 + 5);
     let flush = |at, ended: Vec<(UsageKey, Counts)>, open: Vec<(UsageKey, Counts)>| {
-        store.flush(&Flush { at, ended: ended.into_iter().collect(), open: open.into_iter().collect() }).unwrap();
+        store
+            .flush(&Flush { number: 0, at, ended: ended.into_iter().collect(), open: open.into_iter().collect() })
+            .unwrap();
     };
     flush(day(0), vec![(by("k", "m@p"), used(1, 10)), (by("", "m@q"), used(1, 5))], vec![]);
     flush(day(0), vec![(by("k", "m@p"), used(2, 20))], vec![(by("k", "m@p"), used(1, 7))]);
@@ -147,4 +153,49 @@ fn days_are_written_as_people_do() {
     assert_eq!(day.before(26).to_string(), "2026-10-31");
     assert_eq!(Day::parse("1970-01-01"), Some(Day::of(UnixMillis(0))));
     assert!(Day::parse("yesterday").is_none() && Day::parse("1969-12-31").is_none());
+}
+
+/// From the n-th operation on, the disk fails, for every n; then it is well again.
+#[test]
+fn a_disk_that_fails_loses_nothing_that_was_acknowledged_and_counts_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let requests = |store: &Store| {
+        let mut sum = 0;
+        store.usage(Day::of(UnixMillis(0)), Day::of(UnixMillis(0)), |row| sum += row.counts.requests).unwrap();
+        sum
+    };
+    let flush = |number| Flush { number, ended: HashMap::from([(by("k", "m@p"), used(1, 1))]), ..Flush::default() };
+    let (mut refused, mut kept_all_the_same) = (0, 0);
+    for after in 0.. {
+        let path = dir.path().join(format!("{after}.db"));
+        let store = Store::open(&path).unwrap();
+        commit(&store, 1, &[alias("a")], &[], 10);
+        store.flush(&flush(1)).unwrap();
+        let fail = |after| *store.db.disk().fails_after.lock().unwrap() = after;
+
+        fail(Some(after));
+        let made = try_commit(&store, 2, &[alias("b")], &[], 10).is_ok();
+        fail(None);
+        let revision = store.load().unwrap().revision;
+        assert!(revision == 2 || !made, "what was acknowledged is there: {after}");
+        let next = try_commit(&store, if made { 3 } else { 2 }, &[alias("c")], &[], 10);
+        assert_eq!(next.is_ok(), made == (revision == 2), "{after}: {next:?}");
+
+        fail(Some(after));
+        let flushed = store.flush(&flush(2)).is_ok();
+        fail(None);
+        let last = store.last_flush().unwrap();
+        assert!(last == 2 || !flushed, "{after}");
+        assert_eq!(requests(&store), last, "{after}");
+        store.flush(&flush(last + 1)).unwrap();
+        assert_eq!(requests(&store), last + 1, "{after}");
+        refused += u32::from(!made) + u32::from(!flushed);
+        kept_all_the_same += u32::from(!made && revision == 2) + u32::from(!flushed && last == 2);
+        drop(store);
+        assert_eq!(requests(&Store::open(&path).unwrap()), last + 1, "{after}");
+        if made && flushed {
+            break;
+        }
+    }
+    assert!(refused > 5 && kept_all_the_same > 0, "{refused}, {kept_all_the_same}");
 }

@@ -34,6 +34,9 @@ const OPEN_AT: TableDefinition<'_, (), u64> = TableDefinition::new("open_at");
 /// By kind of spender and its one or two names: start and amount of the day, week and month.
 const SPENT: TableDefinition<'_, (&str, &str, &str), [u64; 6]> = TableDefinition::new("spent");
 
+/// Under which the number of the last flush is kept.
+const FLUSH: &str = "flush";
+
 /// A day of the calendar, in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Day(u32);
@@ -70,6 +73,8 @@ impl fmt::Display for Day {
 /// What was counted since the flush before.
 #[derive(Debug, Default)]
 pub struct Flush {
+    /// One more than that of the flush before.
+    pub number: u64,
     /// When.
     pub at: UnixMillis,
     /// By calls that ended.
@@ -101,9 +106,11 @@ impl Store {
     /// Adds what was counted.
     ///
     /// # Errors
-    /// If it cannot be written; then nothing was.
+    /// If it cannot be written. A disk that failed at the very end may have kept it all the
+    /// same: [`last_flush`](Self::last_flush) knows.
     pub fn flush(&self, flush: &Flush) -> Result<(), StoreError> {
         let transaction = self.write()?;
+        Self::set_number(&transaction, FLUSH, flush.number)?;
         add(&transaction, flush.at, &flush.ended)?;
         {
             let mut open = transaction.open_table(OPEN)?;
@@ -115,6 +122,14 @@ impl Store {
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    /// The number of the last flush that was written; 0 if there was none.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn last_flush(&self) -> Result<u64, StoreError> {
+        self.number(FLUSH)
     }
 
     /// Counts what calls had used that were under way when a process ended without a word.

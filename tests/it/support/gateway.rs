@@ -1,10 +1,10 @@
 //! The real binary as its own process: started, asked, signalled, and gone at the end.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use tempfile::TempDir;
@@ -16,6 +16,9 @@ use super::{PATIENCE, eventually, http};
 
 /// The admin token of every gateway that a test starts.
 pub const ADMIN_TOKEN: &str = "pma-it-0123456789abcdef";
+
+/// The program under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_pointsman");
 
 /// A signal that the gateway knows.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +36,22 @@ pub struct Gateway {
     child: Child,
     data: String,
     admin: String,
-    dir: TempDir,
+    said: Arc<Mutex<Vec<String>>>,
+    dir: Arc<TempDir>,
+}
+
+/// A gateway that ended instead of listening.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// What it logged, with what those before it in the same folder did.
+    pub log: String,
+    /// How it ended; `None` if it had to be stopped.
+    pub code: Option<i32>,
+}
+
+/// A folder for a gateway, which is gone when the last who has it drops it.
+pub fn folder() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().expect("a temporary directory"))
 }
 
 impl Gateway {
@@ -44,11 +62,29 @@ impl Gateway {
 
     /// Starts one; `Err` is what it said before it ended instead of listening.
     pub async fn try_start(config: &ConfigText) -> Result<Self, String> {
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self::try_start_in(&folder(), config).await.map_err(|not_started| not_started.log)
+    }
+
+    /// Starts one in a folder, with what others have left there, and waits until it listens.
+    pub async fn start_in(dir: &Arc<TempDir>, config: &ConfigText) -> Self {
+        let started = Self::try_start_in(dir, config).await;
+        started.unwrap_or_else(|NotStarted { log, code }| panic!("the gateway did not start ({code:?}):\n{log}"))
+    }
+
+    /// Starts one in a folder, with what others have left there.
+    pub async fn try_start_in(dir: &Arc<TempDir>, config: &ConfigText) -> Result<Self, NotStarted> {
+        Self::try_start_by(Command::new(BINARY), dir, config).await
+    }
+
+    /// Starts one in a folder by a command that may be another program which starts it.
+    pub async fn try_start_by(
+        mut command: Command,
+        dir: &Arc<TempDir>,
+        config: &ConfigText,
+    ) -> Result<Self, NotStarted> {
         let file = dir.path().join("pointsman.toml");
         std::fs::write(&file, config.text()).expect("the configuration file");
-        let log = File::create(dir.path().join("log")).expect("the log file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
+        let log = OpenOptions::new().create(true).append(true).open(dir.path().join("log")).expect("the log file");
         command.arg("serve").arg("--config").arg(&file);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         command.env("POINTSMAN_ADMIN_TOKEN", ADMIN_TOKEN);
@@ -56,15 +92,30 @@ impl Gateway {
             command.env(name, value);
         }
         let mut child = command.spawn().expect("the binary starts");
-        let first = first_line(&mut child);
+        let said = Arc::default();
+        let first = first_line(&mut child, &said);
         let line = tokio::task::spawn_blocking(move || first.recv_timeout(PATIENCE)).await.expect("the wait ends");
-        let mut gateway = Self { child, data: String::new(), admin: String::new(), dir };
+        let mut gateway = Self { child, data: String::new(), admin: String::new(), said, dir: Arc::clone(dir) };
         let Some((data, admin)) = line.ok().as_deref().and_then(addresses) else {
-            return Err(gateway.log());
+            let code = gateway.child.try_wait().ok().flatten();
+            let code = match code {
+                Some(status) => status.code(),
+                // Its output is closed a moment before it is gone.
+                None => gateway.ended().await.code(),
+            };
+            return Err(NotStarted { log: gateway.log(), code });
         };
         gateway.data = data;
         gateway.admin = admin;
         Ok(gateway)
+    }
+
+    /// Kills it, as a machine that fails would: it cannot do anything about it. Returns the
+    /// folder with what it leaves behind.
+    pub async fn killed(mut self) -> Arc<TempDir> {
+        self.child.kill().expect("the child can be killed");
+        self.ended().await;
+        Arc::clone(&self.dir)
     }
 
     /// A URL of the data plane; `path` begins with a slash.
@@ -85,6 +136,18 @@ impl Gateway {
     /// The process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The lines on its standard output, from the first on, that begin like this, without
+    /// that beginning.
+    pub fn said(&self, beginning: &str) -> Vec<String> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter().filter_map(|line| line.strip_prefix(beginning)).map(str::to_owned).collect()
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Where its configuration file is, to be written anew before a [`Signal::Hangup`].
@@ -146,13 +209,15 @@ impl Drop for Gateway {
     }
 }
 
-/// The first line on standard output. All that follows is read and thrown away, so that the
-/// gateway never waits for a reader.
-fn first_line(child: &mut Child) -> mpsc::Receiver<String> {
+/// The first line on standard output. All that follows is read too, so that the gateway never
+/// waits for a reader.
+fn first_line(child: &mut Child, said: &Arc<Mutex<Vec<String>>>) -> mpsc::Receiver<String> {
     let stdout = child.stdout.take().expect("standard output is a pipe");
+    let said = Arc::clone(said);
     let (found, first) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            said.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
             // Only the first is waited for.
             let _ = found.send(line);
         }

@@ -1,6 +1,7 @@
 //! What the modules share: a gateway as its own process, simulated providers in this one,
 //! and Python with the official SDKs.
 
+pub mod admin;
 pub mod chat;
 pub mod config;
 pub mod gateway;
