@@ -247,8 +247,12 @@ impl EndpointStats {
         if self.speed.hear(seen, at).abs() > 2.2 * deviation {
             self.explored = 0;
         }
-        if seen.prompt_kilotokens.is_some() {
+        if let Some(kilotokens) = seen.prompt_kilotokens {
             self.samples = self.samples.saturating_add(1);
+            if seen.tokens == 0.0 {
+                let level = (seen.seconds / self.speed.growth(kilotokens)).ln();
+                self.window.heard(level, self.speed.first.noise);
+            }
         }
     }
 
