@@ -14,6 +14,7 @@
 //! calls as in the proxy.
 
 pub mod baselines;
+pub mod beliefs;
 pub mod engine;
 pub mod fleet;
 pub mod fresh;

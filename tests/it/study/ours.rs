@@ -15,6 +15,7 @@ use pointsman::stats::{AliasStats, Ask, End, EndpointStats, Purpose, Reading, Ti
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use super::beliefs::Beliefs;
 use super::fleet::Fleet;
 use super::router::{AttemptId, Ended, Router, Sight, wall};
 use super::scenario::Scenario;
@@ -62,6 +63,8 @@ pub struct Ours {
     peers: Peers,
     shares: bool,
     rung: bool,
+    /// What others believe, where they tell that.
+    beliefs: Option<Beliefs>,
 }
 
 impl Ours {
@@ -88,6 +91,7 @@ impl Ours {
             peers: Peers::new(me),
             shares: sharing.is_some(),
             rung: false,
+            beliefs: sharing.filter(|sharing| sharing.beliefs).map(|_| Beliefs::default()),
             fleet,
         }
     }
@@ -99,6 +103,11 @@ impl Ours {
         result
     }
 
+    fn believed(&mut self, now: UnixMillis) -> Vec<Vec<u8>> {
+        let known = |known: &Known| known.stats.knowledge(now).map(|knows| (known.key, knows));
+        self.speaker.knowledge(self.known.iter().filter_map(known))
+    }
+
     fn snapshot(&mut self, request: &Request, now: UnixMillis) -> Snapshot {
         for known in &mut self.known {
             if now.since(known.published.read_at) >= STALE {
@@ -106,7 +115,10 @@ impl Ours {
             }
         }
         let state = |known: &Known| EndpointState {
-            reading: known.published,
+            reading: match &self.beliefs {
+                Some(beliefs) => beliefs.fuse(known.key, &known.published, now),
+                None => known.published,
+            },
             full: false,
             by_caller: None,
             forbidden: false,
@@ -216,17 +228,16 @@ impl Router for Ours {
         if !self.shares {
             return Vec::new();
         }
+        if self.beliefs.is_some() {
+            return self.believed(now);
+        }
         let pulse = |known: &mut Known| known.stats.pulse(now).map(|pulse| (known.key, pulse));
         self.speaker.pulses(self.known.iter_mut().filter_map(pulse))
     }
 
     fn tell_all(&mut self, now: Duration) -> Vec<Vec<u8>> {
         let now = self.clock(now);
-        if !self.shares {
-            return Vec::new();
-        }
-        let known = |known: &Known| known.stats.knowledge(now).map(|knows| (known.key, knows));
-        self.speaker.knowledge(self.known.iter().filter_map(known))
+        if self.shares && self.beliefs.is_none() { self.believed(now) } else { Vec::new() }
     }
 
     fn tell_now(&mut self, now: Duration) -> Vec<Vec<u8>> {
@@ -257,9 +268,10 @@ impl Router for Ours {
             Content::Pulses(records) => records.for_each(|(key, pulse)| {
                 at(key, &|stats| stats.hear_pulse(from, &pulse, kept, now, jitter));
             }),
-            Content::Knowledge(records) => {
-                records.for_each(|(key, known)| at(key, &|stats| stats.hear_knowledge(&known, kept, now)));
-            }
+            Content::Knowledge(records) => records.for_each(|(key, known)| match &mut self.beliefs {
+                Some(beliefs) => beliefs.hear(from.replica, key, &known, now - kept),
+                None => at(key, &|stats| stats.hear_knowledge(&known, kept, now)),
+            }),
             Content::Events(records) => records.for_each(|(key, event)| {
                 at(key, &|stats| stats.hear_event(&event, kept, now, jitter));
             }),

@@ -22,6 +22,8 @@ pub struct Sharing {
     pub loss: f64,
     /// When nothing arrives at all.
     pub outages: Vec<Outage>,
+    /// Ours tell what they believe instead of what they saw ([`super::beliefs`]).
+    pub beliefs: bool,
     /// Clocks of replicas differ by up to so much either way.
     pub skew_s: f64,
 }
@@ -38,7 +40,7 @@ pub struct Outage {
 
 impl Default for Sharing {
     fn default() -> Self {
-        Self { every_s: 1.0, delay_s: 0.02, loss: 0.0, outages: Vec::new(), skew_s: 0.0 }
+        Self { every_s: 1.0, delay_s: 0.02, loss: 0.0, outages: Vec::new(), beliefs: false, skew_s: 0.0 }
     }
 }
 
