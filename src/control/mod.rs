@@ -21,7 +21,7 @@ mod token;
 mod usage;
 mod vault;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ use crate::domain::spent::Spent;
 use crate::limits::{Kind as OwnerKind, Owner};
 use crate::live::{Draft, KeyRing, Live, View};
 use crate::store::record::{AuditRecord, Author, ChangeRecord, KeyRecord, RevisionRecord, Role, Spender};
-use crate::store::{Commit, KeyEdit, Source, Store};
+use crate::store::{DocumentEdit, Entry, KeyEdit, Source, Store, TokenEdit};
 
 /// The control of a gateway.
 #[derive(Debug)]
@@ -98,6 +98,19 @@ impl State {
         self.documents.get(kind, name)?;
         Some(self.modified.get(&(kind, name.to_owned())).copied().unwrap_or(self.revision))
     }
+
+    fn take(&mut self, entry: &Entry) {
+        if let Some(revision) = &entry.revision {
+            self.revision = revision.number;
+        }
+        for DocumentEdit { kind, name, to, .. } in &entry.documents {
+            self.documents.apply(&Edit { kind: *kind, name: name.clone(), to: to.clone() });
+            self.modified.insert((*kind, name.clone()), self.revision);
+        }
+        if let Some(source) = &entry.source {
+            self.source = source.clone();
+        }
+    }
 }
 
 /// A change that somebody wants.
@@ -107,8 +120,14 @@ pub struct Proposal {
     pub edits: Vec<Edit>,
     /// Keys put in and taken out.
     pub keys: Vec<KeyEdit>,
+    /// Admin tokens put in and taken out.
+    tokens: Vec<TokenEdit>,
+    /// Secrets that are sealed anew.
+    secrets: BTreeMap<String, String>,
     /// What the file says, where the change comes from it.
     source: Option<Source>,
+    /// What the file says of this process, and where its documents stand.
+    process: Option<(Settings, Places)>,
     /// Keys of a file that have to be checked with the documents.
     nodes: KeyNodes,
     /// It is a revision even if it changes nothing, since there is none yet.
@@ -125,6 +144,15 @@ impl Proposal {
     pub fn of_key(edit: KeyEdit) -> Self {
         Self { keys: vec![edit], ..Self::default() }
     }
+}
+
+/// A change after everything that may be wrong with it: what is to be kept, and then served.
+#[derive(Debug)]
+struct Ready {
+    entry: Entry,
+    view: Option<View>,
+    process: Option<(Settings, Places)>,
+    applied: Applied,
 }
 
 /// Who wants a change, and what is said of it.
@@ -184,7 +212,8 @@ impl Control {
         // Checking takes its time, and so does the disk. A caller that goes away meanwhile
         // stops nothing halfway.
         let made = tokio::task::spawn_blocking(move || {
-            let applied = propose(&held, &this).and_then(|proposal| this.apply(&mut held, proposal, &signed));
+            let ready = propose(&held, &this).and_then(|proposal| this.draft(&held, proposal, &signed));
+            let applied = ready.and_then(|ready| this.keep(&mut held, ready));
             this.vault.forget_unwritten();
             applied
         });
@@ -204,19 +233,25 @@ impl Control {
         self.events.subscribe()
     }
 
-    /// Makes a change: everything that can fail, and then what cannot.
-    fn apply(&self, state: &mut State, proposal: Proposal, signed: &Signed) -> Result<Applied, ControlError> {
-        let Proposal { edits, mut keys, mut source, nodes, first } = proposal;
+    /// Finds out what a change comes to: everything that may be wrong with it.
+    fn draft(&self, state: &State, proposal: Proposal, signed: &Signed) -> Result<Ready, ControlError> {
+        let Proposal { edits, mut keys, tokens, secrets, mut source, process, nodes, first } = proposal;
+        let (settings, places) =
+            process.as_ref().map_or((&state.settings, &state.places), |(settings, places)| (settings, places));
         let (after, edits, mut changes) = applied_to(&state.documents, edits);
         check_role(&edits, signed.role)?;
-        let mut checked = None;
-        let (named, warnings) = match &after {
-            None => self.check_keys(&nodes)?,
-            Some(documents) => {
-                let mut found = self.check(documents, &nodes, &state.places, state.settings.direct_models)?;
-                let named = (std::mem::take(&mut found.keys), std::mem::take(&mut found.warnings));
-                checked = Some(found);
-                named
+        let checked = match after.is_some() || *settings != state.settings {
+            true => {
+                let documents = after.as_ref().unwrap_or(&state.documents);
+                Some(self.check(documents, &nodes, places, settings.direct_models)?)
+            }
+            false => None,
+        };
+        let (named, warnings, checked) = match checked {
+            None => self.check_keys(&nodes).map(|(named, warnings)| (named, warnings, None))?,
+            Some(mut found) => {
+                let (named, warnings) = (std::mem::take(&mut found.keys), std::mem::take(&mut found.warnings));
+                (named, warnings, Some(found))
             }
         };
         match &mut source {
@@ -227,51 +262,58 @@ impl Control {
             }
             None => keys.extend(self.key_edits(&named, &signed.author)?),
         }
-        let number = state.revision + 1;
         let mut keys = self.key_changes(keys, &mut changes)?;
-        if (changes.is_empty() && !first) || signed.dry_run {
-            if let Some(source) = source.filter(|source| !signed.dry_run && *source != state.source) {
-                self.store.put_source(&source)?;
-                state.source = source;
-            }
-            return Ok(Applied { revision: state.revision, changes, warnings });
-        }
+        let is_revision = !changes.is_empty() || first;
+        let number = state.revision + u64::from(is_revision);
         for record in keys.iter_mut().filter_map(|change| change.edit.to.as_mut()) {
             record.revision = number;
         }
         let ring = self.ring_with(&keys)?;
         let view = match checked {
-            Some(checked) => self.prepare(checked, ring, number, &state.settings)?,
-            None => self.live.view().with_keys(ring, Revision(number)),
+            Some(checked) => Some(self.prepare(checked, ring, number, settings)?),
+            None => is_revision.then(|| self.live.view().with_keys(ring, Revision(number))),
         };
-        let record = self.record(number, signed, changes.clone());
-        let undo = edits.iter().map(|edit| (edit, state.documents.get(edit.kind, &edit.name))).collect::<Vec<_>>();
-        let keys: Vec<KeyEdit> = keys.into_iter().map(|change| change.edit).collect();
-        self.store.commit(&Commit {
-            revision: &record,
-            edits: &undo,
-            keys: &keys,
-            secrets: &self.vault.unwritten(),
-            source: source.as_ref(),
-            audit: &self.audited(signed, "ok", Some(number)),
-            keep_revisions: self.keep_revisions,
-        })?;
+        if signed.dry_run {
+            let applied = Applied { revision: state.revision, changes, warnings };
+            return Ok(Ready { entry: Entry::default(), view: None, process: None, applied });
+        }
+        let told = is_revision || !tokens.is_empty() || !secrets.is_empty();
+        let mut entry = Entry {
+            revision: is_revision.then(|| self.record(number, signed, changes.clone())),
+            documents: edits.into_iter().map(|edit| document_edit(state, edit)).collect(),
+            keys: keys.into_iter().map(|change| change.edit).collect(),
+            tokens,
+            secrets,
+            source: source.filter(|source| *source != state.source),
+            audit: told.then(|| self.audited(signed, "ok", is_revision.then_some(number))),
+        };
+        entry.secrets.extend(self.vault.unwritten());
+        let applied = Applied { revision: number, changes, warnings };
+        Ok(Ready { entry, view, process, applied })
+    }
+
+    /// Writes down what a change comes to, and serves it.
+    fn keep(&self, state: &mut State, ready: Ready) -> Result<Applied, ControlError> {
+        let Ready { entry, view, process, applied } = ready;
+        if !entry.is_empty() {
+            self.store.commit(&entry, self.keep_revisions)?;
+        }
         // From here on nothing can fail.
-        self.vault.all_written();
-        self.live.publish(view);
-        state.revision = number;
-        if let Some(documents) = after {
-            state.documents = documents;
+        self.vault.put(&entry.secrets);
+        self.tokens.put(&entry.tokens);
+        if let Some(view) = view {
+            self.live.publish(view);
         }
-        for edit in &edits {
-            state.modified.insert((edit.kind, edit.name.clone()), number);
+        if let Some((settings, places)) = process {
+            state.settings = settings;
+            state.places = places;
         }
-        if let Some(source) = source {
-            state.source = source;
+        state.take(&entry);
+        if let Some(revision) = entry.revision {
+            // Nobody may be listening.
+            let _ = self.events.send(Arc::new(revision));
         }
-        // Nobody may be listening.
-        let _ = self.events.send(Arc::new(record));
-        Ok(Applied { revision: number, changes, warnings })
+        Ok(applied)
     }
 
     fn record(&self, number: u64, signed: &Signed, changes: Vec<ChangeRecord>) -> RevisionRecord {
@@ -296,7 +338,8 @@ impl Control {
     /// # Errors
     /// If it cannot be written.
     pub fn audit(&self, signed: &Signed, outcome: &str) -> Result<(), ControlError> {
-        Ok(self.store.audit(&self.audited(signed, outcome, None))?)
+        let entry = Entry { audit: Some(self.audited(signed, outcome, None)), ..Entry::default() };
+        Ok(self.store.commit(&entry, self.keep_revisions)?)
     }
 
     fn check(
@@ -393,6 +436,12 @@ fn applied_to(documents: &Documents, mut edits: Vec<Edit>) -> (Option<Documents>
     };
     let changes = edits.iter().map(change).collect();
     (Some(after), edits, changes)
+}
+
+/// An edit, with what it does away with.
+fn document_edit(state: &State, edit: Edit) -> DocumentEdit {
+    let was = state.documents.get(edit.kind, &edit.name).cloned();
+    DocumentEdit { kind: edit.kind, name: edit.name, to: edit.to, was }
 }
 
 /// A key that changes, and what it was.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::{Map, Value as Json};
 use tokio::sync::{Mutex, broadcast};
 
 use super::key::shown_by;
@@ -78,10 +79,25 @@ impl Control {
     /// # Errors
     /// If the store and the file do not fit together.
     pub async fn start(beginning: Beginning) -> Result<Started, ControlError> {
-        tokio::task::spawn_blocking(move || Self::begin(beginning)).await.map_err(|_| ControlError::Ending)?
+        let (control, file) =
+            tokio::task::spawn_blocking(move || Self::begin(beginning)).await.map_err(|_| ControlError::Ending)??;
+        let (new, open) = (control.look(|state| state.revision == 0).await, file.server.open);
+        let action = if new { "store.seed" } else { "file.reload" };
+        let signed = Signed::new(Author::new("file", "file"), action, "the configuration file");
+        let read = move |state: &State, control: &Self| {
+            let proposal = control.of_file(state, file)?;
+            Ok(Proposal { first: state.revision == 0, ..proposal })
+        };
+        for warning in &control.change(signed, read).await?.warnings {
+            tracing::warn!("configuration: {warning}");
+        }
+        let first_token = control.first_token().await?;
+        let first_key = if new && !open { control.first_key().await? } else { None };
+        Ok(Started { control, first_key, first_token })
     }
 
-    fn begin(beginning: Beginning) -> Result<Started, ControlError> {
+    /// Serves what the store has.
+    fn begin(beginning: Beginning) -> Result<(Arc<Self>, File), ControlError> {
         let Beginning { store, file, folder, masters, token, clock } = beginning;
         let unsettled = store.settle_open()?;
         if unsettled > 0 {
@@ -92,7 +108,6 @@ impl Control {
         }
         let last_flush = store.last_flush()?;
         let stored = store.load()?;
-        let new = stored.revision == 0;
         let mut documents = Documents::default();
         let mut modified = std::collections::HashMap::new();
         for one in stored.documents {
@@ -132,23 +147,11 @@ impl Control {
             keep_revisions,
             keep_usage,
         });
-        let mut held = Arc::clone(&control.state).try_lock_owned().map_err(|_| ControlError::Ending)?;
+        let held = Arc::clone(&control.state).try_lock_owned().map_err(|_| ControlError::Ending)?;
         control.serve_stored(&held)?;
-        let (proposal, places) = control.of_file(&held, file)?;
-        held.places = places;
-        let action = if new { "store.seed" } else { "file.reload" };
-        let signed = Signed::new(Author::new("file", "file"), action, "the configuration file");
-        let applied = control.apply(&mut held, Proposal { first: new, ..proposal }, &signed)?;
-        drop(held);
-        for warning in &applied.warnings {
-            tracing::warn!("configuration: {warning}");
-        }
-        let first_token = control.first_token()?;
-        let first_key = if new && !settings.open { control.first_key()? } else { None };
-        Ok(Started { control, first_key, first_token })
+        Ok((control, file))
     }
 
-    /// Serves what the store has.
     fn serve_stored(&self, state: &State) -> Result<(), ControlError> {
         let checked =
             self.check(&state.documents, &KeyNodes::default(), &Places::default(), state.settings.direct_models)?;
@@ -169,17 +172,23 @@ impl Control {
         Ok(())
     }
 
-    /// A first key for a store that has none.
-    fn first_key(&self) -> Result<Option<SecretString>, ControlError> {
-        if self.live.view().keys.is_empty() { self.make_first_key().map(Some) } else { Ok(None) }
+    /// A first key for a store that has none, so that somebody can call at all.
+    async fn first_key(self: &Arc<Self>) -> Result<Option<SecretString>, ControlError> {
+        if !self.live.view().keys.is_empty() {
+            return Ok(None);
+        }
+        let signed = Signed::new(Author::new("start", "start"), "key.create", "first-key");
+        let request = Map::from_iter([("name".to_owned(), Json::from("first-key"))]);
+        self.create_key(signed, request).await.map(|made| Some(made.secret))
     }
 
-    fn first_token(&self) -> Result<Option<SecretString>, ControlError> {
+    async fn first_token(self: &Arc<Self>) -> Result<Option<SecretString>, ControlError> {
         if !self.tokens.is_empty() {
             return Ok(None);
         }
-        let author = Author::new("start", "start");
-        self.create_token(&author, "first", Role::Admin, None).map(|made| Some(made.secret))
+        let signed = Signed::new(Author::new("start", "start"), "token.create", "first");
+        let made = self.create_token(signed, "first".to_owned(), Role::Admin, None).await?;
+        Ok(Some(made.secret))
     }
 
     /// Forgets usage that is older than it is kept.

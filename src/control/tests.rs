@@ -309,8 +309,8 @@ async fn providers_keys_are_sealed_by_a_master_key_and_nowhere_else() {
     // A newer master key takes over what the older sealed.
     let new = MasterKey::generate(&mut rand::rng()).to_text().expose_secret().to_owned();
     let control = Control::start(open(format!("{new} {text}"))).await.unwrap().control;
-    assert_eq!(control.vault.reseal(&control.store).unwrap(), 1);
-    assert_eq!(control.vault.reseal(&control.store).unwrap(), 0);
+    assert_eq!(control.reseal(me("secrets.reseal")).await.unwrap(), 1);
+    assert_eq!(control.reseal(me("secrets.reseal")).await.unwrap(), 0);
     drop(control);
     let control = Control::start(open(new)).await.unwrap().control;
     assert_eq!(sent(&control).1, None);
@@ -323,14 +323,23 @@ async fn providers_keys_are_sealed_by_a_master_key_and_nowhere_else() {
 async fn tokens_have_roles_and_the_last_admin_stays() {
     let started = started(BASE).await;
     let control = started.control;
-    let author = Author::new("first", "api");
-    let made = control.create_token(&author, "ops", Role::Viewer, None).unwrap();
+    let made = control.create_token(me("token.create"), "ops".into(), Role::Viewer, None).await.unwrap();
     let holder = |secret: &SecretString| control.holder(secret.expose_secret().as_bytes());
     assert_eq!(holder(&made.secret).unwrap(), Holder { name: "ops".into(), role: Role::Viewer });
-    assert!(matches!(control.create_token(&author, "ops", Role::Admin, None), Err(ControlError::Exists { .. })));
-    assert!(control.create_token(&author, "no name", Role::Admin, None).is_err());
-    assert!(control.delete_token(&author, "first").unwrap_err().to_string().contains("last admin token"));
-    control.delete_token(&author, "ops").unwrap();
+    assert!(matches!(
+        control.create_token(me("token.create"), "ops".into(), Role::Admin, None).await,
+        Err(ControlError::Exists { .. })
+    ));
+    assert!(control.create_token(me("token.create"), "no name".into(), Role::Admin, None).await.is_err());
+    assert!(
+        control
+            .delete_token(me("token.delete"), "first".into())
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("last admin token")
+    );
+    control.delete_token(me("token.delete"), "ops".into()).await.unwrap();
     assert_eq!(holder(&made.secret), None);
     assert_eq!(control.holder(b"pma-guess"), None);
     let log = control.store.audit_log(u64::MAX, 2).unwrap();

@@ -3,9 +3,9 @@
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::embedded::{json, parse};
-use super::history;
-use super::record::{AuditRecord, KeyRecord, TokenRecord};
-use super::{KeyEdit, Store, StoreError};
+use super::entry::Entry;
+use super::record::{KeyRecord, TokenRecord};
+use super::{Store, StoreError};
 
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
@@ -19,21 +19,24 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreErr
     Ok(())
 }
 
-pub(super) fn write_keys(transaction: &WriteTransaction, edits: &[KeyEdit]) -> Result<(), StoreError> {
+pub(super) fn write(transaction: &WriteTransaction, entry: &Entry) -> Result<(), StoreError> {
     let mut keys = transaction.open_table(KEYS)?;
-    for edit in edits {
+    for edit in &entry.keys {
         match &edit.to {
             Some(record) => keys.insert(edit.name.as_str(), json(record).as_slice())?,
             None => keys.remove(edit.name.as_str())?,
         };
     }
-    Ok(())
-}
-
-pub(super) fn write_secrets(transaction: &WriteTransaction, secrets: &[(String, String)]) -> Result<(), StoreError> {
-    let mut table = transaction.open_table(SECRETS)?;
-    for (id, sealed) in secrets {
-        table.insert(id.as_str(), sealed.as_str())?;
+    let mut tokens = transaction.open_table(TOKENS)?;
+    for edit in &entry.tokens {
+        match &edit.to {
+            Some(record) => tokens.insert(edit.name.as_str(), json(record).as_slice())?,
+            None => tokens.remove(edit.name.as_str())?,
+        };
+    }
+    let mut secrets = transaction.open_table(SECRETS)?;
+    for (id, sealed) in &entry.secrets {
+        secrets.insert(id.as_str(), sealed.as_str())?;
     }
     Ok(())
 }
@@ -102,24 +105,6 @@ impl Store {
             .collect()
     }
 
-    /// Puts an admin token in, or takes one out.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn put_token(&self, name: &str, to: Option<&TokenRecord>, audit: &AuditRecord) -> Result<(), StoreError> {
-        let transaction = self.write()?;
-        {
-            let mut tokens = transaction.open_table(TOKENS)?;
-            match to {
-                Some(record) => tokens.insert(name, json(record).as_slice())?,
-                None => tokens.remove(name)?,
-            };
-            history::append(&transaction, audit)?;
-        }
-        transaction.commit()?;
-        Ok(())
-    }
-
     /// Every sealed secret, by its id.
     ///
     /// # Errors
@@ -133,16 +118,5 @@ impl Store {
                 Ok((id.value().to_owned(), sealed.value().to_owned()))
             })
             .collect()
-    }
-
-    /// Puts sealed secrets in, in the place of others of their ids.
-    ///
-    /// # Errors
-    /// If they cannot be written; then none has been.
-    pub fn put_secrets(&self, secrets: &[(String, String)]) -> Result<(), StoreError> {
-        let transaction = self.write()?;
-        write_secrets(&transaction, secrets)?;
-        transaction.commit()?;
-        Ok(())
     }
 }

@@ -8,11 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::database::Reopened;
-use super::record::{AuditRecord, KeyRecord, RevisionRecord};
-use crate::config::{Document, Documents, Edit, Kind};
+use super::entry::{DocumentEdit, Entry, Source};
+use crate::config::{Document, Kind};
 
 /// The form of what is written; a version refuses what a later one wrote.
 const FORM: u64 = 1;
+
+/// Under which the latest revision is kept.
+const REVISION: &str = "revision";
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// By kind and name.
@@ -50,45 +53,8 @@ pub struct Stored {
     pub source: Source,
 }
 
-/// What a configuration file said.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Source {
-    /// Its documents.
-    pub documents: Documents,
-    /// Its keys: their names, and a digest of all that it says of each.
-    pub keys: std::collections::BTreeMap<String, String>,
-}
-
 /// Where the keys of a [`Source`] stand among its documents.
 const SOURCE_KEY: &str = "key";
-
-/// A key put in, or taken out.
-#[derive(Clone, Debug)]
-pub struct KeyEdit {
-    /// Its name.
-    pub name: String,
-    /// What it becomes; `None` takes it out.
-    pub to: Option<KeyRecord>,
-}
-
-/// A revision, and all that it changes, in one transaction.
-#[derive(Debug)]
-pub struct Commit<'a> {
-    /// The revision.
-    pub revision: &'a RevisionRecord,
-    /// Documents, and what each was before.
-    pub edits: &'a [(&'a Edit, Option<&'a Document>)],
-    /// Keys.
-    pub keys: &'a [KeyEdit],
-    /// Sealed secrets that its documents name, by their ids.
-    pub secrets: &'a [(String, String)],
-    /// What the file said, where the change came from it.
-    pub source: Option<&'a Source>,
-    /// The entry of the audit log.
-    pub audit: &'a AuditRecord,
-    /// Older revisions than so many are forgotten.
-    pub keep_revisions: u64,
-}
 
 /// The store.
 #[derive(Debug)]
@@ -167,7 +133,7 @@ impl Store {
         let transaction = self.read()?;
         let mut stored = Stored::default();
         let meta = transaction.open_table(META)?;
-        stored.revision = meta.get("revision")?.map_or(0, |revision| revision.value());
+        stored.revision = meta.get(REVISION)?.map_or(0, |revision| revision.value());
         for entry in transaction.open_table(DOCUMENTS)?.iter()? {
             let (at, value) = entry?;
             let (kind, name) = at.value();
@@ -195,44 +161,32 @@ impl Store {
         Ok(stored)
     }
 
-    /// Writes a revision and all that it changes. It is there when this returns, and not at
-    /// all if it fails.
+    /// Writes an entry. It is there when this returns, and not at all if it fails. Older
+    /// revisions than `keep_revisions` are forgotten.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
+    pub fn commit(&self, entry: &Entry, keep_revisions: u64) -> Result<(), StoreError> {
         let transaction = self.write()?;
-        let number = commit.revision.number;
-        {
-            let kept = transaction.open_table(META)?.insert("revision", number)?.map_or(0, |kept| kept.value());
+        let number = entry.revision.as_ref().map(|revision| revision.number);
+        if let Some(number) = number {
+            let kept = transaction.open_table(META)?.insert(REVISION, number)?.map_or(0, |kept| kept.value());
             if kept + 1 != number {
                 // A disk that failed at the very end may have kept what it said it had not.
                 let message = format!("it holds revision {kept}, which was not acknowledged; start again to serve it");
                 return Err(StoreError::Failed(message));
             }
-            let mut documents = transaction.open_table(DOCUMENTS)?;
-            for (edit, _) in commit.edits {
-                let at = (edit.kind.as_str(), edit.name.as_str());
-                match &edit.to {
-                    Some(document) => {
-                        let record = DocumentRecord { revision: number, document: document.fields() };
-                        documents.insert(at, json(&record).as_slice())?;
-                    }
-                    None => {
-                        documents.remove(at)?;
-                    }
-                }
-            }
         }
-        super::access::write_keys(&transaction, commit.keys)?;
-        super::access::write_secrets(&transaction, commit.secrets)?;
-        super::history::write(&transaction, commit)?;
-        if let Some(source) = commit.source {
+        write_documents(&transaction, &entry.documents, number.unwrap_or_default())?;
+        super::access::write(&transaction, entry)?;
+        super::history::write(&transaction, entry, keep_revisions)?;
+        if let Some(source) = &entry.source {
             write_source(&transaction, source)?;
         }
         transaction.commit().map_err(StoreError::from).or_else(|error| {
             // The disk may have failed when all was written already.
-            if self.number("revision").is_ok_and(|kept| kept == number) { Ok(()) } else { Err(error) }
+            let kept = number.is_some_and(|number| self.number(REVISION).is_ok_and(|kept| kept == number));
+            if kept { Ok(()) } else { Err(error) }
         })
     }
 
@@ -245,23 +199,29 @@ impl Store {
         transaction.open_table(META)?.insert(name, to)?;
         Ok(())
     }
-
-    /// Keeps what the file says, where that changes nothing else.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn put_source(&self, source: &Source) -> Result<(), StoreError> {
-        let transaction = self.write()?;
-        write_source(&transaction, source)?;
-        transaction.commit()?;
-        Ok(())
-    }
 }
 
 /// Nobody else on the machine has a reason to read it.
 fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
     use std::os::unix::fs::OpenOptionsExt;
     std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn write_documents(transaction: &WriteTransaction, edits: &[DocumentEdit], revision: u64) -> Result<(), StoreError> {
+    let mut documents = transaction.open_table(DOCUMENTS)?;
+    for edit in edits {
+        let at = (edit.kind.as_str(), edit.name.as_str());
+        match &edit.to {
+            Some(document) => {
+                let record = DocumentRecord { revision, document: document.fields() };
+                documents.insert(at, json(&record).as_slice())?;
+            }
+            None => {
+                documents.remove(at)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn write_source(transaction: &WriteTransaction, source: &Source) -> Result<(), StoreError> {

@@ -3,8 +3,9 @@
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::embedded::{json, parse};
+use super::entry::Entry;
 use super::record::{AuditRecord, RevisionRecord};
-use super::{Commit, Store, StoreError};
+use super::{Store, StoreError};
 use crate::config::{Document, Kind};
 
 const REVISIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("revisions");
@@ -20,25 +21,26 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Writes the revision of a commit, what was before it, and its entry of the audit log.
-pub(super) fn write(transaction: &WriteTransaction, commit: &Commit<'_>) -> Result<(), StoreError> {
-    let number = commit.revision.number;
-    let mut revisions = transaction.open_table(REVISIONS)?;
-    let mut before = transaction.open_table(BEFORE)?;
-    revisions.insert(number, json(commit.revision).as_slice())?;
-    for (edit, was) in commit.edits {
-        before.insert((number, edit.kind.as_str(), edit.name.as_str()), was.map_or("", Document::as_text))?;
+/// Writes the revision of an entry, what was before it, and its line in the audit log.
+pub(super) fn write(transaction: &WriteTransaction, entry: &Entry, keep_revisions: u64) -> Result<(), StoreError> {
+    if let Some(revision) = &entry.revision {
+        let number = revision.number;
+        let mut revisions = transaction.open_table(REVISIONS)?;
+        let mut before = transaction.open_table(BEFORE)?;
+        revisions.insert(number, json(revision).as_slice())?;
+        for edit in &entry.documents {
+            let was = edit.was.as_ref().map_or("", Document::as_text);
+            before.insert((number, edit.kind.as_str(), edit.name.as_str()), was)?;
+        }
+        let oldest = number.saturating_sub(keep_revisions);
+        revisions.retain_in(..=oldest, |_, _| false)?;
+        before.retain_in(..(oldest + 1, "", ""), |_, _| false)?;
     }
-    let oldest = number.saturating_sub(commit.keep_revisions);
-    revisions.retain_in(..=oldest, |_, _| false)?;
-    before.retain_in(..(oldest + 1, "", ""), |_, _| false)?;
-    append(transaction, commit.audit)
-}
-
-pub(super) fn append(transaction: &WriteTransaction, record: &AuditRecord) -> Result<(), StoreError> {
-    let mut audit = transaction.open_table(AUDIT)?;
-    let number = audit.last()?.map_or(1, |(number, _)| number.value() + 1);
-    audit.insert(number, json(record).as_slice())?;
+    if let Some(record) = &entry.audit {
+        let mut audit = transaction.open_table(AUDIT)?;
+        let number = audit.last()?.map_or(1, |(number, _)| number.value() + 1);
+        audit.insert(number, json(record).as_slice())?;
+    }
     Ok(())
 }
 
@@ -76,17 +78,6 @@ impl Store {
                 parse(value.value(), || format!("revision {}", number.value()))
             })
             .collect()
-    }
-
-    /// Writes an entry of the audit log for what made no revision.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn audit(&self, record: &AuditRecord) -> Result<(), StoreError> {
-        let transaction = self.write()?;
-        append(&transaction, record)?;
-        transaction.commit()?;
-        Ok(())
     }
 
     /// At most so many entries of the audit log below a number, newest first, with their

@@ -10,13 +10,15 @@
 mod access;
 mod database;
 mod embedded;
+mod entry;
 mod history;
 pub mod record;
 #[cfg(test)]
 mod tests;
 mod usage;
 
-pub use embedded::{Commit, KeyEdit, Source, Store, Stored, StoredDocument};
+pub use embedded::{Store, Stored, StoredDocument};
+pub use entry::{DocumentEdit, Entry, KeyEdit, Source, TokenEdit};
 pub use usage::{Day, Flush, UsageRow};
 
 /// Why the store cannot do its work.

@@ -27,18 +27,15 @@ fn commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u6
 fn try_commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u64) -> Result<(), StoreError> {
     let revision =
         RevisionRecord { number, at_ms: number, author: Author::new("me", "api"), note: None, changes: Vec::new() };
-    let audit = audit("change");
-    let edits: Vec<_> = edits.iter().map(|edit| (edit, None)).collect();
-    let commit = Commit {
-        revision: &revision,
-        edits: &edits,
-        keys,
-        secrets: &[],
-        source: None,
-        audit: &audit,
-        keep_revisions: keep,
+    let edit = |edit: &Edit| DocumentEdit { kind: edit.kind, name: edit.name.clone(), to: edit.to.clone(), was: None };
+    let entry = Entry {
+        revision: Some(revision),
+        documents: edits.iter().map(edit).collect(),
+        keys: keys.to_vec(),
+        audit: Some(audit("change")),
+        ..Entry::default()
     };
-    store.commit(&commit)
+    store.commit(&entry, keep)
 }
 
 fn alias(name: &str) -> Edit {
