@@ -6,7 +6,9 @@ pub mod chat;
 pub mod config;
 pub mod gateway;
 pub mod python;
+pub mod redis;
 pub mod sim;
+pub mod toxic;
 pub mod traffic;
 
 use std::time::Duration;
