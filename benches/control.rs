@@ -103,7 +103,7 @@ async fn filled(path: &Path, (aliases, keys): (usize, usize)) {
     let (_, audit) = control.store.audit_log(u64::MAX, 1).expect("a read").remove(0);
     let revision = pointsman::store::record::RevisionRecord { number: control.live.view().revision.0 + 1, ..revision };
     let entry = Entry { revision: Some(revision), keys: edits, audit: Some(audit), ..Entry::default() };
-    control.store.commit(&entry, 100).expect("a commit");
+    control.store.commit(&entry, None, 100).expect("a commit");
 }
 
 fn resident_kib() -> u64 {

@@ -61,7 +61,7 @@ impl Control {
                 );
             }
         }
-        let source = Source { documents, keys: BTreeMap::new() };
+        let source = Source { documents, keys: BTreeMap::new(), seen: Vec::new() };
         let process = Some((Settings::of(&file.server), file.places));
         Ok(Proposal { edits, source: Some(source), nodes: file.keys, process, ..Proposal::default() })
     }

@@ -296,7 +296,7 @@ impl Control {
     fn keep(&self, state: &mut State, ready: Ready) -> Result<Applied, ControlError> {
         let Ready { entry, view, process, applied } = ready;
         if !entry.is_empty() {
-            self.store.commit(&entry, self.keep_revisions)?;
+            self.store.commit(&entry, None, self.keep_revisions)?;
         }
         // From here on nothing can fail.
         self.vault.put(&entry.secrets);
@@ -339,7 +339,7 @@ impl Control {
     /// If it cannot be written.
     pub fn audit(&self, signed: &Signed, outcome: &str) -> Result<(), ControlError> {
         let entry = Entry { audit: Some(self.audited(signed, outcome, None)), ..Entry::default() };
-        Ok(self.store.commit(&entry, self.keep_revisions)?)
+        Ok(self.store.commit(&entry, None, self.keep_revisions)?)
     }
 
     fn check(

@@ -3,43 +3,26 @@
 use std::path::Path;
 
 use redb::{DatabaseError, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::database::Reopened;
-use super::entry::{DocumentEdit, Entry, Source};
-use crate::config::{Document, Kind};
+use super::entry::{Entry, Source};
+use super::journal::Step;
+use super::rows::{Row, RowEdit, StoredDocument, Table};
 
 /// The form of what is written; a version refuses what a later one wrote.
 const FORM: u64 = 1;
 
 /// Under which the latest revision is kept.
-const REVISION: &str = "revision";
+pub(super) const REVISION: &str = "revision";
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// By kind and name.
-const DOCUMENTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("documents");
-/// What the configuration file said when it was last read, by kind and name.
-const SOURCE: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("source");
 
-/// A document and the revision that made it what it is.
-#[derive(Clone, Debug)]
-pub struct StoredDocument {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// The revision that changed it last.
-    pub revision: u64,
-    /// It.
-    pub document: Document,
-}
-
-#[derive(Serialize, Deserialize)]
-struct DocumentRecord {
-    revision: u64,
-    document: serde_json::Map<String, serde_json::Value>,
+/// A table of rows.
+pub(super) fn table(table: Table) -> TableDefinition<'static, &'static str, &'static str> {
+    TableDefinition::new(table.as_str())
 }
 
 /// What the store holds, but for keys, revisions and usage, of which there may be many.
@@ -52,9 +35,6 @@ pub struct Stored {
     /// What the file said last.
     pub source: Source,
 }
-
-/// Where the keys of a [`Source`] stand among its documents.
-const SOURCE_KEY: &str = "key";
 
 /// The store.
 #[derive(Debug)]
@@ -103,9 +83,10 @@ impl Store {
                 }
             }
             // So that whoever reads finds every table.
-            transaction.open_table(DOCUMENTS)?;
-            transaction.open_table(SOURCE)?;
-            super::access::make_tables(&transaction)?;
+            for one in Table::ALL {
+                transaction.open_table(table(one))?;
+            }
+            super::journal::make_tables(&transaction)?;
             super::history::make_tables(&transaction)?;
             super::usage::make_tables(&transaction)?;
         }
@@ -134,39 +115,23 @@ impl Store {
         let mut stored = Stored::default();
         let meta = transaction.open_table(META)?;
         stored.revision = meta.get(REVISION)?.map_or(0, |revision| revision.value());
-        for entry in transaction.open_table(DOCUMENTS)?.iter()? {
-            let (at, value) = entry?;
-            let (kind, name) = at.value();
-            let what = || format!("{kind} {name:?}");
-            let record: DocumentRecord = parse(value.value(), what)?;
-            let Some(kind) = Kind::from_name(kind) else { continue };
-            let document = Document::new(&record.document);
-            stored.documents.push(StoredDocument { kind, name: name.to_owned(), revision: record.revision, document });
+        for row in transaction.open_table(table(Table::Documents))?.iter()? {
+            let (name, text) = row?;
+            stored.documents.extend(StoredDocument::from_row(name.value(), text.value())?);
         }
-        for entry in transaction.open_table(SOURCE)?.iter()? {
-            let (at, value) = entry?;
-            let (kind, name) = at.value();
-            let text = String::from_utf8_lossy(value.value());
-            match Kind::from_name(kind) {
-                Some(kind) => {
-                    if let Some(document) = Document::from_text(&text) {
-                        stored.source.documents.insert(kind, name, document);
-                    }
-                }
-                None => {
-                    stored.source.keys.insert(name.to_owned(), text.into_owned());
-                }
-            }
-        }
+        let rows = transaction.open_table(table(Table::Source))?;
+        let source = rows.iter()?.collect::<Result<Vec<_>, _>>()?;
+        stored.source = Source::from_rows(source.iter().map(|(name, text)| (name.value(), text.value())));
         Ok(stored)
     }
 
     /// Writes an entry. It is there when this returns, and not at all if it fails. Older
-    /// revisions than `keep_revisions` are forgotten.
+    /// revisions than `keep_revisions` are forgotten. Where it is a step that replicas share,
+    /// they share the audit log as well.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn commit(&self, entry: &Entry, keep_revisions: u64) -> Result<(), StoreError> {
+    pub fn commit(&self, entry: &Entry, step: Option<&Step>, keep_revisions: u64) -> Result<(), StoreError> {
         let transaction = self.write()?;
         let number = entry.revision.as_ref().map(|revision| revision.number);
         if let Some(number) = number {
@@ -177,11 +142,11 @@ impl Store {
                 return Err(StoreError::Failed(message));
             }
         }
-        write_documents(&transaction, &entry.documents, number.unwrap_or_default())?;
-        super::access::write(&transaction, entry)?;
-        super::history::write(&transaction, entry, keep_revisions)?;
-        if let Some(source) = &entry.source {
-            write_source(&transaction, source)?;
+        write_rows(&transaction, entry.row_edits())?;
+        super::history::write_revision(&transaction, entry, keep_revisions)?;
+        match step {
+            Some(step) => super::journal::write(&transaction, step, keep_revisions)?,
+            None => super::history::write_audit(&transaction, entry)?,
         }
         transaction.commit().map_err(StoreError::from).or_else(|error| {
             // The disk may have failed when all was written already.
@@ -207,34 +172,17 @@ fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-fn write_documents(transaction: &WriteTransaction, edits: &[DocumentEdit], revision: u64) -> Result<(), StoreError> {
-    let mut documents = transaction.open_table(DOCUMENTS)?;
+pub(super) fn write_rows(transaction: &WriteTransaction, edits: Vec<RowEdit>) -> Result<(), StoreError> {
+    let mut tables = Vec::with_capacity(Table::ALL.len());
+    for one in Table::ALL {
+        tables.push(transaction.open_table(table(one))?);
+    }
     for edit in edits {
-        let at = (edit.kind.as_str(), edit.name.as_str());
-        match &edit.to {
-            Some(document) => {
-                let record = DocumentRecord { revision, document: document.fields() };
-                documents.insert(at, json(&record).as_slice())?;
-            }
-            None => {
-                documents.remove(at)?;
-            }
+        match edit {
+            RowEdit::Put(Row { table, name, text }) => _ = tables[table as usize].insert(&*name, &*text)?,
+            RowEdit::Remove(table, name) => _ = tables[table as usize].remove(&*name)?,
+            RowEdit::Clear(table) => tables[table as usize].retain(|_, _| false)?,
         }
-    }
-    Ok(())
-}
-
-fn write_source(transaction: &WriteTransaction, source: &Source) -> Result<(), StoreError> {
-    let mut table = transaction.open_table(SOURCE)?;
-    table.retain(|(kind, name), _| match Kind::from_name(kind) {
-        Some(kind) => source.documents.get(kind, name).is_some(),
-        None => source.keys.contains_key(name),
-    })?;
-    for (kind, name, document) in source.documents.iter() {
-        table.insert((kind.as_str(), name), document.as_text().as_bytes())?;
-    }
-    for (name, digest) in &source.keys {
-        table.insert((SOURCE_KEY, name.as_str()), digest.as_bytes())?;
     }
     Ok(())
 }

@@ -90,6 +90,9 @@ pub struct Source {
     pub documents: Documents,
     /// Its keys: their names, and a digest of all that it says of each.
     pub keys: BTreeMap<String, String>,
+    /// Digests of the texts that were read, the last one last.
+    #[serde(default)]
+    pub seen: Vec<String>,
 }
 
 mod kind {
@@ -173,7 +176,11 @@ mod tests {
             keys: vec![KeyEdit { name: "k".into(), to: Some(KeyRecord { enabled: true, ..KeyRecord::default() }) }],
             tokens: vec![TokenEdit { name: "t".into(), to: Some(token) }],
             secrets: BTreeMap::from([("sec-1".into(), "p sealed".into())]),
-            source: Some(Source { documents, keys: BTreeMap::from([("k".into(), "d".into())]) }),
+            source: Some(Source {
+                documents,
+                keys: BTreeMap::from([("k".into(), "d".into())]),
+                seen: vec!["x".into()],
+            }),
             audit: Some(AuditRecord {
                 at_ms: 8,
                 author,

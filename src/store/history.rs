@@ -21,26 +21,36 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Writes the revision of an entry, what was before it, and its line in the audit log.
-pub(super) fn write(transaction: &WriteTransaction, entry: &Entry, keep_revisions: u64) -> Result<(), StoreError> {
-    if let Some(revision) = &entry.revision {
-        let number = revision.number;
-        let mut revisions = transaction.open_table(REVISIONS)?;
-        let mut before = transaction.open_table(BEFORE)?;
-        revisions.insert(number, json(revision).as_slice())?;
-        for edit in &entry.documents {
-            let was = edit.was.as_ref().map_or("", Document::as_text);
-            before.insert((number, edit.kind.as_str(), edit.name.as_str()), was)?;
-        }
-        let oldest = number.saturating_sub(keep_revisions);
-        revisions.retain_in(..=oldest, |_, _| false)?;
-        before.retain_in(..(oldest + 1, "", ""), |_, _| false)?;
+/// Writes the revision of an entry, and what was before it.
+pub(super) fn write_revision(transaction: &WriteTransaction, entry: &Entry, keep: u64) -> Result<(), StoreError> {
+    let Some(revision) = &entry.revision else { return Ok(()) };
+    let number = revision.number;
+    let mut revisions = transaction.open_table(REVISIONS)?;
+    let mut before = transaction.open_table(BEFORE)?;
+    revisions.insert(number, json(revision).as_slice())?;
+    for edit in &entry.documents {
+        let was = edit.was.as_ref().map_or("", Document::as_text);
+        before.insert((number, edit.kind.as_str(), edit.name.as_str()), was)?;
     }
-    if let Some(record) = &entry.audit {
-        let mut audit = transaction.open_table(AUDIT)?;
-        let number = audit.last()?.map_or(1, |(number, _)| number.value() + 1);
-        audit.insert(number, json(record).as_slice())?;
-    }
+    let oldest = number.saturating_sub(keep);
+    revisions.retain_in(..=oldest, |_, _| false)?;
+    before.retain_in(..(oldest + 1, "", ""), |_, _| false)?;
+    Ok(())
+}
+
+/// Writes the line of an entry in the audit log.
+pub(super) fn write_audit(transaction: &WriteTransaction, entry: &Entry) -> Result<(), StoreError> {
+    let Some(record) = &entry.audit else { return Ok(()) };
+    let mut audit = transaction.open_table(AUDIT)?;
+    let number = audit.last()?.map_or(1, |(number, _)| number.value() + 1);
+    audit.insert(number, json(record).as_slice())?;
+    Ok(())
+}
+
+/// Forgets all revisions.
+pub(super) fn forget(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    transaction.open_table(REVISIONS)?.retain(|_, _| false)?;
+    transaction.open_table(BEFORE)?.retain(|_, _| false)?;
     Ok(())
 }
 

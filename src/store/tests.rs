@@ -35,7 +35,7 @@ fn try_commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep
         audit: Some(audit("change")),
         ..Entry::default()
     };
-    store.commit(&entry, keep)
+    store.commit(&entry, None, keep)
 }
 
 fn alias(name: &str) -> Edit {
