@@ -10,6 +10,8 @@
 
 use std::fmt::Write as _;
 
+use crate::store::Table;
+
 /// The keys of one fleet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Keys {
@@ -27,64 +29,40 @@ impl Keys {
         format!("{{{}}}:{what}", self.prefix)
     }
 
-    /// The latest revision. A number; written with every change, by a script.
-    pub fn revision(&self) -> String {
-        self.configured("revision")
+    /// Where the journal stands. A hash: number and tip of the last step, the latest revision,
+    /// the form of what is written, the number of the last line of the audit log; written with
+    /// every step, by a script.
+    pub fn head(&self) -> String {
+        self.configured("head")
     }
 
-    /// A random text that is made when the fleet's data is new: whoever finds another one than
-    /// before knows that Redis was emptied or replaced. A text; written once.
-    pub fn epoch(&self) -> String {
-        self.configured("epoch")
+    /// The steps. A hash: number → JSON; the oldest are taken out when there are too many.
+    pub fn journal(&self) -> String {
+        self.configured("journal")
     }
 
-    /// The form of what is written, so that a version refuses what a later one wrote. A number;
-    /// written with the epoch.
-    pub fn form(&self) -> String {
-        self.configured("form")
+    /// What the steps come to, table by table: documents, callers' keys as digests, admin
+    /// tokens as digests, sealed secrets, and what the configuration file said last. A hash:
+    /// name → text; written with every step that changes it.
+    pub fn table(&self, table: Table) -> String {
+        self.configured(table.as_str())
     }
 
-    /// Documents. A hash: kind and name ([`Keys::document_field`]) → JSON of the document and
-    /// its revision; written with every change.
-    pub fn documents(&self) -> String {
-        self.configured("documents")
+    /// A table that is on its way, before it takes its place; expires if it never does.
+    pub fn incoming(&self, table: &str, from: &str) -> String {
+        self.configured(&format!("incoming:{}:{table}", escaped(from)))
     }
 
-    /// Where a document stands in [`Keys::documents`] and [`Keys::source`].
-    pub fn document_field(kind: &str, name: &str) -> String {
-        format!("{kind}:{name}")
-    }
-
-    /// What the configuration file said last. A hash, as [`Keys::documents`]; written with a
-    /// change that comes from the file.
-    pub fn source(&self) -> String {
-        self.configured("source")
-    }
-
-    /// Callers' keys, as digests. A hash: name → JSON; written with every change of a key.
-    pub fn callers(&self) -> String {
-        self.configured("callers")
-    }
-
-    /// Revisions and what they changed. A hash: number → JSON; the oldest are taken out when
-    /// there are too many.
-    pub fn revisions(&self) -> String {
-        self.configured("revisions")
-    }
-
-    /// Admin tokens, as digests. A hash: name → JSON.
-    pub fn tokens(&self) -> String {
-        self.configured("tokens")
-    }
-
-    /// Sealed secrets. A hash: id → sealed text.
-    pub fn secrets(&self) -> String {
-        self.configured("secrets")
-    }
-
-    /// The audit log. A stream, cut to a length.
+    /// The audit log. A stream, cut to a length; the number of a line is the first part of its
+    /// id.
     pub fn audit(&self) -> String {
         self.configured("audit")
+    }
+
+    /// Up to which line of its own each replica's audit log has been taken in. A hash: ledger →
+    /// number.
+    pub fn audit_taken(&self) -> String {
+        self.configured("audit-taken")
     }
 
     /// The replicas that live, and what they say of themselves. A hash: id → JSON; each writes
@@ -99,7 +77,7 @@ impl Keys {
         self.configured("replicas-until")
     }
 
-    /// The channel on which a change of the configuration is told: the revision.
+    /// The channel on which a step is told: its number, tip and, unless it is long, text.
     pub fn changed(&self) -> String {
         self.configured("changed")
     }
@@ -222,15 +200,15 @@ mod tests {
 
     fn of_config(keys: &Keys, name: &str) -> Vec<String> {
         vec![
-            keys.revision(),
-            keys.epoch(),
-            keys.form(),
-            keys.documents(),
-            keys.source(),
-            keys.callers(),
-            keys.revisions(),
-            keys.tokens(),
-            keys.secrets(),
+            keys.head(),
+            keys.journal(),
+            keys.table(Table::Documents),
+            keys.table(Table::Keys),
+            keys.table(Table::Tokens),
+            keys.table(Table::Secrets),
+            keys.table(Table::Source),
+            keys.audit_taken(),
+            keys.incoming("keys", name),
             keys.audit(),
             keys.replicas(),
             keys.replicas_until(),
@@ -244,9 +222,14 @@ mod tests {
         let named = |what: &str, key: String| (format!("{what}({name:?})"), key);
         let pair = |what: &str, key: String| (format!("{what}({name:?}, {other:?})"), key);
         let config = of_config(keys, name).into_iter().enumerate();
-        let last = config.len() - 1;
         config
-            .map(|(i, key)| if i == last { named("lease", key) } else { (format!("config {i}"), key) })
+            .map(|(i, key)| {
+                if key.contains(":lease:") || key.contains(":incoming:") {
+                    named("config", key.clone())
+                } else {
+                    (format!("config {i}"), key)
+                }
+            })
             .chain([
                 named("estimates", keys.estimates(name)),
                 named("slices", keys.slices(name)),
@@ -304,7 +287,7 @@ mod tests {
     fn fleets_with_other_prefixes_have_other_keys() {
         let [one, two] = ["a", "a:replica"].map(Keys::new);
         assert_ne!(one.estimates("x"), two.estimates("x"));
-        assert_eq!(one.documents(), "{a}:documents");
+        assert_eq!(one.table(Table::Documents), "{a}:documents");
         assert_eq!(one.account_spent("key", "team one"), "{a:account:key:team%20one}:spent");
     }
 }

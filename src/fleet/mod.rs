@@ -10,6 +10,7 @@
 //! Nothing here is on the way of a routing decision.
 
 mod error;
+pub mod journal;
 mod keys;
 mod link;
 pub mod replicas;

@@ -28,6 +28,10 @@ pub const LIVES: Duration = Duration::from_secs(5);
 static BEAT: Script = Script::new(include_str!("lua/replica_beat.lua"));
 static LEAVE: Script = Script::new(include_str!("lua/replica_leave.lua"));
 
+/// One that has not said that it ended is remembered for so long, since it may still serve
+/// what it knew.
+pub const REMEMBERED: Duration = Duration::from_secs(600);
+
 /// What a replica says of itself.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Replica {
@@ -49,6 +53,12 @@ pub struct Replica {
     /// The revision of the configuration that it serves.
     #[serde(default)]
     pub revision: u64,
+    /// The last step of the journal that it serves.
+    #[serde(default)]
+    pub step: u64,
+    /// Why it cannot serve the next one, if it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 impl Replica {
@@ -63,6 +73,8 @@ impl Replica {
             started_ms: started.0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             revision: 0,
+            step: 0,
+            trouble: None,
         }
     }
 }
@@ -84,13 +96,15 @@ struct Inner {
     this: ArcSwap<Replica>,
     /// This one first.
     living: watch::Sender<Arc<[Replica]>>,
+    missing: watch::Sender<Arc<[Replica]>>,
 }
 
 impl Replicas {
     /// This replica, which knows of no other yet.
     pub fn new(link: Link, keys: Keys, this: Replica) -> Self {
         let living = watch::Sender::new([this.clone()].into());
-        Self(Arc::new(Inner { link, keys, this: ArcSwap::from_pointee(this), living }))
+        let missing = watch::Sender::new([].into());
+        Self(Arc::new(Inner { link, keys, this: ArcSwap::from_pointee(this), living, missing }))
     }
 
     /// This replica.
@@ -98,10 +112,20 @@ impl Replicas {
         self.0.this.load_full()
     }
 
-    /// Notes the revision that this replica serves; the others hear of it with the next
+    /// Notes what this replica serves; the others hear of it with the next
     /// [`beat`](Self::beat).
-    pub fn serves(&self, revision: u64) {
-        self.0.this.rcu(|this| Replica { revision, ..Replica::clone(this) });
+    pub fn serves(&self, step: u64, revision: u64) {
+        self.0.this.rcu(|this| Replica { step, revision, trouble: None, ..Replica::clone(this) });
+    }
+
+    /// Notes why this replica cannot serve what it should.
+    pub fn cannot_serve(&self, why: &str) {
+        self.0.this.rcu(|this| Replica { trouble: Some(why.to_owned()), ..Replica::clone(this) });
+    }
+
+    /// Those that have not said that they ended, and have not been heard of for a while.
+    pub fn missing(&self) -> Arc<[Replica]> {
+        Arc::clone(&self.0.missing.borrow())
     }
 
     /// Those that lived when Redis answered last, this one first.
@@ -127,11 +151,14 @@ impl Replicas {
         let Inner { link, keys, .. } = &*self.0;
         let this = self.this();
         let text = serde_json::to_string(&*this).map_err(|error| LinkError::Refused(error.to_string().into()))?;
-        let ms = u64::try_from(LIVES.as_millis()).unwrap_or(u64::MAX);
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (replicas, until) = (keys.replicas(), keys.replicas_until());
-        let call = BEAT.on(&[&replicas, &until]).arg(&this.id).arg(text).arg(ms);
-        let living: Vec<(String, String, i64)> = link.eval(&call).await?;
-        let living: Arc<[Replica]> = living.into_iter().map(|(id, text, _)| read(id, &text)).collect();
+        let call = BEAT.on(&[&replicas, &until]).arg(&this.id).arg(text).arg(ms(LIVES)).arg(ms(REMEMBERED));
+        let all: Vec<(String, String, i64)> = link.eval(&call).await?;
+        let (living, missing): (Vec<_>, Vec<_>) = all.into_iter().partition(|(.., left)| *left > 0);
+        let [living, missing] = [living, missing]
+            .map(|some| some.into_iter().map(|(id, text, _)| read(id, &text)).collect::<Arc<[Replica]>>());
+        self.0.missing.send_replace(missing);
         self.0.living.send_if_modified(|known| {
             let changed = *known != living;
             *known = Arc::clone(&living);
