@@ -90,7 +90,7 @@ fn beginning(store: Store, aliases: usize) -> Beginning {
     let no_files = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let file = parse_file(&text(aliases), &env, &no_files).expect("a good file");
     let token = Some(SecretString::from("pma-bench-0123456789"));
-    Beginning { store, file, folder: Default::default(), masters: None, token, clock: Clock::new() }
+    Beginning { store, file, folder: Default::default(), masters: None, token, clock: Clock::new(), sharing: None }
 }
 
 /// A store that has begun once, with so many keys.

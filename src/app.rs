@@ -10,14 +10,16 @@ use anyhow::Context;
 use hyper_util::service::TowerToHyperService;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, File, MASTER_KEY_VARIABLE, StoreConfig};
-use crate::control::{Beginning, Control, FLUSH_EVERY, Started};
+use crate::control::{Beginning, Control, FLUSH_EVERY, Sharing, Started};
+use crate::fleet::replicas::{Replica, Replicas};
+use crate::fleet::{Keys, Link};
 use crate::proxy::Gateway;
 use crate::proxy::routes::DataPlane;
 use crate::proxy::server::{self, ServerLimits};
@@ -59,8 +61,19 @@ pub struct App {
     tls_config: Option<Arc<TlsConfig>>,
     tasks: JoinSet<&'static str>,
     stop: CancellationToken,
+    /// What goes on while requests finish.
+    late: JoinSet<&'static str>,
     /// Nothing is under way any more.
     drained: CancellationToken,
+    /// The way to Redis, which is needed to the end.
+    link: Option<Linked>,
+}
+
+/// A way to Redis that is kept up.
+#[derive(Debug)]
+struct Linked {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
 }
 
 impl App {
@@ -82,8 +95,11 @@ impl App {
         let data = bind(server.listen, "server.listen").await?;
         let admin = bind(server.admin_listen, "server.admin_listen").await?;
         let shown = path.as_ref().map(|path| path.display().to_string());
+        let beginning = beginning(file, path.as_deref())?;
+        let (link, sharing) = linked(&beginning, admin.local_addr()?)?.unzip();
+        let beginning = Beginning { sharing, ..beginning };
         let Started { control, first_key, first_token } =
-            Control::start(beginning(file, path.as_deref())?).await.map_err(|error| in_file(error, shown))?;
+            Control::start(beginning).await.map_err(|error| in_file(error, shown))?;
         let gateway = Arc::new(Gateway::new(Arc::clone(&control.live)));
 
         let mut app = Self {
@@ -97,7 +113,9 @@ impl App {
             tls_config: tls_config.clone(),
             tasks: JoinSet::new(),
             stop: CancellationToken::new(),
+            late: JoinSet::new(),
             drained: CancellationToken::new(),
+            link,
         };
         let limits = ServerLimits {
             max_connections: server.limits.max_connections,
@@ -110,7 +128,11 @@ impl App {
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
         let admin_plane = TowerToHyperService::new(admin::router(gateway, Arc::clone(&control), app.stop.clone()));
         app.spawn("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
-        app.spawn("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
+        app.spawn_late("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
+        if let Some(fleet) = &control.fleet {
+            app.spawn_late("replica", fleet.replicas.clone().run(app.drained.clone()));
+            app.spawn_late("journal", Arc::clone(&control).follow_others(app.drained.clone()));
+        }
         if let Some(tls) = tls_config {
             app.spawn("certificates", watch_certificates(tls, app.stop.clone()));
         }
@@ -122,6 +144,13 @@ impl App {
 
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    fn spawn_late(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.late.spawn(async move {
             task.await;
             name
         });
@@ -157,23 +186,40 @@ impl App {
             tokio::select! {
                 () = &mut ended => break None,
                 died = self.tasks.join_next() => break died,
+                died = self.late.join_next() => break died,
                 () = hangup() => self.reload().await,
             }
         };
         tracing::info!("stopping: requests under way may finish");
         self.stop.cancel();
-        // The last is what writes usage down: a process may be killed while it drains, too.
-        while self.tasks.len() > 1 && self.tasks.join_next().await.is_some() {}
-        self.drained.cancel();
+        // Usage is written down all the while: a process may be killed while it drains, too.
         while self.tasks.join_next().await.is_some() {}
+        self.drained.cancel();
+        while self.late.join_next().await.is_some() {}
         let control = Arc::clone(&self.control);
         tokio::task::spawn_blocking(move || control.flush()).await?.context("the last usage was not written down")?;
+        if let Some(Linked { task, stop }) = self.link.take() {
+            stop.cancel();
+            task.await.context("the way to Redis broke off")?;
+        }
         match died {
             None => Ok(()),
             Some(Ok(name)) => anyhow::bail!("the task `{name}` ended by itself"),
             Some(Err(error)) => Err(error).context("a task died"),
         }
     }
+}
+
+/// A way to Redis that is kept up, and what is shared over it, if there is one.
+fn linked(beginning: &Beginning, admin: SocketAddr) -> anyhow::Result<Option<(Linked, Sharing)>> {
+    let Some(shared) = &beginning.file.store.shared else { return Ok(None) };
+    let link = Link::new(shared, beginning.clock).context("store.ca_file")?;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(link.clone().run(stop.clone()));
+    let keys = Keys::new(&shared.prefix);
+    let this = Replica::this(shared.replica.as_deref(), &admin.to_string(), beginning.clock.now());
+    let replicas = Replicas::new(link.clone(), keys.clone(), this);
+    Ok(Some((Linked { task, stop }, Sharing { link, keys, replicas })))
 }
 
 /// What the control begins with.
@@ -193,6 +239,7 @@ fn beginning(file: File, path: Option<&Path>) -> anyhow::Result<Beginning> {
         token: token.map(SecretString::from),
         folder: path.map(config::folder_of).unwrap_or(Path::new("")).to_owned(),
         clock: Clock::new(),
+        sharing: None,
         file,
     })
 }

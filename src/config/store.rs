@@ -83,9 +83,6 @@ impl StoreConfig {
             store.path = (path != IN_MEMORY).then(|| path.into());
         }
         store.shared = SharedConfig::read(&table, world, report);
-        if store.shared.is_some() {
-            refuse_sharing(&table, report);
-        }
         store.master_key_file = table.read("master_key_file", |item| readable(item, world, report));
         let years = 100 * 365 * DAY;
         if let Some(time) = table.read("keep_usage", |item| item.duration(DAY..=years, report)) {
@@ -95,13 +92,6 @@ impl StoreConfig {
             store.keep_revisions = count;
         }
         store
-    }
-}
-
-/// The one place that keeps replicas from sharing.
-fn refuse_sharing(table: &Table<'_>, report: &Report) {
-    if let Some(url) = table.get("url") {
-        report.problem(url.problem("sharing through Redis is not part of this version"));
     }
 }
 

@@ -61,9 +61,10 @@ impl Control {
                 );
             }
         }
-        let source = Source { documents, keys: BTreeMap::new(), seen: Vec::new() };
-        let process = Some((Settings::of(&file.server), file.places));
-        Ok(Proposal { edits, source: Some(source), nodes: file.keys, process, ..Proposal::default() })
+        let source = Source { documents, keys: BTreeMap::new(), seen: state.source.seen_and(&file.digest) };
+        let nodes = file.keys.clone();
+        let process = Some(process_of(file));
+        Ok(Proposal { edits, source: Some(source), nodes, process, ..Proposal::default() })
     }
 
     /// Keys that come with documents, put in or changed.
@@ -109,6 +110,11 @@ impl Control {
         }
         Ok((edits, said))
     }
+}
+
+/// What a file says of this process.
+pub(super) fn process_of(file: File) -> (Settings, config::Places) {
+    (Settings::of(&file.server), file.places)
 }
 
 /// A digest of all that a file says of a key.

@@ -11,6 +11,8 @@ mod diff;
 mod document;
 mod error;
 mod file;
+mod fleet;
+mod join;
 mod key;
 mod key_record;
 mod merge_patch;
@@ -31,8 +33,9 @@ pub use diff::{FieldChange, REDACTED, field_changes, redacted, text_diff, unreda
 pub use document::{AtPart, Precondition};
 pub use error::ControlError;
 pub use file::ReloadError;
+pub use fleet::{CONFIRMED_WITHIN, Fleet, Unconfirmed};
 pub use key::{KeyMade, KeyRequest};
-pub use start::{Beginning, Settings, Started};
+pub use start::{Beginning, Settings, Sharing, Started};
 pub use token::{Holder, TokenMade};
 pub use usage::{By, FLUSH_EVERY, UsageQuestion, UsageSum};
 pub use vault::Vault;
@@ -45,7 +48,7 @@ use crate::domain::spent::Spent;
 use crate::limits::{Kind as OwnerKind, Owner};
 use crate::live::{Draft, KeyRing, Live, View};
 use crate::store::record::{AuditRecord, Author, ChangeRecord, KeyRecord, RevisionRecord, Role, Spender};
-use crate::store::{DocumentEdit, Entry, KeyEdit, Source, Store, TokenEdit};
+use crate::store::{DocumentEdit, Entry, KeyEdit, Position, Source, Step, Store, Stored, TokenEdit};
 
 /// The control of a gateway.
 #[derive(Debug)]
@@ -60,6 +63,12 @@ pub struct Control {
     tokens: token::Tokens,
     events: broadcast::Sender<Arc<RevisionRecord>>,
     flushing: std::sync::Mutex<usage::Flushing>,
+    /// The other replicas, if there may be any.
+    pub fleet: Option<Fleet>,
+    /// What the file said at the start, as long as Redis was not there to share it.
+    pending: Mutex<Option<config::File>>,
+    /// Where the store is, if it is a file.
+    path: Option<PathBuf>,
     /// What paths in the configuration are relative to.
     folder: PathBuf,
     keep_revisions: u64,
@@ -80,6 +89,10 @@ pub struct State {
     settings: Settings,
     /// Where documents stand in the file.
     places: Places,
+    /// The last step that was done, of those that replicas share.
+    position: Position,
+    /// What the store has is not served yet.
+    unserved: bool,
 }
 
 impl State {
@@ -97,6 +110,18 @@ impl State {
     pub fn modified(&self, kind: Kind, name: &str) -> Option<u64> {
         self.documents.get(kind, name)?;
         Some(self.modified.get(&(kind, name.to_owned())).copied().unwrap_or(self.revision))
+    }
+
+    fn load(&mut self, stored: Stored, position: Position) {
+        self.revision = stored.revision;
+        self.documents = Documents::default();
+        self.modified.clear();
+        for one in stored.documents {
+            self.modified.insert((one.kind, one.name.clone()), one.revision);
+            self.documents.insert(one.kind, &one.name, one.document);
+        }
+        self.source = stored.source;
+        self.position = position;
     }
 
     fn take(&mut self, entry: &Entry) {
@@ -180,7 +205,7 @@ impl Signed {
 }
 
 /// A change that was made, or would be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Applied {
     /// The revision that holds it now; the latest one where nothing had to be changed, or
     /// nothing was.
@@ -189,6 +214,8 @@ pub struct Applied {
     pub changes: Vec<ChangeRecord>,
     /// What is probably not meant.
     pub warnings: Vec<Problem>,
+    /// Replicas that do not serve it, as far as is known.
+    pub unconfirmed: Vec<Unconfirmed>,
 }
 
 impl Control {
@@ -207,20 +234,65 @@ impl Control {
         signed: Signed,
         propose: impl FnOnce(&State, &Self) -> Result<Proposal, ControlError> + Send + 'static,
     ) -> Result<Applied, ControlError> {
-        let mut held = Arc::clone(&self.state).lock_owned().await;
         let this = Arc::clone(self);
-        // Checking takes its time, and so does the disk. A caller that goes away meanwhile
-        // stops nothing halfway.
-        let made = tokio::task::spawn_blocking(move || {
-            let ready = propose(&held, &this).and_then(|proposal| this.draft(&held, proposal, &signed));
-            let applied = ready.and_then(|ready| this.keep(&mut held, ready));
-            this.vault.forget_unwritten();
-            applied
-        });
+        // A caller that goes away meanwhile stops nothing halfway.
+        let made = tokio::spawn(async move { this.make(signed, propose).await });
         made.await.map_err(|error| {
             tracing::error!(%error, "a change broke off");
             ControlError::Ending
         })?
+    }
+
+    async fn make(
+        self: Arc<Self>,
+        signed: Signed,
+        propose: impl FnOnce(&State, &Self) -> Result<Proposal, ControlError> + Send + 'static,
+    ) -> Result<Applied, ControlError> {
+        let held = Arc::clone(&self.state).lock_owned().await;
+        let Some(fleet) = self.fleet.as_ref().filter(|_| !signed.dry_run) else {
+            return self.make_next(held, signed, propose).await.map(|(applied, _)| applied);
+        };
+        let held = self.in_turn(fleet, held).await?;
+        let made = self.make_next(held, signed, propose).await;
+        fleet.give_turn().await;
+        let (applied, step) = made?;
+        let unconfirmed = if step > 0 { fleet.confirmed(step).await } else { Vec::new() };
+        Ok(Applied { unconfirmed, ..applied })
+    }
+
+    /// Makes a change to the latest state there is. Returns the number of its step, if it is
+    /// one that replicas share.
+    async fn make_next(
+        self: &Arc<Self>,
+        held: fleet::Held,
+        signed: Signed,
+        propose: impl FnOnce(&State, &Self) -> Result<Proposal, ControlError> + Send + 'static,
+    ) -> Result<(Applied, u64), ControlError> {
+        let this = Arc::clone(self);
+        // Checking takes its time, and so does the disk.
+        let (held, ready) = fleet::blocking(held, move |state| {
+            propose(state, &this).and_then(|proposal| this.draft(state, proposal, &signed))
+        })
+        .await?;
+        let made = match ready {
+            Ok(ready) => self.make_ready(held, ready).await,
+            Err(error) => Err(error),
+        };
+        self.vault.forget_unwritten();
+        made
+    }
+
+    async fn make_ready(self: &Arc<Self>, held: fleet::Held, ready: Ready) -> Result<(Applied, u64), ControlError> {
+        let mut step = None;
+        if let Some(fleet) = self.fleet.as_ref().filter(|_| !ready.entry.is_empty()) {
+            let next = Step::new(&held.position, &ready.entry);
+            fleet.append(&held.position.tip, &next, &ready.entry, self.keep_revisions).await?;
+            step = Some(next);
+        }
+        let number = step.as_ref().map_or(0, |step| step.at.number);
+        let this = Arc::clone(self);
+        let (_, applied) = fleet::blocking(held, move |state| this.keep(state, ready, step.as_ref())).await?;
+        Ok((applied?, number))
     }
 
     /// Looks at the state.
@@ -274,7 +346,7 @@ impl Control {
             None => is_revision.then(|| self.live.view().with_keys(ring, Revision(number))),
         };
         if signed.dry_run {
-            let applied = Applied { revision: state.revision, changes, warnings };
+            let applied = Applied { revision: state.revision, changes, warnings, ..Applied::default() };
             return Ok(Ready { entry: Entry::default(), view: None, process: None, applied });
         }
         let told = is_revision || !tokens.is_empty() || !secrets.is_empty();
@@ -288,15 +360,15 @@ impl Control {
             audit: told.then(|| self.audited(signed, "ok", is_revision.then_some(number))),
         };
         entry.secrets.extend(self.vault.unwritten());
-        let applied = Applied { revision: number, changes, warnings };
+        let applied = Applied { revision: number, changes, warnings, ..Applied::default() };
         Ok(Ready { entry, view, process, applied })
     }
 
     /// Writes down what a change comes to, and serves it.
-    fn keep(&self, state: &mut State, ready: Ready) -> Result<Applied, ControlError> {
+    fn keep(&self, state: &mut State, ready: Ready, step: Option<&Step>) -> Result<Applied, ControlError> {
         let Ready { entry, view, process, applied } = ready;
         if !entry.is_empty() {
-            self.store.commit(&entry, None, self.keep_revisions)?;
+            self.store.commit(&entry, step, self.keep_revisions)?;
         }
         // From here on nothing can fail.
         self.vault.put(&entry.secrets);
@@ -309,6 +381,10 @@ impl Control {
             state.places = places;
         }
         state.take(&entry);
+        if let Some(step) = step {
+            state.position = step.at.clone();
+        }
+        self.tell_served(state);
         if let Some(revision) = entry.revision {
             // Nobody may be listening.
             let _ = self.events.send(Arc::new(revision));

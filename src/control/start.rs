@@ -1,6 +1,7 @@
 //! How does a process begin? With what the store has, and what the file says otherwise than
 //! when it was last read.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +11,23 @@ use serde_json::{Map, Value as Json};
 use tokio::sync::{Mutex, broadcast};
 
 use super::key::shown_by;
-use super::key_record::live;
+use super::key_record::{digest, live};
 use super::token::Tokens;
 use super::usage::Flushing;
-use super::{Control, ControlError, Proposal, Signed, State, Vault};
+use super::{Control, ControlError, Fleet, Signed, State, Vault};
 use crate::clock::Clock;
 use crate::config::{Documents, File, KeyNodes, Places, ServerConfig, ServerLimits};
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
+use crate::fleet::journal::Journal;
+use crate::fleet::replicas::Replicas;
+use crate::fleet::{Keys, Link};
 use crate::limits::Owner;
 use crate::live::{Draft, KeyRing, Live};
 use crate::secrets::MasterKeys;
-use crate::store::Store;
-use crate::store::record::{Author, Role};
+use crate::store::record::{Author, KeyRecord, Role};
+use crate::store::{Position, Source, Store};
 
 /// What a file says of the process itself, as far as requests depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +61,19 @@ pub struct Beginning {
     pub token: Option<SecretString>,
     /// Time.
     pub clock: Clock,
+    /// What is shared with other replicas, and how.
+    pub sharing: Option<Sharing>,
+}
+
+/// What is shared with other replicas, and how.
+#[derive(Debug)]
+pub struct Sharing {
+    /// The way to Redis, which somebody runs already.
+    pub link: Link,
+    /// What is where there.
+    pub keys: Keys,
+    /// Who else is there.
+    pub replicas: Replicas,
 }
 
 /// A control that has begun, and what is shown once.
@@ -81,24 +98,17 @@ impl Control {
     pub async fn start(beginning: Beginning) -> Result<Started, ControlError> {
         let (control, file) =
             tokio::task::spawn_blocking(move || Self::begin(beginning)).await.map_err(|_| ControlError::Ending)??;
-        let (new, open) = (control.look(|state| state.revision == 0).await, file.server.open);
-        let action = if new { "store.seed" } else { "file.reload" };
-        let signed = Signed::new(Author::new("file", "file"), action, "the configuration file");
-        let read = move |state: &State, control: &Self| {
-            let proposal = control.of_file(state, file)?;
-            Ok(Proposal { first: state.revision == 0, ..proposal })
-        };
-        for warning in &control.change(signed, read).await?.warnings {
-            tracing::warn!("configuration: {warning}");
-        }
-        let first_token = control.first_token().await?;
+        let open = file.server.open;
+        let new = control.begin_with(file).await?;
+        let kept = control.look(|state| state.revision > 0).await;
+        let first_token = if kept { control.first_token().await? } else { None };
         let first_key = if new && !open { control.first_key().await? } else { None };
         Ok(Started { control, first_key, first_token })
     }
 
     /// Serves what the store has.
     fn begin(beginning: Beginning) -> Result<(Arc<Self>, File), ControlError> {
-        let Beginning { store, file, folder, masters, token, clock } = beginning;
+        let Beginning { store, file, folder, masters, token, clock, sharing } = beginning;
         let unsettled = store.settle_open()?;
         if unsettled > 0 {
             tracing::warn!(
@@ -107,13 +117,11 @@ impl Control {
             );
         }
         let last_flush = store.last_flush()?;
-        let stored = store.load()?;
-        let mut documents = Documents::default();
-        let mut modified = std::collections::HashMap::new();
-        for one in stored.documents {
-            modified.insert((one.kind, one.name.clone()), one.revision);
-            documents.insert(one.kind, &one.name, one.document);
+        if sharing.is_none() {
+            // What this process changes by itself is no step of any journal.
+            store.stand_at(&Position::default())?;
         }
+        let (stored, position) = (store.load()?, store.position()?);
         let settings = Settings::of(&file.server);
         let (keep_revisions, keep_usage) = (file.store.keep_revisions, file.store.keep_usage);
         let empty = Draft {
@@ -127,13 +135,23 @@ impl Control {
         let vault = Vault::open_store(&store, masters)?;
         let tokens = Tokens::load(&store, token)?;
         let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock)?);
-        let state = State {
-            revision: stored.revision,
-            documents,
-            modified,
-            source: stored.source,
+        let mut state = State {
+            revision: 0,
+            documents: Documents::default(),
+            modified: HashMap::new(),
+            source: Source::default(),
             settings,
             places: Places::default(),
+            position: Position::default(),
+            unserved: false,
+        };
+        state.load(stored, position);
+        let fleet = match sharing {
+            None => None,
+            Some(Sharing { link, keys, replicas }) => {
+                let journal = Journal::new(&link, keys);
+                Some(Fleet { link, journal, replicas, ledger: store.ledger()?, trouble: Default::default() })
+            }
         };
         let control = Arc::new(Self {
             live,
@@ -143,23 +161,32 @@ impl Control {
             tokens,
             events: broadcast::channel(EVENTS).0,
             flushing: std::sync::Mutex::new(Flushing::after(last_flush)),
+            fleet,
+            pending: Mutex::default(),
+            path: file.store.path.clone(),
             folder,
             keep_revisions,
             keep_usage,
         });
         let held = Arc::clone(&control.state).try_lock_owned().map_err(|_| ControlError::Ending)?;
         control.serve_stored(&held)?;
+        control.tell_served(&held);
         Ok((control, file))
     }
 
-    fn serve_stored(&self, state: &State) -> Result<(), ControlError> {
+    pub(super) fn serve_stored(&self, state: &State) -> Result<(), ControlError> {
         let checked =
             self.check(&state.documents, &KeyNodes::default(), &Places::default(), state.settings.direct_models)?;
         let mut shown = Vec::new();
         let mut failed = None;
+        let before = self.live.view();
         let spent = self.store.spent_by_keys()?;
         let spent = |owner: &Owner| spent.get(&*owner.name).copied().unwrap_or_default();
-        self.store.each_key(|record| match live(&record, None, &spent) {
+        let earlier = |record: &KeyRecord| {
+            let mut digests = record.secrets.iter().filter_map(digest);
+            digests.find_map(|digest| before.keys.get(&digest)).map(|shown| &*shown.key)
+        };
+        self.store.each_key(|record| match live(&record, earlier(&record), &spent) {
             Ok(key) => shown.extend(shown_by(&record, &Arc::new(key))),
             Err(error) => failed = Some(error),
         })?;

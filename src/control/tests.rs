@@ -36,7 +36,7 @@ fn beginning(store: Store, text: &str, masters: Option<MasterKeys>) -> Beginning
     let _ = rustls::crypto::ring::default_provider().install_default();
     let no_files = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let file = parse_file(text, &|_| None, &no_files).unwrap_or_else(|problems| panic!("{problems}"));
-    Beginning { store, file, folder: PathBuf::new(), masters, token: None, clock: Clock::new() }
+    Beginning { store, file, folder: PathBuf::new(), masters, token: None, clock: Clock::new(), sharing: None }
 }
 
 async fn started(text: &str) -> Started {

@@ -71,6 +71,15 @@ impl Tokens {
         self.by_digest.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
+    /// Those of a store in the place of those that were there; that of the environment stays.
+    pub(super) fn reload(&self, store: &Store) -> Result<(), StoreError> {
+        let records = store.tokens()?;
+        let mut by_digest = self.by_digest.write().unwrap_or_else(PoisonError::into_inner);
+        by_digest.retain(|_, valid| valid.holder.name == ENVIRONMENT);
+        by_digest.extend(records.iter().filter_map(valid));
+        Ok(())
+    }
+
     /// Takes in what has been written.
     pub(super) fn put(&self, written: &[TokenEdit]) {
         if written.is_empty() {

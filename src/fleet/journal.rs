@@ -66,6 +66,9 @@ pub struct Head {
     pub at: Position,
     /// The latest revision.
     pub revision: u64,
+    /// When somebody began it with what they had, in milliseconds of Redis's clock, because it
+    /// was not there any more; 0 if that never happened.
+    pub begun_ms: u64,
 }
 
 /// What was told on the channel.
@@ -96,32 +99,33 @@ impl Journal {
     /// If Redis does not answer, or it is a later version's.
     pub async fn head(&self) -> Result<Option<Head>, JournalError> {
         let mut ask = cmd("HMGET");
-        ask.arg(self.keys.head()).arg(&["number", "tip", "revision", "form"]);
-        let (number, tip, revision, form): (Option<u64>, Option<String>, Option<u64>, Option<u64>) =
-            self.link.call(&ask).await?;
+        ask.arg(self.keys.head()).arg(&["number", "tip", "revision", "form", "begun"]);
+        type Fields = (Option<u64>, Option<String>, Option<u64>, Option<u64>, Option<u64>);
+        let (number, tip, revision, form, begun): Fields = self.link.call(&ask).await?;
         if let Some(found) = form.filter(|form| *form > FORM) {
             return Err(JournalError::TooNew { found });
         }
         let at = number.zip(tip).map(|(number, tip)| Position { number, tip: Tip(tip) });
-        Ok(at.map(|at| Head { at, revision: revision.unwrap_or_default() }))
+        let (revision, begun_ms) = (revision.unwrap_or_default(), begun.unwrap_or_default());
+        Ok(at.map(|at| Head { at, revision, begun_ms }))
     }
 
-    /// The texts of the steps after one, up to and with another; `None` where one is not kept
-    /// any more.
+    /// The steps after one, up to and with another; `None` where one is not kept any more.
     ///
     /// # Errors
     /// If Redis does not answer.
-    pub async fn texts(&self, after: u64, to: u64) -> Result<Vec<Option<String>>, JournalError> {
-        let mut texts = Vec::new();
+    pub async fn steps(&self, after: u64, to: u64) -> Result<Vec<Option<Step>>, JournalError> {
+        let mut steps = Vec::new();
         let mut next = after + 1;
         while next <= to {
-            let last = to.min(next + BATCH as u64 - 1);
+            let numbers: Vec<u64> = (next..=to.min(next + BATCH as u64 - 1)).collect();
+            next += numbers.len() as u64;
             let mut ask = cmd("HMGET");
-            ask.arg(self.keys.journal()).arg((next..=last).collect::<Vec<_>>());
-            texts.extend(self.link.call::<Vec<Option<String>>>(&ask).await?);
-            next = last + 1;
+            ask.arg(self.keys.journal()).arg(&numbers);
+            let texts: Vec<Option<String>> = self.link.call(&ask).await?;
+            steps.extend(numbers.into_iter().zip(texts).map(|(number, text)| stored(number, &text?)));
         }
-        Ok(texts)
+        Ok(steps)
     }
 
     /// Puts a step at the end, and tells it. Returns whether it is there; it is not if the
@@ -138,7 +142,7 @@ impl Journal {
         let revision = entry.revision.as_ref().map(|revision| revision.number.to_string()).unwrap_or_default();
         let audit = entry.audit.as_ref().map(line).unwrap_or_default();
         let mut call = APPEND.on(&names);
-        call = call.arg(&after.0).arg(&step.at.tip.0).arg(step.at.number).arg(&step.text).arg(keep);
+        call = call.arg(&after.0).arg(&step.at.tip.0).arg(step.at.number).arg(to_store(step)).arg(keep);
         call = call.arg(keys.changed()).arg(told(step)).arg(revision).arg(FORM).arg(audit).arg(AUDIT_LINES);
         for edit in entry.row_edits() {
             call = match edit {
@@ -203,7 +207,7 @@ impl Journal {
         for batch in steps.chunks(BATCH) {
             let mut brought = pipe();
             for step in batch {
-                brought.cmd("HSET").arg(&journal).arg(step.at.number).arg(&step.text).ignore();
+                brought.cmd("HSET").arg(&journal).arg(step.at.number).arg(to_store(step)).ignore();
                 if let Some(record) = step.entry().ok().and_then(|entry| entry.audit) {
                     lines += 1;
                     brought.cmd("XADD").arg(&audit).arg(format!("{lines}-0")).arg("record").arg(line(&record)).ignore();
@@ -215,7 +219,7 @@ impl Journal {
         let mut names = vec![self.keys.head()];
         names.extend(pairs.into_iter().flat_map(|(key, brought)| [key, brought]));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let Head { at, revision } = head;
+        let Head { at, revision, .. } = head;
         let call = BEGIN.on(&names).arg(&at.tip.0).arg(at.number).arg(revision).arg(FORM).arg(lines);
         let told = format!("{}\n{}\n", at.number, at.tip);
         Ok(self.link.eval(&call.arg(self.keys.changed()).arg(told)).await?)
@@ -292,6 +296,16 @@ impl Listener {
             Signal::Message { payload, .. } => read(&payload).unwrap_or(Told::Look),
         }
     }
+}
+
+/// A step as it is kept: tip and text, each on a line of its own.
+fn to_store(step: &Step) -> String {
+    format!("{}\n{}", step.at.tip, step.text)
+}
+
+fn stored(number: u64, stored: &str) -> Option<Step> {
+    let (tip, text) = stored.split_once('\n')?;
+    Some(Step { at: Position { number, tip: Tip(tip.to_owned()) }, text: text.to_owned() })
 }
 
 /// What is told of a step: number, tip, text, each after the other on a line of its own.

@@ -18,6 +18,9 @@ const FORM: u64 = 1;
 /// Under which the latest revision is kept.
 pub(super) const REVISION: &str = "revision";
 
+/// Under which the number that no other store has is kept.
+const LEDGER: &str = "ledger";
+
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
 /// A table of rows.
@@ -158,6 +161,30 @@ impl Store {
     /// A number by its name; 0 if it was never set.
     pub(super) fn number(&self, name: &str) -> Result<u64, StoreError> {
         Ok(self.read()?.open_table(META)?.get(name)?.map_or(0, |number| number.value()))
+    }
+
+    /// One more than the last time; 1 the first time.
+    pub(super) fn next_number(transaction: &WriteTransaction, name: &str) -> Result<u64, StoreError> {
+        let mut meta = transaction.open_table(META)?;
+        let number = meta.get(name)?.map_or(1, |number| number.value() + 1);
+        meta.insert(name, number)?;
+        Ok(number)
+    }
+
+    /// A random number that this store has and no other, as 16 hexadecimal digits.
+    ///
+    /// # Errors
+    /// If it cannot be read, or made.
+    pub fn ledger(&self) -> Result<String, StoreError> {
+        let known = self.number(LEDGER)?;
+        if known != 0 {
+            return Ok(format!("{known:016x}"));
+        }
+        let transaction = self.write()?;
+        let new = rand::random::<u64>().max(1);
+        Self::set_number(&transaction, LEDGER, new)?;
+        transaction.commit()?;
+        Ok(format!("{new:016x}"))
     }
 
     pub(super) fn set_number(transaction: &WriteTransaction, name: &str, to: u64) -> Result<(), StoreError> {

@@ -95,6 +95,25 @@ pub struct Source {
     pub seen: Vec<String>,
 }
 
+/// So many texts of a file are known again.
+const SEEN: usize = 100;
+
+impl Source {
+    /// The digests with one more.
+    pub fn seen_and(&self, digest: &str) -> Vec<String> {
+        let mut seen = self.seen.clone();
+        seen.retain(|other| other != digest);
+        seen.drain(..seen.len().saturating_sub(SEEN - 1));
+        seen.push(digest.to_owned());
+        seen
+    }
+
+    /// Whether a text was read, and another after it.
+    pub fn was_replaced(&self, digest: &str) -> bool {
+        self.seen.iter().any(|other| other == digest) && self.seen.last().is_none_or(|last| last != digest)
+    }
+}
+
 mod kind {
     use super::*;
 

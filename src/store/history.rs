@@ -1,6 +1,6 @@
 //! What was changed, and who did what: revisions, what was before each, and the audit log.
 
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{TableDefinition, WriteTransaction};
 
 use super::embedded::{json, parse};
 use super::entry::Entry;
@@ -13,6 +13,9 @@ const REVISIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("revisio
 /// they were not there.
 const BEFORE: TableDefinition<'_, (u64, &str, &str), &str> = TableDefinition::new("before");
 const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
+
+/// Under which the number of the last line of the audit log is kept.
+const AUDITED: &str = "audited";
 
 pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(REVISIONS)?;
@@ -41,9 +44,8 @@ pub(super) fn write_revision(transaction: &WriteTransaction, entry: &Entry, keep
 /// Writes the line of an entry in the audit log.
 pub(super) fn write_audit(transaction: &WriteTransaction, entry: &Entry) -> Result<(), StoreError> {
     let Some(record) = &entry.audit else { return Ok(()) };
-    let mut audit = transaction.open_table(AUDIT)?;
-    let number = audit.last()?.map_or(1, |(number, _)| number.value() + 1);
-    audit.insert(number, json(record).as_slice())?;
+    let number = Store::next_number(transaction, AUDITED)?;
+    transaction.open_table(AUDIT)?.insert(number, json(record).as_slice())?;
     Ok(())
 }
 
@@ -104,5 +106,16 @@ impl Store {
                 Ok((number.value(), parse(value.value(), || format!("audit {}", number.value()))?))
             })
             .collect()
+    }
+
+    /// Forgets the lines of the audit log up to one. The others keep their numbers.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn forget_audit_to(&self, last: u64) -> Result<(), StoreError> {
+        let transaction = self.write()?;
+        transaction.open_table(AUDIT)?.retain_in(..=last, |_, _| false)?;
+        transaction.commit()?;
+        Ok(())
     }
 }

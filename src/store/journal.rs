@@ -99,6 +99,23 @@ impl Store {
         Ok(journal.get(number)?.map(|step| self::step(number, step.value())))
     }
 
+    /// Says where this copy stands, without the steps that led there.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn stand_at(&self, at: &Position) -> Result<(), StoreError> {
+        let transaction = self.write()?;
+        {
+            let mut journal = transaction.open_table(JOURNAL)?;
+            journal.retain(|_, _| false)?;
+            if at.number > 0 {
+                journal.insert(at.number, (at.tip.0.as_str(), ""))?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// The steps after one, in order.
     ///
     /// # Errors

@@ -16,7 +16,8 @@ for i = 2, #KEYS, 2 do
     redis.call('PERSIST', KEYS[i])
   end
 end
+local now = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'tip', ARGV[1], 'number', ARGV[2], 'revision', ARGV[3], 'form', ARGV[4],
-  'audit', ARGV[5])
+  'audit', ARGV[5], 'begun', now[1] * 1000 + math.floor(now[2] / 1000))
 redis.call('PUBLISH', ARGV[6], ARGV[7])
 return 1
