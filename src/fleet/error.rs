@@ -79,6 +79,15 @@ impl LinkError {
         }
     }
 
+    /// The first of what the server said to several commands.
+    pub(super) fn of_first(error: &RedisError) -> Self {
+        let said = error.clone().into_server_errors();
+        match said.as_deref().and_then(<[_]>::first) {
+            Some((_, first)) => Self::of(&first.clone().into()),
+            None => Self::of(error),
+        }
+    }
+
     /// What the server said, or what happened to the connection.
     pub(super) fn of(error: &RedisError) -> Self {
         let said = || text_of(error).into();

@@ -182,10 +182,11 @@ impl Link {
             return read(Value::Array(Vec::new()));
         }
         let mut answered = request::Answered(match self.ask(Request::Many(pipeline)).await? {
-            Reply::One(value) => vec![value],
+            // A transaction that was refused.
+            Reply::One(refused) => return read(refused),
             Reply::Many(values) => values,
         });
-        pipeline.query_async(&mut answered).await.map_err(|error| LinkError::of(&error))
+        pipeline.query_async(&mut answered).await.map_err(|error| LinkError::of_first(&error))
     }
 
     /// A script. Only its digest is sent, and its text if the server does not know it.
@@ -249,6 +250,14 @@ impl Link {
     /// Where it leads, without the password.
     pub fn address(&self) -> &str {
         &self.shared.shown
+    }
+}
+
+/// What a future comes to, if there is one.
+async fn or_never<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 

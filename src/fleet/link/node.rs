@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, Value, pipe};
+use redis::{Pipeline, RedisError, Value, pipe};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -81,6 +81,11 @@ impl Node {
         self.live.load().as_ref().map(|live| live.place.clone())
     }
 
+    /// Whether it is the server that listens there.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        matches!(&self.origin, Origin::Fixed(at) | Origin::OfCluster(at) if at == place)
+    }
+
     /// Asks within a limit.
     pub(super) async fn call(
         &self,
@@ -130,15 +135,18 @@ impl Node {
                 }
                 Ok(reply)
             }
-            Ok(Err(error)) => {
-                let error = LinkError::of(&error);
-                if let LinkError::Lost(why) = &error {
-                    self.give_up(shared, live, Arc::clone(why));
-                } else {
+            Ok(Err(error)) => match said(&error) {
+                // A transaction that the server refused.
+                Some(reply) => {
                     owed.answered(false);
+                    Ok(reply)
                 }
-                Err(error)
-            }
+                None => {
+                    let why: Arc<str> = error.to_string().into();
+                    self.give_up(shared, live, Arc::clone(&why));
+                    Err(LinkError::Lost(why))
+                }
+            },
             Err(_) => {
                 if let Some(why) = owed.late(limit, &shared.timing) {
                     self.give_up(shared, live, why);
@@ -329,8 +337,14 @@ impl Node {
     }
 }
 
+/// What the server itself said, where the library has made an error of it.
+fn said(error: &RedisError) -> Option<Reply> {
+    let (_, first) = error.clone().into_server_errors()?.first()?.clone();
+    Some(Reply::One(Value::ServerError(first)))
+}
+
 /// Without saying twice that it is out of reach.
-fn reason(error: &LinkError) -> Arc<str> {
+pub(super) fn reason(error: &LinkError) -> Arc<str> {
     match error {
         LinkError::Down(why) => Arc::clone(why),
         other => other.to_string().into(),

@@ -17,7 +17,7 @@ use super::figures::Counters;
 use crate::config::redis::HostPort;
 
 /// Where a server listens.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum Place {
     Tcp(HostPort),
     Unix(PathBuf),

@@ -13,9 +13,9 @@ use redis::{PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
-use super::Shared;
 use super::backoff::Backoff;
 use super::dial::Dialed;
+use super::{Shared, or_never};
 use crate::fleet::error::LinkError;
 
 /// What is heard.
@@ -148,7 +148,7 @@ impl Ear {
                     }
                 },
                 () = &mut self.driver => return Err(LinkError::Lost("it closed the connection".into())),
-                answered = pong(&mut self.ping) => {
+                answered = or_never(&mut self.ping) => {
                     answered?;
                     self.ping = None;
                     self.next_ping = Instant::now() + every;
@@ -158,13 +158,6 @@ impl Ear {
                 }
             }
         }
-    }
-}
-
-async fn pong<F: Future + Unpin>(ping: &mut Option<F>) -> F::Output {
-    match ping {
-        Some(ping) => ping.await,
-        None => std::future::pending().await,
     }
 }
 

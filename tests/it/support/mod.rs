@@ -7,6 +7,7 @@ pub mod config;
 pub mod gateway;
 pub mod python;
 pub mod redis;
+pub mod redis_sets;
 pub mod sim;
 pub mod toxic;
 pub mod traffic;

@@ -6,7 +6,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use pointsman::config::{DEFAULT_PREFIX, SharedConfig};
@@ -27,8 +27,8 @@ pub struct Setup {
     pub password: Option<String>,
     /// Further users, as in an ACL file: `app on >secret ~* +@all`.
     pub users: Vec<String>,
-    /// It also speaks TLS, with a certificate for `localhost` by an authority of its own.
-    pub tls: bool,
+    /// It also speaks TLS, with these.
+    pub tls: Option<Certificates>,
     /// Further arguments, such as `--maxmemory 4mb`.
     pub args: Vec<String>,
 }
@@ -37,6 +37,28 @@ impl Setup {
     /// With further arguments, separated by blanks.
     pub fn args(args: &str) -> Self {
         Self { args: words(args), ..Self::default() }
+    }
+}
+
+/// An authority, and a certificate for this machine that it has signed.
+#[derive(Clone, Debug)]
+pub struct Certificates(Arc<TempDir>);
+
+impl Certificates {
+    /// New ones.
+    pub fn made() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        write_certificates(dir.path());
+        Self(Arc::new(dir))
+    }
+
+    /// The certificate of the authority.
+    pub fn ca_file(&self) -> PathBuf {
+        self.path("ca.pem")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
     }
 }
 
@@ -78,9 +100,6 @@ impl Redis {
         for _ in 0..5 {
             let dir = tempfile::tempdir().expect("a temporary directory");
             fs::create_dir(dir.path().join("data")).expect("the folder of the data");
-            if setup.tls {
-                write_certificates(dir.path());
-            }
             let (port, tls_port) = (free_port(), free_port());
             let mut redis = Self { setup: setup.clone(), dir, port, tls_port, child: None };
             redis.launch("");
@@ -116,9 +135,9 @@ impl Redis {
         format!("unix://{}", self.dir.path().join("redis.sock").display())
     }
 
-    /// The certificate of the authority that has signed its own.
-    pub fn ca_file(&self) -> PathBuf {
-        self.dir.path().join("ca.pem")
+    /// Where it listens for TLS, where it is set up for it.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
     }
 
     /// What a gateway is told of it.
@@ -134,6 +153,11 @@ impl Redis {
     /// As [`ask`](Self::ask), of a server that may refuse.
     pub async fn try_ask<T: FromRedisValue>(&self, words: &[impl ToRedisArgs]) -> Result<T, redis::RedisError> {
         ask_at(self.port, words).await
+    }
+
+    /// Whether it runs.
+    pub fn lives(&self) -> bool {
+        self.child.is_some()
     }
 
     /// It stops in its tracks: connections stay, and nothing is answered.
@@ -173,6 +197,19 @@ impl Redis {
         self.launch(args);
     }
 
+    /// Waits until one replica of it has all that was written.
+    pub async fn is_copied(&self) {
+        eventually("a replica has everything", async || {
+            let offset = |info: &str, what: &str| -> Option<u64> {
+                info.lines().find_map(|line| line.split_once(what)?.1.split(',').next()?.trim().parse().ok())
+            };
+            let info: String = self.try_ask(&["INFO", "replication"]).await.unwrap_or_default();
+            let (ours, theirs) = (offset(&info, "master_repl_offset:"), offset(&info, "state=online,offset="));
+            ours.is_some() && ours <= theirs
+        })
+        .await;
+    }
+
     /// Its data as it is now.
     pub fn snapshot(&self) -> Snapshot {
         let kept = tempfile::tempdir().expect("a temporary directory");
@@ -196,11 +233,12 @@ impl Redis {
         // What it has acknowledged survives its death.
         command.args(["--appendonly", "yes", "--appendfsync", "always"]);
         command.args(["--dir", &path("data"), "--logfile", &path("log"), "--unixsocket", &path("redis.sock")]);
-        command.args(["--enable-debug-command", "yes"]);
-        if self.setup.tls {
+        // Replicas need not wait for more of them.
+        command.args(["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"]);
+        if let Some(tls) = &self.setup.tls {
             command.args(["--tls-port", &tls_port.to_string(), "--tls-auth-clients", "no"]);
-            command.args(["--tls-ca-cert-file", &path("ca.pem")]);
-            command.args(["--tls-cert-file", &path("cert.pem"), "--tls-key-file", &path("key.pem")]);
+            command.arg("--tls-ca-cert-file").arg(tls.ca_file());
+            command.arg("--tls-cert-file").arg(tls.path("cert.pem")).arg("--tls-key-file").arg(tls.path("key.pem"));
         }
         let (name, password) = TESTER;
         let tester = format!("{name} on >{password} ~* &* +@all");
@@ -266,15 +304,6 @@ pub async fn ask_at<T: FromRedisValue>(port: u16, words: &[impl ToRedisArgs]) ->
     // A new connection each time: the server may be another one by now.
     let mut connection = client.get_multiplexed_async_connection().await?;
     command.query_async(&mut connection).await
-}
-
-/// Waits until a server has replicated what its master has.
-pub async fn is_in_step(port: u16) {
-    eventually("the replica is in step with its master", async || {
-        let info = ask_at::<String>(port, &["INFO", "replication"]).await.unwrap_or_default();
-        info.contains("master_link_status:up")
-    })
-    .await;
 }
 
 /// Sends a signal to a child.
