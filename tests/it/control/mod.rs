@@ -5,6 +5,7 @@ mod budgets;
 mod disk;
 mod editors;
 mod edits;
+mod events;
 mod keys;
 mod kills;
 mod limits;
