@@ -1,6 +1,7 @@
 //! Does control keep what it promises? Everything here goes through the real binary: changes
 //! by the admin API, requests by the data plane, and what is left after a kill.
 
+mod addresses;
 mod budgets;
 mod disk;
 mod editors;
