@@ -7,6 +7,7 @@ mod disk;
 mod editors;
 mod edits;
 mod events;
+mod file;
 mod keys;
 mod kills;
 mod limits;
