@@ -14,7 +14,7 @@ use super::token::Tokens;
 use super::usage::Flushing;
 use super::{Control, ControlError, Proposal, Signed, State, Vault};
 use crate::clock::Clock;
-use crate::config::{Documents, File, KeyNodes, Places, ServerConfig, ServerLimits};
+use crate::config::{Documents, File, KeyNodes, Places, Problem, ServerConfig, ServerLimits};
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
@@ -133,14 +133,18 @@ impl Control {
             keep_usage,
         });
         let mut held = Arc::clone(&control.state).try_lock_owned().map_err(|_| ControlError::Ending)?;
-        control.serve_stored(&held)?;
+        let mut warnings = control.serve_stored(&held)?;
         let (proposal, places) = control.of_file(&held, file)?;
         held.places = places;
         let action = if new { "store.seed" } else { "file.reload" };
         let signed = Signed::new(Author::new("file", "file"), action, "the configuration file");
         let applied = control.apply(&mut held, Proposal { first: new, ..proposal }, &signed)?;
         drop(held);
-        for warning in &applied.warnings {
+        if applied.changes.iter().any(|change| change.kind != "key") {
+            // All was looked at once more.
+            warnings.clear();
+        }
+        for warning in warnings.iter().chain(&applied.warnings) {
             tracing::warn!("configuration: {warning}");
         }
         let first_token = control.first_token()?;
@@ -148,9 +152,10 @@ impl Control {
         Ok(Started { control, first_key, first_token })
     }
 
-    /// Serves what the store has.
-    fn serve_stored(&self, state: &State) -> Result<(), ControlError> {
-        let checked =
+    /// Serves what the store has. Returns what is doubtful about it today, be it only that a
+    /// variable is not set.
+    fn serve_stored(&self, state: &State) -> Result<Vec<Problem>, ControlError> {
+        let mut checked =
             self.check(&state.documents, &KeyNodes::default(), &Places::default(), state.settings.direct_models)?;
         let mut shown = Vec::new();
         let mut failed = None;
@@ -164,9 +169,10 @@ impl Control {
             return Err(error);
         }
         let ring = KeyRing::default().with(&[], shown);
+        let warnings = std::mem::take(&mut checked.warnings);
         let view = self.prepare(checked, ring, state.revision, &state.settings)?;
         self.live.publish(view);
-        Ok(())
+        Ok(warnings)
     }
 
     /// A first key for a store that has none.

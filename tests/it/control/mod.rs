@@ -14,6 +14,7 @@ mod limits;
 mod roles;
 mod scopes;
 mod sdks;
+mod secrets;
 mod usage;
 
 use rand::RngExt;
