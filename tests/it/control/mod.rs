@@ -3,6 +3,7 @@
 
 mod addresses;
 mod budgets;
+mod description;
 mod disk;
 mod editors;
 mod edits;
