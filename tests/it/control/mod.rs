@@ -2,6 +2,7 @@
 //! by the admin API, requests by the data plane, and what is left after a kill.
 
 mod addresses;
+mod aside;
 mod budgets;
 mod description;
 mod disk;
