@@ -10,6 +10,7 @@ use anyhow::Context;
 use hyper_util::service::TowerToHyperService;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,33 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How often usage that is too old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
+/// Threads of the admin listener. What it has to read, compare and write may take a while, and
+/// requests of callers are not to wait for it.
+const ADMIN_THREADS: usize = 2;
+
+/// Those threads.
+#[derive(Debug)]
+struct Office {
+    handle: Handle,
+    /// Taken when it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Office {
+    fn open() -> std::io::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(ADMIN_THREADS).thread_name("admin").enable_all().build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        // Nothing is waited for: this happens where nothing may block.
+        self.runtime.take().map(Runtime::shutdown_background);
+    }
+}
+
 /// A gateway that listens.
 #[derive(Debug)]
 pub struct App {
@@ -60,6 +88,7 @@ pub struct App {
     path: Option<PathBuf>,
     tls_config: Option<Arc<TlsConfig>>,
     tasks: JoinSet<&'static str>,
+    office: Office,
     stop: CancellationToken,
     /// What goes on while requests finish.
     late: JoinSet<&'static str>,
@@ -112,6 +141,7 @@ impl App {
             path,
             tls_config: tls_config.clone(),
             tasks: JoinSet::new(),
+            office: Office::open().context("the threads of the admin listener cannot be started")?,
             stop: CancellationToken::new(),
             late: JoinSet::new(),
             drained: CancellationToken::new(),
@@ -127,7 +157,7 @@ impl App {
         app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
         let admin_plane = TowerToHyperService::new(admin::router(gateway, Arc::clone(&control), app.stop.clone()));
-        app.spawn("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
+        app.spawn_aside("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
         app.spawn_late("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
         if let Some(fleet) = &control.fleet {
             app.spawn_late("replica", fleet.replicas.clone().run(app.drained.clone()));
@@ -154,6 +184,15 @@ impl App {
             task.await;
             name
         });
+    }
+
+    /// On threads of its own.
+    fn spawn_aside(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let task = async move {
+            task.await;
+            name
+        };
+        self.tasks.spawn_on(task, &self.office.handle);
     }
 
     /// Reads the certificates and the configuration file again. What cannot be used changes

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::key_record::{described, hex, secret};
 use super::{Applied, Control, ControlError, Proposal, Settings, Signed, State};
-use crate::config::{self, Documents, Edit, File, KeyConfig};
+use crate::config::{self, Documents, Edit, File, KeyConfig, Kind};
 use crate::store::record::{Author, KeyRecord};
 use crate::store::{KeyEdit, Source};
 
@@ -46,6 +46,11 @@ impl Control {
     pub(super) fn of_file(&self, state: &State, file: File) -> Result<Proposal, ControlError> {
         let mut documents = Documents::default();
         for (kind, name, document) in file.documents.iter() {
+            if kind == Kind::Provider && document.fields().contains_key("api_key") {
+                tracing::warn!(
+                    "the key of provider {name:?} stands in the file, which is easily passed on; better name it by api_key_env or api_key_file"
+                );
+            }
             let document = self.taken_in(kind, document.clone(), state.documents.get(kind, name))?;
             documents.insert(kind, name, document);
         }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fleet::{Fleet, blocking};
 use super::{Control, ControlError, Proposal, Signed, State};
-use crate::config::File;
+use crate::config::{File, Problem};
 use crate::fleet::journal::Told;
 use crate::store::Step;
 use crate::store::record::Author;
@@ -29,10 +29,10 @@ impl Control {
     ///
     /// # Errors
     /// If the file does not fit, or what is served and what is shared are not the same.
-    pub(super) async fn begin_with(self: &Arc<Self>, file: File) -> Result<bool, ControlError> {
-        let Some(fleet) = &self.fleet else { return self.take_first_file(file).await };
+    pub(super) async fn begin_with(self: &Arc<Self>, file: File, warnings: Vec<Problem>) -> Result<bool, ControlError> {
+        let Some(fleet) = &self.fleet else { return self.take_first_file(file, warnings).await };
         let joined = match self.join(fleet).await {
-            Ok(()) => self.take_first_file(file.clone()).await,
+            Ok(()) => self.take_first_file(file.clone(), warnings).await,
             Err(error) => Err(error),
         };
         let error = match joined {
@@ -67,8 +67,9 @@ impl Control {
         Ok(())
     }
 
-    /// Does what a file says otherwise than the last one that was read.
-    async fn take_first_file(self: &Arc<Self>, file: File) -> Result<bool, ControlError> {
+    /// Does what a file says otherwise than the last one that was read. `warnings` are of what
+    /// was served until now.
+    async fn take_first_file(self: &Arc<Self>, file: File, mut warnings: Vec<Problem>) -> Result<bool, ControlError> {
         let new = self.look(|state| state.revision == 0).await;
         let action = if new { "store.seed" } else { "file.reload" };
         let signed = Signed::new(Author::new("file", "file"), action, "the configuration file");
@@ -85,7 +86,11 @@ impl Control {
             Ok(Proposal { first: state.revision == 0, ..proposal })
         };
         let applied = self.change(signed, read).await?;
-        for warning in &applied.warnings {
+        if applied.changes.iter().any(|change| change.kind != "key") {
+            // All was looked at once more.
+            warnings.clear();
+        }
+        for warning in warnings.iter().chain(&applied.warnings) {
             tracing::warn!("configuration: {warning}");
         }
         Ok(new && applied.revision == 1)
@@ -159,7 +164,7 @@ impl Control {
         let mut pending = self.pending.lock().await;
         let Some(file) = pending.clone() else { return Ok(()) };
         self.join(fleet).await?;
-        let taken = self.take_first_file(file).await;
+        let taken = self.take_first_file(file, Vec::new()).await;
         if !taken.as_ref().is_err_and(ControlError::is_of_redis) {
             *pending = None;
         }

@@ -16,7 +16,7 @@ use super::token::Tokens;
 use super::usage::Flushing;
 use super::{Control, ControlError, Fleet, Signed, State, Vault};
 use crate::clock::Clock;
-use crate::config::{Documents, File, KeyNodes, Places, ServerConfig, ServerLimits};
+use crate::config::{Documents, File, KeyNodes, Places, Problem, ServerConfig, ServerLimits};
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
@@ -96,10 +96,10 @@ impl Control {
     /// # Errors
     /// If the store and the file do not fit together.
     pub async fn start(beginning: Beginning) -> Result<Started, ControlError> {
-        let (control, file) =
+        let (control, file, warnings) =
             tokio::task::spawn_blocking(move || Self::begin(beginning)).await.map_err(|_| ControlError::Ending)??;
         let open = file.server.open;
-        let new = control.begin_with(file).await?;
+        let new = control.begin_with(file, warnings).await?;
         let kept = control.look(|state| state.revision > 0).await;
         let first_token = if kept { control.first_token().await? } else { None };
         let first_key = if new && !open { control.first_key().await? } else { None };
@@ -107,7 +107,7 @@ impl Control {
     }
 
     /// Serves what the store has.
-    fn begin(beginning: Beginning) -> Result<(Arc<Self>, File), ControlError> {
+    fn begin(beginning: Beginning) -> Result<(Arc<Self>, File, Vec<Problem>), ControlError> {
         let Beginning { store, file, folder, masters, token, clock, sharing } = beginning;
         let unsettled = store.settle_open()?;
         if unsettled > 0 {
@@ -169,13 +169,16 @@ impl Control {
             keep_usage,
         });
         let held = Arc::clone(&control.state).try_lock_owned().map_err(|_| ControlError::Ending)?;
-        control.serve_stored(&held)?;
+        let warnings = control.serve_stored(&held)?;
         control.tell_served(&held);
-        Ok((control, file))
+        drop(held);
+        Ok((control, file, warnings))
     }
 
-    pub(super) fn serve_stored(&self, state: &State) -> Result<(), ControlError> {
-        let checked =
+    /// Serves what the store has. Returns what is doubtful about it today, be it only that a
+    /// variable is not set.
+    pub(super) fn serve_stored(&self, state: &State) -> Result<Vec<Problem>, ControlError> {
+        let mut checked =
             self.check(&state.documents, &KeyNodes::default(), &Places::default(), state.settings.direct_models)?;
         let mut shown = Vec::new();
         let mut failed = None;
@@ -194,9 +197,10 @@ impl Control {
             return Err(error);
         }
         let ring = KeyRing::default().with(&[], shown);
+        let warnings = std::mem::take(&mut checked.warnings);
         let view = self.prepare(checked, ring, state.revision, &state.settings)?;
         self.live.publish(view);
-        Ok(())
+        Ok(warnings)
     }
 
     /// A first key for a store that has none, so that somebody can call at all.

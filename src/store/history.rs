@@ -1,5 +1,7 @@
 //! What was changed, and who did what: revisions, what was before each, and the audit log.
 
+use std::ops::Bound;
+
 use redb::{TableDefinition, WriteTransaction};
 
 use super::embedded::{json, parse};
@@ -84,6 +86,22 @@ impl Store {
     pub fn revisions(&self, below: u64, most: usize) -> Result<Vec<RevisionRecord>, StoreError> {
         let table = self.read()?.open_table(REVISIONS)?;
         let found = table.range(..below)?.rev().take(most);
+        found
+            .map(|entry| {
+                let (number, value) = entry?;
+                parse(value.value(), || format!("revision {}", number.value()))
+            })
+            .collect()
+    }
+
+    /// At most so many revisions after a number, oldest first.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn revisions_after(&self, number: u64, most: usize) -> Result<Vec<RevisionRecord>, StoreError> {
+        let table = self.read()?.open_table(REVISIONS)?;
+        let after = (Bound::Excluded(number), Bound::Unbounded);
+        let found = table.range::<u64>(after)?.take(most);
         found
             .map(|entry| {
                 let (number, value) = entry?;

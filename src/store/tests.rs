@@ -81,6 +81,10 @@ fn old_revisions_are_forgotten() {
     }
     let numbers: Vec<u64> = store.revisions(u64::MAX, 10).unwrap().iter().map(|one| one.number).collect();
     assert_eq!(numbers, [5, 4]);
+    let after = |number, most| -> Vec<u64> {
+        store.revisions_after(number, most).unwrap().iter().map(|one| one.number).collect()
+    };
+    assert_eq!((after(0, 1), after(4, 9), after(5, 9), after(u64::MAX, 9)), (vec![4], vec![5], vec![], vec![]));
     assert!(store.revision(3).unwrap().is_none());
 }
 
