@@ -9,6 +9,7 @@ mod control;
 mod demo;
 mod explain;
 mod fallback;
+mod fleet;
 mod fleet_link;
 mod golden;
 mod import;

@@ -48,7 +48,7 @@ async fn they_come_and_go() {
     know(&[&one, &two, &three], &["one", "three", "two"]).await;
     assert_eq!(one.replicas.living()[0].name, "one", "one's own comes first");
 
-    two.replicas.serves(7);
+    two.replicas.serves(9, 7);
     eventually("the others hear of it", async || {
         one.replicas.living().iter().any(|replica| replica.name == "two" && replica.revision == 7)
     })

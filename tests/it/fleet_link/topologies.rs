@@ -13,7 +13,7 @@ use crate::support::redis_sets::{MASTER, RedisCluster, Watched};
 /// What every topology can do.
 async fn serves(link: &Link) {
     let keys = Keys::new("pointsman");
-    let (key, other) = (keys.revision(), keys.estimates("r1"));
+    let (key, other) = (keys.head(), keys.estimates("r1"));
     set(link, &key, "1").await.unwrap();
     // Keys of several slots, something ignored, and an error that stands for all.
     let mut pipeline = pipe();
@@ -53,7 +53,7 @@ async fn one_server() {
     let figures = link.figures();
     assert_eq!((figures.connections, figures.unanswered, figures.refused), (1, 0, 0));
     assert!(figures.bytes_in > 100 && figures.bytes_out > 500 && figures.round_trip > Duration::ZERO, "{figures:?}");
-    let database: Option<String> = redis.try_ask(&["GET", &Keys::new("pointsman").revision()]).await.unwrap();
+    let database: Option<String> = redis.try_ask(&["GET", &Keys::new("pointsman").head()]).await.unwrap();
     assert_eq!(database.as_deref(), Some("8"));
 }
 
@@ -213,7 +213,7 @@ fn from_to(cluster: &RedisCluster, node: &Redis) -> usize {
 async fn a_node_of_a_cluster_is_killed_and_its_replica_takes_over() {
     let mut cluster = RedisCluster::start(1, Setup::default()).await;
     let link = up(&shared(&cluster.url_of_all())).await;
-    let key = Keys::new("pointsman").revision();
+    let key = Keys::new("pointsman").head();
     set(&link, &key, "1").await.unwrap();
     let owner = cluster.owner(&key).await;
     // Otherwise it would be lost with its node.
@@ -225,7 +225,7 @@ async fn a_node_of_a_cluster_is_killed_and_its_replica_takes_over() {
     let down = until(&link, false).await;
     let others = (0..50).map(|i| format!("other-{i}")).find(|key| {
         let third = |key: &str| slot_of(key.as_bytes()) / 5462;
-        third(key) != third(&Keys::new("pointsman").revision())
+        third(key) != third(&Keys::new("pointsman").head())
     });
     set(&link, &others.unwrap(), "x").await.expect("other nodes serve until the cluster notices");
     let back = until(&link, true).await;
