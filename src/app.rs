@@ -237,6 +237,11 @@ impl App {
         while self.late.join_next().await.is_some() {}
         let control = Arc::clone(&self.control);
         tokio::task::spawn_blocking(move || control.flush()).await?.context("the last usage was not written down")?;
+        if let Some(fleet) = &self.control.fleet
+            && let Err(error) = self.control.ship_usage(fleet).await
+        {
+            tracing::warn!("the last usage is not told to the other replicas before the next start: {error}");
+        }
         if let Some(Linked { task, stop }) = self.link.take() {
             stop.cancel();
             task.await.context("the way to Redis broke off")?;

@@ -7,7 +7,8 @@
 //! with its own copy. A replica whose copy has steps that the journal lost brings them back;
 //! one whose steps are others than the journal's gives way, and keeps what it had in a file.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
@@ -16,9 +17,11 @@ use tokio::time::Instant;
 use super::{Applied, Control, ControlError, KeyChange, Ready, State};
 use crate::config::{Edit, KeyNodes};
 use crate::domain::ids::Revision;
+use crate::domain::time::UnixMillis;
 use crate::fleet::Link;
 use crate::fleet::journal::{Head, Journal, JournalError};
 use crate::fleet::replicas::{Replica, Replicas};
+use crate::fleet::usage::SharedUsage;
 use crate::live::View;
 use crate::store::record::AuditRecord;
 use crate::store::{Entry, Position, RowEdit, Step, Tip};
@@ -49,12 +52,18 @@ pub struct Fleet {
     pub link: Link,
     /// The order of changes.
     pub journal: Journal,
+    /// What all have used.
+    pub usage: SharedUsage,
     /// Who else is there.
     pub replicas: Replicas,
     /// Under which what this replica counts by itself is known to the others: that of its store.
     pub(super) ledger: String,
+    /// Held by whoever tells the others what was used.
+    pub(super) shipping: tokio::sync::Mutex<()>,
     /// Why this replica cannot serve what the others do, when that was last told.
     pub(super) trouble: std::sync::Mutex<Option<String>>,
+    /// When this replica knew last that it has done all that the others have; 0 is never.
+    pub(super) abreast: AtomicU64,
 }
 
 /// A replica that does not serve a change, as far as is known.
@@ -85,6 +94,18 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 impl Fleet {
+    /// Why this replica cannot serve what the others do, if it cannot.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long ago this replica knew last that it serves what the others do; `None` if it
+    /// never has.
+    pub fn age(&self, now: UnixMillis) -> Option<Duration> {
+        let at = self.abreast.load(Relaxed);
+        (at > 0).then(|| now.since(UnixMillis(at)))
+    }
+
     /// Waits for the turn to change something.
     pub(super) async fn take_turn(&self) -> Result<(), ControlError> {
         let until = Instant::now() + TURN_WITHIN;
@@ -186,6 +207,7 @@ impl Control {
     /// Does all that others have done, and brings back what the journal lost.
     pub(super) async fn catch_up(self: &Arc<Self>, fleet: &Fleet, mut held: Held) -> Result<Held, ControlError> {
         loop {
+            let now = self.clock().now();
             let Some(head) = fleet.journal.head().await? else {
                 if held.revision == 0 {
                     return Ok(held);
@@ -194,6 +216,7 @@ impl Control {
                 continue;
             };
             if head.at == held.position {
+                fleet.abreast.store(now.0, Relaxed);
                 return Ok(held);
             }
             if held.position.number == 0 && held.revision > 0 {

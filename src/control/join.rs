@@ -156,6 +156,7 @@ impl Control {
             fleet.replicas.beat().await.map_err(crate::fleet::journal::JournalError::from)?;
         }
         self.ship_audit(fleet).await?;
+        self.ship_usage(fleet).await?;
         self.take_pending(fleet).await
     }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -22,6 +23,7 @@ use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
 use crate::fleet::journal::Journal;
 use crate::fleet::replicas::Replicas;
+use crate::fleet::usage::SharedUsage;
 use crate::fleet::{Keys, Link};
 use crate::limits::Owner;
 use crate::live::{Draft, KeyRing, Live};
@@ -109,7 +111,7 @@ impl Control {
     /// Serves what the store has.
     fn begin(beginning: Beginning) -> Result<(Arc<Self>, File, Vec<Problem>), ControlError> {
         let Beginning { store, file, folder, masters, token, clock, sharing } = beginning;
-        let unsettled = store.settle_open()?;
+        let unsettled = store.settle_open(sharing.is_some())?;
         if unsettled > 0 {
             tracing::warn!(
                 calls = unsettled,
@@ -149,8 +151,18 @@ impl Control {
         let fleet = match sharing {
             None => None,
             Some(Sharing { link, keys, replicas }) => {
-                let journal = Journal::new(&link, keys);
-                Some(Fleet { link, journal, replicas, ledger: store.ledger()?, trouble: Default::default() })
+                let (journal, usage) = (Journal::new(&link, keys.clone()), SharedUsage::new(&link, keys));
+                let (ledger, trouble) = (store.ledger()?, Default::default());
+                Some(Fleet {
+                    link,
+                    journal,
+                    usage,
+                    replicas,
+                    ledger,
+                    trouble,
+                    shipping: Mutex::default(),
+                    abreast: AtomicU64::new(0),
+                })
             }
         };
         let control = Arc::new(Self {

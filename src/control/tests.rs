@@ -363,13 +363,13 @@ async fn usage_is_asked_for_by_anything_it_is_counted_by() {
         call.close(&Counts { attempts: 1, output, ..Counts::default() });
     }
     let today = Day::of(control.clock().now());
-    let sums = |of: Vec<By>, only: Vec<(By, String)>| {
+    let sums = async |of: Vec<By>, only: Vec<(By, String)>| {
         let question = UsageQuestion { from: today, to: today, by: of, only };
-        let sums = control.usage(&question).unwrap();
+        let sums = control.usage(question).await.unwrap();
         sums.into_iter().map(|sum| (sum.names.join(" "), sum.counts.output)).collect::<Vec<_>>()
     };
-    assert_eq!(sums(vec![By::Key], vec![]), [("k".into(), 3), ("l".into(), 4)]);
-    assert_eq!(sums(vec![By::Model, By::Provider], vec![]), [("p/m p".into(), 5), ("p/n p".into(), 2)]);
-    assert_eq!(sums(vec![By::Day], vec![(By::Key, "k".into())]), [(today.to_string(), 3)]);
-    assert_eq!(sums(vec![], vec![]), [(String::new(), 7)]);
+    assert_eq!(sums(vec![By::Key], vec![]).await, [("k".into(), 3), ("l".into(), 4)]);
+    assert_eq!(sums(vec![By::Model, By::Provider], vec![]).await, [("p/m p".into(), 5), ("p/n p".into(), 2)]);
+    assert_eq!(sums(vec![By::Day], vec![(By::Key, "k".into())]).await, [(today.to_string(), 3)]);
+    assert_eq!(sums(vec![], vec![]).await, [(String::new(), 7)]);
 }

@@ -16,6 +16,7 @@ mod link;
 pub mod replicas;
 pub mod script;
 mod slot;
+pub mod usage;
 
 pub use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, ToRedisArgs, Value, cmd, pipe, streams};
 

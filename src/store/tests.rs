@@ -94,7 +94,13 @@ fn usage_adds_up_by_day_and_is_spent_by_everybody_who_had_a_part() {
     let day = |day: u64| UnixMillis((20_000 + day) * 86_400_000 + 5);
     let flush = |at, ended: Vec<(UsageKey, Counts)>, open: Vec<(UsageKey, Counts)>| {
         store
-            .flush(&Flush { number: 0, at, ended: ended.into_iter().collect(), open: open.into_iter().collect() })
+            .flush(&Flush {
+                number: 0,
+                shared: true,
+                at,
+                ended: ended.into_iter().collect(),
+                open: open.into_iter().collect(),
+            })
             .unwrap();
     };
     flush(day(0), vec![(by("k", "m@p"), used(1, 10)), (by("", "m@q"), used(1, 5))], vec![]);
@@ -112,8 +118,8 @@ fn usage_adds_up_by_day_and_is_spent_by_everybody_who_had_a_part() {
     assert_eq!(read(day(0), day(0)), [((Day::of(day(0)), "k".into()), 3), ((Day::of(day(0)), "".into()), 1)].into());
     assert_eq!(read(day(1), day(9)), [((Day::of(day(1)), "k".into()), 4)].into());
     // A process that died is settled once.
-    assert_eq!(store.settle_open().unwrap(), 1);
-    assert_eq!(store.settle_open().unwrap(), 0);
+    assert_eq!(store.settle_open(false).unwrap(), 1);
+    assert_eq!(store.settle_open(false).unwrap(), 0);
     assert_eq!(read(day(1), day(1)), [((Day::of(day(1)), "k".into()), 5)].into());
     let spent = |spender| store.spent_by(&spender).unwrap().at(day(1)).day.spent.0;
     for spender in [
