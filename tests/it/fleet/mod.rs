@@ -2,6 +2,7 @@
 //! and emptied in between.
 
 mod changes;
+mod outages;
 
 use std::sync::Arc;
 
