@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod command_line;
+mod contract;
 mod control;
 mod demo;
 mod explain;
