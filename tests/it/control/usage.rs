@@ -74,7 +74,7 @@ async fn tokens_sent(world: &World) -> u64 {
 async fn a_kill_loses_the_last_moment_of_a_stream_and_nothing_that_had_ended() {
     const STREAMS: u64 = 6;
     const WHOLE: u64 = 20;
-    let sims = sims(&[("slow", json!({"token_ms": 10, "output_tokens": 100_000})), ("quick", json!({}))]).await;
+    let sims = sims(&[("slow", json!({"token_ms": 10, "output_tokens": 5_000})), ("quick", json!({}))]).await;
     let config = configured(&sims)
         .key("whole", "pm-whole", None)
         .alias("slow", &["slow"], "")
@@ -212,7 +212,7 @@ async fn an_orderly_end_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_while_a_process_drains_survives_its_kill() {
     let sims =
-        sims(&[("slow", json!({"token_ms": 20, "output_tokens": 100_000})), ("short", json!({"token_ms": 20}))]).await;
+        sims(&[("slow", json!({"token_ms": 20, "output_tokens": 5_000})), ("short", json!({"token_ms": 20}))]).await;
     let config = configured(&sims).alias("slow", &["slow"], "").alias("short", &["short"], "");
     let mut world = World::of(Gateway::start(&config).await, sims);
     let mut long = Stream::begin(&world.gateway, "slow", "pm-it").await;
