@@ -229,6 +229,7 @@ impl Control {
         }
         let number = state.revision + 1;
         let mut keys = self.key_changes(keys, &mut changes)?;
+        self.check_no_key_left(&edits, &keys)?;
         if (changes.is_empty() && !first) || signed.dry_run {
             if let Some(source) = source.filter(|source| !signed.dry_run && *source != state.source) {
                 self.store.put_source(&source)?;
