@@ -65,8 +65,10 @@ impl Office {
 
 impl Drop for Office {
     fn drop(&mut self) {
-        // Nothing is waited for: this happens where nothing may block.
-        self.runtime.take().map(Runtime::shutdown_background);
+        if let Some(runtime) = self.runtime.take() {
+            // Nothing is waited for: this happens where nothing may block.
+            runtime.shutdown_background();
+        }
     }
 }
 

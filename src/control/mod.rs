@@ -335,6 +335,7 @@ impl Control {
             None => keys.extend(self.key_edits(&named, &signed.author)?),
         }
         let mut keys = self.key_changes(keys, &mut changes)?;
+        self.check_no_key_left(&edits, &keys)?;
         let is_revision = !changes.is_empty() || first;
         let number = state.revision + u64::from(is_revision);
         for record in keys.iter_mut().filter_map(|change| change.edit.to.as_mut()) {

@@ -65,6 +65,8 @@ async fn a_provider_by_the_api_is_not_inside_unless_it_says_so() {
         assert_eq!(told.status, 422, "{why}: {told:?}");
         assert!(!told.body.contains("secret"), "{told:?}");
     }
+    let audit = admin.get("/admin/v1/audit?limit=1000").await.body;
+    assert!(audit.contains("provider.put") && !audit.contains("secret"), "{audit}");
     assert_eq!(admin.revision().await, 1);
     assert_eq!(admin.put("providers", "p", &provider("https://example.com/v1"), If::Unsaid).await.status, 200);
     // Nor afterwards.

@@ -111,7 +111,7 @@ async fn every_change_is_told_as_it_takes_effect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_comes_back_is_told_what_it_missed_without_a_gap_or_a_repetition() {
-    const TIMES: usize = 250;
+    const TIMES: usize = 150;
     let world = World::new(&["one"], |config| config.alias("a", &["one"], "").alias("b", &["one"], "")).await;
     let over = Arc::new(AtomicBool::new(false));
     let mut editing = JoinSet::new();
