@@ -13,6 +13,7 @@ mod cluster;
 mod dial;
 mod figures;
 mod gate;
+mod heartbeat;
 mod node;
 mod request;
 mod sentinel;

@@ -71,12 +71,6 @@ impl ServerClock {
     }
 }
 
-/// What `TIME` answers: seconds, and the microseconds of the running one.
-pub(super) fn time_of(answer: redis::Value) -> Option<UnixMillis> {
-    let (seconds, micros): (u64, u64) = redis::from_redis_value(answer).ok()?;
-    Some(UnixMillis(seconds.checked_mul(1000)? + micros / 1000))
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::time::advance;

@@ -12,7 +12,7 @@ use crate::support::redis::{Data, Redis};
 struct Process {
     replicas: Replicas,
     stop: CancellationToken,
-    tasks: JoinSet<()>,
+    _tasks: JoinSet<()>,
 }
 
 async fn process(redis: &Redis, name: &str) -> Process {
@@ -25,7 +25,7 @@ async fn process(redis: &Redis, name: &str) -> Process {
     let stop = CancellationToken::new();
     let mut tasks = link._tasks;
     tasks.spawn(replicas.clone().run(stop.clone()));
-    Process { replicas, stop, tasks }
+    Process { replicas, stop, _tasks: tasks }
 }
 
 async fn know(all: &[&Process], names: &[&str]) {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use pointsman::config::{DEFAULT_PREFIX, SharedConfig};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use redis::{FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -353,6 +353,8 @@ pub fn words(text: &str) -> Vec<String> {
 /// An authority, and a certificate for this machine that it has signed.
 fn write_certificates(dir: &Path) {
     let mut of_authority = CertificateParams::new(Vec::new()).expect("parameters");
+    // Otherwise both have the same name, and the certificate seems to have signed itself.
+    of_authority.distinguished_name.push(DnType::CommonName, "an authority of tests");
     of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(of_authority, KeyPair::generate().expect("a key")).expect("a CA");
     let key = KeyPair::generate().expect("a key");

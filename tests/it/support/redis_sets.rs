@@ -40,7 +40,7 @@ impl RedisCluster {
         make.args(cluster.nodes.iter().map(|node| format!("127.0.0.1:{}", port(node))));
         make.args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]);
         let made = tokio::task::spawn_blocking(move || make.output().expect("redis-cli runs")).await.expect("it ends");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        assert!(made.status.success(), "{made:?}");
         cluster.is_well().await;
         cluster
     }

@@ -58,11 +58,6 @@ impl Toxic {
         Self { port, mood, cut, bytes_left, _tasks: tasks }
     }
 
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// The URL of what is behind it, if that wants no password.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
