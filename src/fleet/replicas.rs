@@ -130,8 +130,8 @@ impl Replicas {
         let ms = u64::try_from(LIVES.as_millis()).unwrap_or(u64::MAX);
         let (replicas, until) = (keys.replicas(), keys.replicas_until());
         let call = BEAT.on(&[&replicas, &until]).arg(&this.id).arg(text).arg(ms);
-        let living: Vec<(String, String, i64)> = link.eval(&call).await?;
-        let living: Arc<[Replica]> = living.into_iter().map(|(id, text, _)| read(id, &text)).collect();
+        let living: Vec<(String, String)> = link.eval(&call).await?;
+        let living: Arc<[Replica]> = living.into_iter().map(|(id, text)| read(id, &text)).collect();
         self.0.living.send_if_modified(|known| {
             let changed = *known != living;
             *known = Arc::clone(&living);

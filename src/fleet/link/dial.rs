@@ -81,7 +81,7 @@ impl Dial {
         let connecting = async {
             let received = Arc::new(AtomicU64::new(0));
             let tls = self.tls.as_ref().map(|tls| &tls.0);
-            let socket = socket::open(place, tls, Arc::clone(&self.counters), Arc::clone(&received));
+            let socket = socket::open(place, tls, Arc::clone(&self.counters), Arc::clone(&received), self.limit);
             let socket = socket.await.map_err(|error| LinkError::Down(format!("{place}: {error}").into()))?;
             let mut config = AsyncConnectionConfig::new()
                 .set_response_timeout(None)

@@ -2,7 +2,7 @@
 -- is over.
 -- KEYS  1: replicas, a hash of id -> JSON; 2: until when each lives, a sorted set
 -- ARGV  1: id; 2: JSON; 3: for how many milliseconds
--- Returns every living replica: id, JSON, milliseconds it has left, and so on; its own first.
+-- Returns every living replica: id, JSON, and so on; its own first.
 local now = redis.call('TIME')
 local ms = now[1] * 1000 + math.floor(now[2] / 1000)
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ms)) do
@@ -11,13 +11,11 @@ end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ms)
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZADD', KEYS[2], ms + ARGV[3], ARGV[1])
-local living = { ARGV[1], ARGV[2], tonumber(ARGV[3]) }
-local left = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
-for i = 1, #left, 2 do
-  if left[i] ~= ARGV[1] then
-    living[#living + 1] = left[i]
-    living[#living + 1] = redis.call('HGET', KEYS[1], left[i]) or ''
-    living[#living + 1] = left[i + 1] - ms
+local living = { ARGV[1], ARGV[2] }
+for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+  if id ~= ARGV[1] then
+    living[#living + 1] = id
+    living[#living + 1] = redis.call('HGET', KEYS[1], id) or ''
   end
 end
 return living
