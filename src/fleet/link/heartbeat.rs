@@ -36,21 +36,26 @@ pub(super) fn read(origin: &Origin, answers: Vec<Value>) -> Result<Option<UnixMi
         }
     }
     let time = answers.next().and_then(time_of);
-    match (origin, answers.next()) {
-        (Origin::Sentinels { .. }, Some(Value::Array(role))) => {
-            let role = role.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
-            if role.is_some_and(|role| role != "master") {
-                return Err("it is a replica, and the sentinels know of no master yet".into());
-            }
+    let why = match (origin, answers.next()) {
+        (Origin::Sentinels { .. }, Some(role)) => {
+            is_replica(role).then_some("it is a replica, and the sentinels know of no master yet")
         }
-        (Origin::OfCluster(_), Some(info)) => {
-            if redis::from_redis_value::<String>(info).is_ok_and(|info| info.contains("cluster_state:fail")) {
-                return Err("the cluster is down".into());
-            }
-        }
-        _ => {}
-    }
-    Ok(time)
+        (Origin::OfCluster(_), Some(info)) => is_down(info).then_some("the cluster is down"),
+        _ => None,
+    };
+    why.map_or(Ok(time), |why| Err(why.to_owned()))
+}
+
+/// What `ROLE` answers says so.
+fn is_replica(role: Value) -> bool {
+    let Value::Array(role) = role else { return false };
+    let role = role.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
+    role.is_some_and(|role| role != "master")
+}
+
+/// What `CLUSTER INFO` answers says that slots are without a node.
+fn is_down(info: Value) -> bool {
+    redis::from_redis_value::<String>(info).is_ok_and(|info| info.contains("cluster_state:fail"))
 }
 
 /// What `TIME` answers: seconds, and the microseconds of the running one.

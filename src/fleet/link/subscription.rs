@@ -4,10 +4,10 @@
 //! It has a connection of its own and no task: the connection lives in the waiting of
 //! whoever reads.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Subscription {
 /// Kept between two waitings, so that dropping one loses nothing.
 enum Stage {
     /// It connects, the first time at once, later after a while.
-    Connecting(Pin<Box<dyn Future<Output = Result<Ear, LinkError>> + Send>>),
+    Connecting(BoxFuture<'static, Result<Ear, LinkError>>),
     Listening(Ear),
 }
 
@@ -59,10 +59,10 @@ enum Stage {
 struct Ear {
     place: Place,
     connection: MultiplexedConnection,
-    driver: Pin<Box<dyn Future<Output = ()> + Send>>,
+    driver: BoxFuture<'static, ()>,
     heard: UnboundedReceiver<PushInfo>,
     /// A question whether the server is there.
-    ping: Option<Pin<Box<dyn Future<Output = Result<(), LinkError>> + Send>>>,
+    ping: Option<BoxFuture<'static, Result<(), LinkError>>>,
     next_ping: Instant,
     since: Instant,
 }
