@@ -47,7 +47,10 @@ async fn a_black_hole() {
     assert!(is_down(&link).await.contains("mute"));
     // While it lasts, nobody waits for it, and it is noticed that a connection alone is worth
     // nothing.
+    let before = toxic.accepted();
     tokio::time::sleep(Duration::from_secs(4)).await;
+    let attempts = toxic.accepted() - before;
+    assert!((1..=5).contains(&attempts), "one alone tries, and ever less often: {attempts}");
     assert!(!link.is_up());
     let begun = Instant::now();
     assert!(matches!(set(&link, "a", "b").await, Err(LinkError::Down(_))));
