@@ -15,6 +15,8 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::url::is_this_machine;
+
 /// The port of a server where none is given.
 const PORT: u16 = 6379;
 
@@ -80,6 +82,19 @@ pub struct AddressError {
     pub message: String,
     /// What would be right.
     pub expected: &'static str,
+}
+
+impl RedisAddress {
+    /// Whether what is said can be heard between here and another machine.
+    pub fn in_clear_to_elsewhere(&self) -> bool {
+        let elsewhere = |host: &HostPort| !is_this_machine(&host.host);
+        let leaves = match &self.topology {
+            Topology::Single(host) => elsewhere(host),
+            Topology::Cluster(hosts) | Topology::Sentinel { sentinels: hosts, .. } => hosts.iter().any(elsewhere),
+            Topology::Unix(_) => false,
+        };
+        leaves && !self.tls
+    }
 }
 
 impl Password {
@@ -250,6 +265,9 @@ fn hosts_of(text: &str, port: u16) -> Result<Vec<HostPort>, AddressError> {
 }
 
 fn host_port(text: &str, default: u16) -> Result<HostPort, AddressError> {
+    if !text.starts_with('[') && text.matches(':').count() > 1 {
+        return Err(error("has an IPv6 address without brackets", "a host such as [::1]:6379"));
+    }
     let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, rest))) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
             (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').unwrap_or("x")) })
@@ -266,9 +284,11 @@ fn host_port(text: &str, default: u16) -> Result<HostPort, AddressError> {
     }
     let port = match port {
         None => default,
-        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| {
-            error("has a port that is none", "a port from 1 to 65535, and an IPv6 address in brackets")
-        })?,
+        Some(port) => port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| error("has a port that is none", "a port from 1 to 65535"))?,
     };
     Ok(HostPort { host: host.to_owned(), port })
 }
@@ -373,7 +393,7 @@ mod tests {
         assert_eq!(wrong("redis+cluster://a,,b"), "has no host, or an empty one in its list");
         assert_eq!(wrong("redis://a,b"), "has several hosts");
         assert_eq!(wrong("redis://a:0"), "has a port that is none");
-        assert_eq!(wrong("redis://::1"), "has a port that is none");
+        assert_eq!(wrong("redis://::1"), "has an IPv6 address without brackets");
         assert_eq!(wrong("redis://[x]:1"), "has brackets around what is no IPv6 address");
         assert_eq!(wrong("redis://a/x"), "has a database that is no number");
         assert_eq!(wrong("redis://a?x=1"), "has a query or a fragment");
@@ -383,6 +403,15 @@ mod tests {
         assert_eq!(wrong("unix://run/x"), "has no path that begins with a slash");
         assert_eq!(wrong("unix:///x?y=1"), "has a query other than db");
         assert_eq!(wrong("redis://:%zz@a"), "has a % that is not followed by two hexadecimal digits of UTF-8");
+    }
+
+    #[test]
+    fn what_leaves_the_machine_in_the_clear_is_known() {
+        assert!(read("redis://redis.example.com").in_clear_to_elsewhere());
+        assert!(read("redis+cluster://127.0.0.1,10.0.0.1").in_clear_to_elsewhere());
+        for text in ["redis://localhost", "redis://[::1]:1", "rediss://redis.example.com", "unix:///x"] {
+            assert!(!read(text).in_clear_to_elsewhere(), "{text}");
+        }
     }
 
     #[test]

@@ -116,6 +116,9 @@ impl SharedConfig {
             let missing = url.problem("names a user, and no password is given");
             report.problem(missing.expected("password_env or password_file beside it"));
         }
+        if address.password.is_some() && address.in_clear_to_elsewhere() {
+            report.warn(url.problem("the password travels unencrypted: it is not rediss"));
+        }
         if let Some(item) = table.get("ca_file").filter(|_| !address.tls) {
             report.warn(item.problem("has no effect: store.url is not encrypted").expected("rediss:// in it"));
         }
@@ -176,4 +179,111 @@ fn readable(item: &Item<'_>, world: World<'_>, report: &Report) -> Option<PathBu
         report.problem(item.problem(format!("file {path:?} cannot be read: {error}")));
     }
     Some(path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::node::Node;
+    use super::*;
+
+    /// What `[store]` says, read as if it were not refused.
+    fn read(text: &str) -> (Option<SharedConfig>, Result<Vec<String>, Vec<String>>) {
+        let env = |name: &str| (name == "REDIS_PASSWORD").then(|| " from a variable ".to_owned());
+        let files = |path: &Path| match path.to_str() {
+            Some("password") => Ok("from a file\n".to_owned()),
+            Some("empty") => Ok(" \n".to_owned()),
+            Some("ca.pem") => Ok("a certificate".to_owned()),
+            _ => Err(io::Error::other("not there")),
+        };
+        let sealed = |_: &str, _: &str| Err("nothing is sealed".to_owned());
+        let world = World { env: &env, files: &files, sealed: &sealed };
+        let (root, problems) = Node::from_toml(text);
+        assert!(problems.is_empty(), "{problems:?}");
+        let (item, report) = (Item { node: &root, path: "store".to_owned() }, Report::default());
+        let shared = item.table(FIELDS, &report).and_then(|table| SharedConfig::read(&table, world, &report));
+        let shown = |list: Vec<super::super::Problem>| list.iter().map(ToString::to_string).collect();
+        (shared, report.finish().map(shown).map_err(shown))
+    }
+
+    fn problem(text: &str) -> String {
+        let problems = read(text).1.unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        problems[0].clone()
+    }
+
+    fn warning(text: &str) -> String {
+        let warnings = read(text).1.unwrap();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        warnings[0].clone()
+    }
+
+    #[test]
+    fn a_redis_is_named_with_all_that_belongs_to_it() {
+        let (shared, warnings) = read(
+            "url = \"rediss://app@redis.example.com\"\nprefix = \"team/one\"\npassword_env = \"REDIS_PASSWORD\"\n\
+             ca_file = \"ca.pem\"\nreplica = \"gateway-1\"",
+        );
+        assert_eq!(warnings, Ok(vec![]));
+        let shared = shared.unwrap();
+        assert_eq!(shared.address.user.as_deref(), Some("app"));
+        assert_eq!(shared.address.password.as_ref().unwrap().expose(), "from a variable");
+        assert_eq!((shared.prefix.as_str(), shared.replica.as_deref()), ("team/one", Some("gateway-1")));
+        assert_eq!(shared.ca_file.as_deref(), Some(Path::new("ca.pem")));
+        let (shared, _) = read("url = \"redis://localhost\"\npassword_file = \"password\"");
+        let shared = shared.unwrap();
+        assert_eq!((shared.prefix.as_str(), shared.replica), (DEFAULT_PREFIX, None));
+        assert_eq!(shared.address.password.unwrap().expose(), "from a file");
+    }
+
+    #[test]
+    fn what_is_wrong_with_it_is_said() {
+        assert_eq!(
+            problem("url = \"redis://:secret@a,b\""),
+            "1:7: store.url: has several hosts; expected redis+cluster://host1,host2 for a cluster, \
+             or redis+sentinel://host1,host2/master-name for sentinels"
+        );
+        assert_eq!(
+            problem("url = \"redis://localhost\"\npassword_env = \"OTHER\""),
+            "2:16: store.password_env: environment variable OTHER is not set"
+        );
+        assert_eq!(
+            problem("url = \"redis://localhost\"\npassword_file = \"empty\""),
+            "2:17: store.password_file: leads to an empty password"
+        );
+        assert_eq!(
+            problem("url = \"redis://localhost\"\npassword_env = \"REDIS_PASSWORD\"\npassword_file = \"password\""),
+            "3:17: store.password_file: is a second password; expected one of url, password_env and password_file"
+        );
+        assert_eq!(
+            problem("url = \"redis://app@localhost\""),
+            "1:7: store.url: names a user, and no password is given; expected password_env or password_file beside it"
+        );
+        assert_eq!(
+            problem("url = \"rediss://localhost\"\nca_file = \"none.pem\""),
+            "2:11: store.ca_file: file \"none.pem\" cannot be read: not there"
+        );
+        assert!(problem("url = \"redis://localhost\"\nprefix = \"a{b\"").contains("\"a{b\" cannot be a name"));
+        let two = read("url = \"redis://:x@localhost\"\npassword_file = \"password\"").1.unwrap_err();
+        assert!(two[0].starts_with("2:17: store.password_file: is a second password"), "{two:?}");
+    }
+
+    #[test]
+    fn what_is_doubtful_is_a_warning() {
+        assert_eq!(
+            warning("url = \"redis://:secret@localhost\""),
+            "1:7: store.url: has the password in it, where whoever reads this file reads it; \
+             expected password_env or password_file"
+        );
+        assert_eq!(
+            warning("url = \"redis://redis.example.com\"\npassword_file = \"password\""),
+            "1:7: store.url: the password travels unencrypted: it is not rediss"
+        );
+        assert_eq!(
+            warning("url = \"redis://localhost\"\nca_file = \"ca.pem\""),
+            "2:11: store.ca_file: has no effect: store.url is not encrypted; expected rediss:// in it"
+        );
+        assert_eq!(warning("prefix = \"a\""), "1:10: store.prefix: has no effect without store.url");
+    }
 }

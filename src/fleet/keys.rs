@@ -284,6 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn every_key_is_documented() {
+        let document = include_str!("../../docs/redis.md");
+        let keys = Keys::new("pointsman");
+        let mut all = of_config(&keys, "WHAT");
+        all.extend([keys.estimates("REPLICA"), keys.slices("REPLICA"), keys.edges(), keys.edges_changed()]);
+        all.extend([keys.probe("ENDPOINT"), keys.account_leases("KIND", "NAME"), keys.account_rates("KIND", "NAME")]);
+        all.extend([keys.account_spent("KIND", "NAME"), keys.usage(20_000), keys.usage_counted()]);
+        for key in &all {
+            assert!(document.contains(&format!("| `{key}` |")), "docs/redis.md does not say what {key} is");
+        }
+        assert_eq!(document.matches("\n| `{pointsman").count(), all.len(), "docs/redis.md has a key that is none");
+    }
+
+    #[test]
     fn fleets_with_other_prefixes_have_other_keys() {
         let [one, two] = ["a", "a:replica"].map(Keys::new);
         assert_ne!(one.estimates("x"), two.estimates("x"));

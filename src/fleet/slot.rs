@@ -56,7 +56,7 @@ pub(super) fn slot_of_command(command: &Cmd) -> Option<u16> {
     key.map(|key| slot_of(key))
 }
 
-fn bytes<'c>(arg: Arg<&'c [u8]>) -> &'c [u8] {
+fn bytes(arg: Arg<&[u8]>) -> &[u8] {
     match arg {
         Arg::Simple(bytes) => bytes,
         _ => b"0",

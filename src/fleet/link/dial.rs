@@ -1,11 +1,11 @@
 //! How is a connection made? The socket, TLS, the password and the database, all within one
 //! limit of time.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, RedisConnectionInfo};
 use tokio::sync::mpsc::UnboundedSender;
@@ -42,7 +42,7 @@ impl std::fmt::Debug for TlsConnectorBox {
 /// A connection and what has to be polled for it to do anything.
 pub(super) struct Dialed {
     pub(super) connection: MultiplexedConnection,
-    pub(super) driver: Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(super) driver: BoxFuture<'static, ()>,
     /// Bytes that have come in on it.
     pub(super) received: Arc<AtomicU64>,
 }
@@ -81,7 +81,7 @@ impl Dial {
         let connecting = async {
             let received = Arc::new(AtomicU64::new(0));
             let tls = self.tls.as_ref().map(|tls| &tls.0);
-            let socket = socket::open(place, tls, Arc::clone(&self.counters), Arc::clone(&received));
+            let socket = socket::open(place, tls, Arc::clone(&self.counters), Arc::clone(&received), self.limit);
             let socket = socket.await.map_err(|error| LinkError::Down(format!("{place}: {error}").into()))?;
             let mut config = AsyncConnectionConfig::new()
                 .set_response_timeout(None)

@@ -30,8 +30,7 @@ pub(super) struct Gate {
     owed: AtomicU32,
     /// Calls in a row that were not answered in time.
     late: AtomicU32,
-    /// What an answer takes, in microseconds: as the last heartbeat found, or less if a call
-    /// was faster since.
+    /// What an answer takes, in microseconds: as the last one did that was not big.
     round_trip: AtomicU64,
     /// Bytes that have come in.
     received: Arc<AtomicU64>,
@@ -70,16 +69,15 @@ impl Gate {
 
     fn now(&self) -> u64 {
         // 0 means that nothing is owed.
-        micros(self.origin.elapsed()).max(1)
+        micros(self.origin.elapsed()).saturating_add(1)
     }
 }
 
 impl Owed<'_> {
-    /// The answer is there. Only heartbeats may raise what an answer is thought to take: other
-    /// calls may be big.
-    pub(super) fn answered(self, is_heartbeat: bool) -> Duration {
+    /// The answer is there. Returns what it took.
+    pub(super) fn answered(self) -> Duration {
         let (gate, took) = (self.gate, self.sent.elapsed());
-        if is_heartbeat {
+        if self.bytes() < BIG {
             gate.round_trip.store(micros(took), Relaxed);
         } else {
             gate.round_trip.fetch_min(micros(took), Relaxed);
@@ -93,7 +91,7 @@ impl Owed<'_> {
 
     /// It did not come within `limit`. Says why the connection should end, if it should.
     pub(super) fn late(self, limit: Duration, timing: &Timing) -> Option<String> {
-        let bytes = self.gate.received.load(Relaxed) - self.received;
+        let bytes = self.bytes();
         // A call with little time says nothing of the server.
         if limit < timing.call || bytes >= BIG {
             return None;
@@ -105,6 +103,11 @@ impl Owed<'_> {
         } else {
             (late >= timing.failures).then(|| format!("it took longer than {ms} ms {late} times in a row"))
         }
+    }
+
+    /// What has come in since it was sent.
+    fn bytes(&self) -> u64 {
+        self.gate.received.load(Relaxed).saturating_sub(self.received)
     }
 }
 
@@ -136,9 +139,9 @@ mod tests {
         let slow = LinkError::Slow { round_trip: 20 * MS, limit: 20 * MS };
         assert_eq!(gate.admit(20 * MS), Err(slow), "one is owed for as long");
         gate.admit(21 * MS).unwrap();
-        first.answered(true);
-        assert!(gate.admit(20 * MS).is_err(), "the last heartbeat took as long");
-        gate.send().answered(false);
+        first.answered();
+        assert!(gate.admit(20 * MS).is_err(), "the last answer took as long");
+        gate.send().answered();
         gate.admit(20 * MS).unwrap();
     }
 
@@ -148,7 +151,7 @@ mod tests {
         drop(gate.send());
         advance(20 * MS).await;
         assert!(gate.admit(20 * MS).is_err());
-        gate.send().answered(false);
+        gate.send().answered();
         gate.admit(20 * MS).unwrap();
     }
 
@@ -159,7 +162,7 @@ mod tests {
         assert_eq!(gate.send().late(20 * MS, &timing), None, "it had little time");
         let why = gate.send().late(timing.call, &timing);
         assert_eq!(why.as_deref(), Some("it has been mute for 500 ms"));
-        gate.send().answered(true);
+        gate.send().answered();
         for i in 1..=3 {
             let owed = gate.send();
             received.fetch_add(10, Relaxed);

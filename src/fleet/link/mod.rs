@@ -13,6 +13,7 @@ mod cluster;
 mod dial;
 mod figures;
 mod gate;
+mod heartbeat;
 mod node;
 mod request;
 mod sentinel;
@@ -114,6 +115,14 @@ impl Servers {
             Self::Cluster(cluster) => cluster.place(),
         }
     }
+
+    /// Whether another server has taken the place of that one.
+    fn has_left(&self, place: &Place) -> bool {
+        match self {
+            Self::One(node) => node.place().is_some_and(|other| other != *place),
+            Self::Cluster(cluster) => cluster.has_left(place),
+        }
+    }
 }
 
 impl Link {
@@ -159,7 +168,7 @@ impl Link {
         }
     }
 
-    /// One command.
+    /// One command; never one that blocks, such as `BLPOP`: all others would wait for it.
     ///
     /// # Errors
     /// See [`LinkError`]; within the limit in any case.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, RedisError, Value, pipe};
+use redis::{RedisError, Value};
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -14,10 +14,10 @@ use super::backoff::Backoff;
 use super::dial::Dialed;
 use super::gate::Gate;
 use super::request::{Reply, Request};
-use super::server_time::{self, ServerClock};
+use super::server_time::ServerClock;
 use super::socket::Place;
 use super::state::{State, StateCell};
-use super::{Shared, sentinel};
+use super::{Shared, heartbeat, sentinel};
 use crate::clock::Clock;
 use crate::config::redis::HostPort;
 use crate::fleet::error::LinkError;
@@ -129,7 +129,7 @@ impl Node {
         let owed = live.gate.send();
         match tokio::time::timeout(limit, request.send(&mut connection)).await {
             Ok(Ok(reply)) => {
-                let took = owed.answered(is_heartbeat);
+                let took = owed.answered();
                 if is_heartbeat {
                     shared.counters.round_trip(took);
                 }
@@ -138,7 +138,7 @@ impl Node {
             Ok(Err(error)) => match said(&error) {
                 // A transaction that the server refused.
                 Some(reply) => {
-                    owed.answered(false);
+                    owed.answered();
                     Ok(reply)
                 }
                 None => {
@@ -271,10 +271,16 @@ impl Node {
     /// One heartbeat. An answer that is late alone does not end the connection; the gate counts
     /// those. `Err` says why it has to end.
     async fn heartbeat(&self, shared: &Shared, live: &Live) -> Result<(), String> {
-        let question = self.question();
+        let question = heartbeat::question(&self.origin);
         let begun = Instant::now();
         match self.send(shared, live, Request::Many(&question), shared.timing.call, true).await {
-            Ok(Reply::Many(answers)) => self.read(answers, begun.elapsed()),
+            Ok(Reply::Many(answers)) => {
+                let took = begun.elapsed();
+                if let Some(time) = heartbeat::read(&self.origin, answers)? {
+                    self.server.heard(time, took);
+                }
+                Ok(())
+            }
             Ok(Reply::One(_)) => Ok(()),
             Err(LinkError::Timeout(limit)) if self.is_used(live) => {
                 tracing::debug!("{} did not answer a heartbeat within {} ms", live.place, limit.as_millis());
@@ -286,54 +292,6 @@ impl Node {
 
     fn is_used(&self, live: &Live) -> bool {
         self.live.load().as_ref().is_some_and(|current| std::ptr::eq(&**current, live))
-    }
-
-    fn question(&self) -> Pipeline {
-        let mut question = pipe();
-        question.cmd("TIME");
-        match self.origin {
-            Origin::Fixed(_) => {}
-            Origin::Sentinels { .. } => {
-                question.cmd("ROLE");
-            }
-            Origin::OfCluster(_) => {
-                question.cmd("CLUSTER").arg("INFO");
-            }
-        }
-        question
-    }
-
-    fn read(&self, answers: Vec<Value>, took: Duration) -> Result<(), String> {
-        let mut answers = answers.into_iter();
-        match answers.next() {
-            Some(Value::ServerError(error)) => match LinkError::of(&error.into()) {
-                // It answers, and we may not ask for the time: so we do not know it.
-                LinkError::Denied(_) | LinkError::Refused(_) => {}
-                error => return Err(reason(&error).to_string()),
-            },
-            Some(answer) => {
-                if let Some(time) = server_time::time_of(answer) {
-                    self.server.heard(time, took);
-                }
-            }
-            None => {}
-        }
-        match (&self.origin, answers.next()) {
-            (Origin::Sentinels { .. }, Some(Value::Array(role))) => {
-                let role = role.into_iter().next().and_then(|role| redis::from_redis_value::<String>(role).ok());
-                match role {
-                    Some(role) if role != "master" => {
-                        Err("it is a replica, and the sentinels know of no master yet".into())
-                    }
-                    _ => Ok(()),
-                }
-            }
-            (Origin::OfCluster(_), Some(info)) => match redis::from_redis_value::<String>(info) {
-                Ok(info) if info.contains("cluster_state:fail") => Err("the cluster is down".into()),
-                _ => Ok(()),
-            },
-            _ => Ok(()),
-        }
     }
 }
 

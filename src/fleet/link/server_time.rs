@@ -62,6 +62,10 @@ impl ServerClock {
         let error = error + Duration::from_millis(1);
         let ms = i64::try_from(i128::from(server.0) - i128::from(at_server.0)).unwrap_or(0);
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // Answers that cannot all be right: the server's clock was set.
+        if last.iter().any(|ahead| ahead.ms.abs_diff(ms) > millis(ahead.error + error)) {
+            last.clear();
+        }
         if last.len() == REMEMBERED {
             last.pop_front();
         }
@@ -71,10 +75,8 @@ impl ServerClock {
     }
 }
 
-/// What `TIME` answers: seconds, and the microseconds of the running one.
-pub(super) fn time_of(answer: redis::Value) -> Option<UnixMillis> {
-    let (seconds, micros): (u64, u64) = redis::from_redis_value(answer).ok()?;
-    Some(UnixMillis(seconds.checked_mul(1000)? + micros / 1000))
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -99,5 +101,8 @@ mod tests {
         advance(Duration::from_secs(5)).await;
         let now = server.now().unwrap();
         assert_eq!(now, ServerTime { now: UnixMillis(clock.now().0 + hour), error: Duration::from_millis(1) });
+        // Somebody has set its clock.
+        server.heard(UnixMillis(clock.now().0 + 2 * hour), Duration::from_millis(10));
+        assert_eq!(server.now().unwrap().error, Duration::from_millis(6));
     }
 }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -43,17 +44,18 @@ pub(super) struct Socket {
     received: Arc<AtomicU64>,
 }
 
-/// Opens one. `received` counts what comes in on this one alone.
+/// Opens one. `received` counts what comes in on this one alone; `limit` is how long it may take.
 pub(super) async fn open(
     place: &Place,
     tls: Option<&TlsConnector>,
     counters: Arc<Counters>,
     received: Arc<AtomicU64>,
+    limit: Duration,
 ) -> io::Result<Socket> {
     let wire: Box<dyn Wire> = match place {
         Place::Unix(path) => Box::new(UnixStream::connect(path).await?),
         Place::Tcp(HostPort { host, port }) => {
-            let tcp = TcpStream::connect((host.as_str(), *port)).await?;
+            let tcp = connect(host, *port, limit).await?;
             tcp.set_nodelay(true)?;
             match tls {
                 None => Box::new(tcp),
@@ -65,6 +67,21 @@ pub(super) async fn open(
         }
     };
     Ok(Socket { wire, counters, received })
+}
+
+/// Tries every address that a name has, each for its share of the time.
+async fn connect(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+    let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut why = io::Error::other("the name has no address");
+    for address in addresses {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(error)) => why = error,
+            Err(_) => why = io::Error::other(format!("{} does not answer", address.ip())),
+        }
+    }
+    Err(why)
 }
 
 impl AsyncRead for Socket {

@@ -8,6 +8,9 @@ use tokio::sync::watch;
 
 use crate::domain::time::UnixMillis;
 
+/// Why it is down before anything was tried.
+const NOT_YET: &str = "not connected yet";
+
 /// How a link stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum State {
@@ -40,7 +43,7 @@ pub(super) struct StateCell {
 
 impl StateCell {
     pub(super) fn new(now: UnixMillis) -> Self {
-        let state = State::Down { since: now, why: "not connected yet".into() };
+        let state = State::Down { since: now, why: NOT_YET.into() };
         Self {
             up: AtomicBool::new(false),
             state: ArcSwap::from_pointee(state.clone()),
@@ -56,6 +59,11 @@ impl StateCell {
         State::clone(&self.state.load())
     }
 
+    /// Whether it has neither come up nor been found to be down.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(&**self.state.load(), State::Down { why, .. } if **why == *NOT_YET)
+    }
+
     pub(super) fn changes(&self) -> watch::Receiver<State> {
         self.told.subscribe()
     }
@@ -65,13 +73,15 @@ impl StateCell {
         self.set(|_| State::Up)
     }
 
-    /// Whether it was up. The time of the first reason stays, the reason is the last.
+    /// Whether that is news: it was up, or nothing was known. The time of the first reason
+    /// stays, the reason is the last.
     pub(super) fn down(&self, why: impl Into<Arc<str>>, now: UnixMillis) -> bool {
-        let why = why.into();
-        self.set(|before| match before {
+        let (why, unknown) = (why.into(), self.is_unknown());
+        let turned = self.set(|before| match before {
             State::Up => State::Down { since: now, why },
             State::Down { since, .. } => State::Down { since: *since, why },
-        })
+        });
+        turned || unknown
     }
 
     /// Whether it went from up to down or back.
@@ -101,7 +111,9 @@ mod tests {
     fn it_remembers_since_when_and_tells_what_changes() {
         let cell = StateCell::new(UnixMillis(1));
         let mut changes = cell.changes();
-        assert!(!cell.down("refused", UnixMillis(2)), "it was down before");
+        assert!(cell.is_unknown());
+        assert!(cell.down("refused", UnixMillis(2)), "nothing was known before");
+        assert!(!cell.is_unknown() && !cell.down("refused", UnixMillis(3)));
         assert_eq!(cell.get(), State::Down { since: UnixMillis(1), why: "refused".into() });
         assert!(cell.up() && !cell.up());
         assert!(changes.has_changed().unwrap() && changes.borrow_and_update().is_up());

@@ -4,10 +4,10 @@
 //! It has a connection of its own and no task: the connection lives in the waiting of
 //! whoever reads.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::dial::Dialed;
+use super::socket::Place;
 use super::{Shared, or_never};
 use crate::fleet::error::LinkError;
 
@@ -36,11 +37,9 @@ pub enum Signal {
 /// A subscription to some channels.
 pub struct Subscription {
     shared: Arc<Shared>,
-    channels: Vec<String>,
+    channels: Arc<[String]>,
     backoff: Backoff,
-    /// Not before this is another connection made.
-    not_before: Option<Instant>,
-    ear: Option<Ear>,
+    stage: Stage,
 }
 
 impl std::fmt::Debug for Subscription {
@@ -49,112 +48,120 @@ impl std::fmt::Debug for Subscription {
     }
 }
 
+/// Kept between two waitings, so that dropping one loses nothing.
+enum Stage {
+    /// It connects, the first time at once, later after a while.
+    Connecting(BoxFuture<'static, Result<Ear, LinkError>>),
+    Listening(Ear),
+}
+
 /// A connection that listens.
 struct Ear {
+    place: Place,
     connection: MultiplexedConnection,
-    driver: Pin<Box<dyn Future<Output = ()> + Send>>,
+    driver: BoxFuture<'static, ()>,
     heard: UnboundedReceiver<PushInfo>,
     /// A question whether the server is there.
-    ping: Option<Pin<Box<dyn Future<Output = Result<(), LinkError>> + Send>>>,
+    ping: Option<BoxFuture<'static, Result<(), LinkError>>>,
     next_ping: Instant,
     since: Instant,
 }
 
 impl Subscription {
     pub(super) fn new(shared: Arc<Shared>, channels: Vec<String>) -> Self {
-        let backoff = Backoff::new(&shared.timing);
-        Self { shared, channels, backoff, not_before: None, ear: None }
+        let (backoff, channels) = (Backoff::new(&shared.timing), Arc::from(channels));
+        let stage = connecting(&shared, &channels, Duration::ZERO);
+        Self { shared, channels, backoff, stage }
     }
 
     /// What is heard next. It waits for as long as Redis is away. Dropping the waiting loses
     /// nothing.
     pub async fn next(&mut self) -> Signal {
         loop {
-            let Some(ear) = &mut self.ear else {
-                if self.listen().await {
-                    return Signal::Listening;
-                }
-                continue;
-            };
-            match ear.next(self.shared.timing.call, self.shared.timing.heartbeat).await {
-                Ok(signal) => return signal,
-                Err(why) => {
-                    tracing::debug!("a subscription broke: {why}");
-                    if ear.since.elapsed() >= self.shared.timing.longest_wait {
-                        self.backoff.reset();
+            let why = match &mut self.stage {
+                Stage::Connecting(connecting) => match connecting.await {
+                    Ok(ear) => {
+                        self.stage = Stage::Listening(ear);
+                        return Signal::Listening;
                     }
-                    self.ear = None;
-                }
-            }
-        }
-    }
-
-    /// Connects, once the link has found the server to be there.
-    async fn listen(&mut self) -> bool {
-        if let Some(not_before) = self.not_before {
-            tokio::time::sleep_until(not_before).await;
-        }
-        let mut state = self.shared.state.changes();
-        let place = loop {
-            if let Some(place) = self.shared.servers.place() {
-                break place;
-            }
-            tokio::select! {
-                // The link holds the sender.
-                _ = state.changed() => {}
-                // In a cluster one of several may have come back.
-                () = tokio::time::sleep(self.shared.timing.longest_wait) => {}
-            }
-        };
-        self.not_before = Some(Instant::now() + self.backoff.wait());
-        let (told, heard) = unbounded_channel();
-        let made = async {
-            let Dialed { mut connection, mut driver, .. } = self.shared.dial.connect(&place, Some(told)).await?;
-            tokio::select! {
-                () = &mut driver => Err(LinkError::Lost("it closed the connection".into())),
-                asked = asked(&mut connection, &self.channels, self.shared.timing.call) => asked,
-            }?;
-            Ok::<_, LinkError>((connection, driver))
-        };
-        match made.await {
-            Ok((connection, driver)) => {
-                let now = Instant::now();
-                let next_ping = now + self.shared.timing.heartbeat;
-                self.ear = Some(Ear { connection, driver, heard, ping: None, next_ping, since: now });
-                true
-            }
-            Err(error) => {
-                tracing::debug!("cannot subscribe at {place}: {error}");
-                false
-            }
+                    Err(why) => why,
+                },
+                Stage::Listening(ear) => match ear.next(&self.shared).await {
+                    Ok(signal) => return signal,
+                    Err(why) => {
+                        if ear.since.elapsed() >= self.shared.timing.longest_wait {
+                            self.backoff.reset();
+                        }
+                        why
+                    }
+                },
+            };
+            tracing::debug!("a subscription does not hear: {why}");
+            self.stage = connecting(&self.shared, &self.channels, self.backoff.wait());
         }
     }
 }
 
-async fn asked(connection: &mut MultiplexedConnection, channels: &[String], limit: Duration) -> Result<(), LinkError> {
-    let asked = tokio::time::timeout(limit, connection.subscribe(channels)).await;
-    asked.map_err(|_| LinkError::Timeout(limit))?.map_err(|error| LinkError::of(&error))
+fn connecting(shared: &Arc<Shared>, channels: &Arc<[String]>, after: Duration) -> Stage {
+    let (shared, channels) = (Arc::clone(shared), Arc::clone(channels));
+    Stage::Connecting(Box::pin(async move {
+        tokio::time::sleep(after).await;
+        let place = somewhere(&shared).await;
+        let (told, heard) = unbounded_channel();
+        let Dialed { mut connection, mut driver, .. } = shared.dial.connect(&place, Some(told)).await?;
+        let limit = shared.timing.call;
+        let asked = tokio::time::timeout(limit, connection.subscribe(&*channels));
+        tokio::select! {
+            () = &mut driver => return Err(closed()),
+            asked = asked => asked.map_err(|_| LinkError::Timeout(limit))?.map_err(|error| LinkError::of(&error))?,
+        }
+        let since = Instant::now();
+        let next_ping = since + shared.timing.heartbeat;
+        Ok(Ear { place, connection, driver, heard, ping: None, next_ping, since })
+    }))
+}
+
+/// A server that the link has found to be there, as soon as there is one.
+async fn somewhere(shared: &Shared) -> Place {
+    let mut state = shared.state.changes();
+    loop {
+        if let Some(place) = shared.servers.place() {
+            return place;
+        }
+        tokio::select! {
+            // The link holds the sender.
+            _ = state.changed() => {}
+            // In a cluster one of several may have come back, which is no change of the whole.
+            () = tokio::time::sleep(shared.timing.first_wait) => {}
+        }
+    }
+}
+
+fn closed() -> LinkError {
+    LinkError::Lost("it closed the connection".into())
 }
 
 impl Ear {
-    async fn next(&mut self, limit: Duration, every: Duration) -> Result<Signal, LinkError> {
+    async fn next(&mut self, shared: &Shared) -> Result<Signal, LinkError> {
         loop {
             tokio::select! {
                 biased;
-                heard = self.heard.recv() => match heard {
-                    None => return Err(LinkError::Lost("it closed the connection".into())),
-                    Some(push) => if let Some(signal) = signal(push) {
+                heard = self.heard.recv() => {
+                    if let Some(signal) = signal(heard.ok_or_else(closed)?) {
                         return Ok(signal);
                     }
-                },
-                () = &mut self.driver => return Err(LinkError::Lost("it closed the connection".into())),
+                }
+                () = &mut self.driver => return Err(closed()),
                 answered = or_never(&mut self.ping) => {
                     answered?;
+                    if shared.servers.has_left(&self.place) {
+                        return Err(LinkError::Lost("it is not the server any more".into()));
+                    }
                     self.ping = None;
-                    self.next_ping = Instant::now() + every;
+                    self.next_ping = Instant::now() + shared.timing.heartbeat;
                 }
                 () = tokio::time::sleep_until(self.next_ping), if self.ping.is_none() => {
-                    self.ping = Some(Box::pin(ping(self.connection.clone(), limit)));
+                    self.ping = Some(Box::pin(ping(self.connection.clone(), shared.timing.call)));
                 }
             }
         }

@@ -9,51 +9,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pointsman::clock::Clock;
-use pointsman::config::SharedConfig;
 use pointsman::fleet::{Link, LinkError, State, cmd};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::eventually;
+use crate::support::link::{Running, is_up, running, up};
 
 /// What a busy machine adds to everything.
 const BUSY: Duration = Duration::from_millis(250);
 
 /// A call's usual limit.
 const LIMIT: Duration = Duration::from_millis(500);
-
-/// A link that runs, and ends when this is dropped.
-struct Running {
-    link: Link,
-    _tasks: JoinSet<()>,
-}
-
-impl std::ops::Deref for Running {
-    type Target = Link;
-    fn deref(&self) -> &Link {
-        &self.link
-    }
-}
-
-fn running(config: &SharedConfig) -> Running {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let link = Link::new(config, Clock::new()).unwrap();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(link.clone().run(CancellationToken::new()));
-    Running { link, _tasks: tasks }
-}
-
-/// One that has come up.
-async fn up(config: &SharedConfig) -> Running {
-    let link = running(config);
-    is_up(&link).await;
-    link
-}
-
-async fn is_up(link: &Link) {
-    eventually("the link is up", async || link.is_up()).await;
-}
 
 /// Waits until it is down, and returns why.
 async fn is_down(link: &Link) -> String {

@@ -12,20 +12,16 @@ use crate::support::redis::{Data, Redis};
 struct Process {
     replicas: Replicas,
     stop: CancellationToken,
-    tasks: JoinSet<()>,
+    _link: Running,
 }
 
 async fn process(redis: &Redis, name: &str) -> Process {
-    let link = running(&redis.shared());
-    let replicas = Replicas::new(
-        link.link.clone(),
-        Keys::new("pointsman"),
-        Replica::this(Some(name), "127.0.0.1:1", Clock::new().now()),
-    );
+    let mut link = running(&redis.shared());
+    let this = Replica::this(Some(name), "127.0.0.1:1", Clock::new().now());
+    let replicas = Replicas::new(link.clone(), Keys::new("pointsman"), this);
     let stop = CancellationToken::new();
-    let mut tasks = link._tasks;
-    tasks.spawn(replicas.clone().run(stop.clone()));
-    Process { replicas, stop, tasks }
+    link.tasks.spawn(replicas.clone().run(stop.clone()));
+    Process { replicas, stop, _link: link }
 }
 
 async fn know(all: &[&Process], names: &[&str]) {

@@ -58,6 +58,16 @@ async fn one_server() {
 }
 
 #[tokio::test]
+async fn a_server_that_has_no_room_says_so() {
+    let redis = Redis::with(Setup::args("--maxclients 1")).await;
+    let first = up(&redis.shared()).await;
+    let second = running(&redis.shared());
+    eventually("it says so", async || is_down(&second).await.contains("max number of clients")).await;
+    drop(first);
+    is_up(&second).await;
+}
+
+#[tokio::test]
 async fn another_database() {
     let redis = Redis::start().await;
     let link = up(&shared(&format!("{}/3", redis.url()))).await;
@@ -77,15 +87,15 @@ async fn a_password_and_a_wrong_one() {
     let redis = Redis::with(setup).await;
     serves(&*up(&redis.shared()).await).await;
     for (url, said) in [
-        (redis.url().replace("right", "wrong"), "WRONGPASS"),
+        (redis.url().replace("right", "hunter2"), "WRONGPASS"),
         (redis.url().replace(":right@", ""), "NOAUTH"),
-        (redis.url().replace(":right@", "nobody:right@"), "WRONGPASS"),
+        (redis.url().replace(":right@", "nobody:hunter2@"), "WRONGPASS"),
     ] {
         let link = running(&shared(&url));
         eventually("it says that the password is wrong", async || is_down(&link).await.contains(said)).await;
         let refused = set(&link, "a", "b").await.unwrap_err();
         assert!(matches!(&refused, LinkError::Down(why) if why.contains(said)), "{refused}");
-        assert!(!format!("{link:?} {refused}", link = link.link).contains("wrong@"), "the password is told");
+        assert!(!format!("{:?} {refused}", &*link).contains("hunter2"), "the password is told");
     }
 }
 
@@ -271,6 +281,21 @@ async fn sentinels() {
     eventually("it takes writes", async || set(&link, "kept", "y").await.is_ok()).await;
     let tally = callers.stop(LIMIT, "a failover").await;
     assert!(tally.count("ok") > 100);
+    serves(&link).await;
+}
+
+#[tokio::test]
+async fn encrypted_sentinels() {
+    let certificates = Certificates::made();
+    let ca_file = Some(certificates.ca_file());
+    let setup = Setup { password: Some("right".to_owned()), tls: Some(certificates), ..Setup::default() };
+    let mut watched = Watched::start(setup).await;
+    let url = watched.tls_url().replace("rediss+sentinel://", "rediss+sentinel://:right@");
+    let link = up(&SharedConfig { ca_file, ..shared(&url) }).await;
+    serves(&link).await;
+    watched.servers[0].kill();
+    until(&link, false).await;
+    is_up(&link).await;
     serves(&link).await;
 }
 

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod chat;
 pub mod config;
 pub mod gateway;
+pub mod link;
 pub mod python;
 pub mod redis;
 pub mod redis_sets;

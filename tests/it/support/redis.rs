@@ -10,7 +10,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use pointsman::config::{DEFAULT_PREFIX, SharedConfig};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use redis::{FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -54,11 +54,15 @@ impl Certificates {
 
     /// The certificate of the authority.
     pub fn ca_file(&self) -> PathBuf {
-        self.path("ca.pem")
+        self.0.path().join("ca.pem")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+    /// What a server is told of them: arguments and their values.
+    pub fn arguments(&self) -> [String; 8] {
+        let path = |name: &str| self.0.path().join(name).display().to_string();
+        let (ca, cert, key) = (path("ca.pem"), path("cert.pem"), path("key.pem"));
+        ["--tls-auth-clients", "no", "--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key]
+            .map(str::to_owned)
     }
 }
 
@@ -236,9 +240,7 @@ impl Redis {
         // Replicas need not wait for more of them.
         command.args(["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"]);
         if let Some(tls) = &self.setup.tls {
-            command.args(["--tls-port", &tls_port.to_string(), "--tls-auth-clients", "no"]);
-            command.arg("--tls-ca-cert-file").arg(tls.ca_file());
-            command.arg("--tls-cert-file").arg(tls.path("cert.pem")).arg("--tls-key-file").arg(tls.path("key.pem"));
+            command.args(["--tls-port", &tls_port.to_string()]).args(tls.arguments());
         }
         let (name, password) = TESTER;
         let tester = format!("{name} on >{password} ~* &* +@all");
@@ -353,6 +355,8 @@ pub fn words(text: &str) -> Vec<String> {
 /// An authority, and a certificate for this machine that it has signed.
 fn write_certificates(dir: &Path) {
     let mut of_authority = CertificateParams::new(Vec::new()).expect("parameters");
+    // Otherwise both have the same name, and the certificate seems to have signed itself.
+    of_authority.distinguished_name.push(DnType::CommonName, "an authority of tests");
     of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(of_authority, KeyPair::generate().expect("a key")).expect("a CA");
     let key = KeyPair::generate().expect("a key");

@@ -40,7 +40,7 @@ impl RedisCluster {
         make.args(cluster.nodes.iter().map(|node| format!("127.0.0.1:{}", port(node))));
         make.args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]);
         let made = tokio::task::spawn_blocking(move || make.output().expect("redis-cli runs")).await.expect("it ends");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        assert!(made.status.success(), "{made:?}");
         cluster.is_well().await;
         cluster
     }
@@ -96,20 +96,25 @@ pub struct Watched {
 #[derive(Debug)]
 pub struct Sentinel {
     port: u16,
+    tls_port: u16,
     child: Child,
     _dir: TempDir,
 }
 
 impl Watched {
     /// A master with one replica. Two sentinels have to agree that it is down, for half a second.
-    pub async fn start(setup: Setup) -> Self {
+    /// Where there is TLS they speak it among each other.
+    pub async fn start(mut setup: Setup) -> Self {
+        if setup.tls.is_some() {
+            setup.args.extend(words("--tls-replication yes"));
+        }
         let mut servers = vec![Redis::with(setup.clone()).await];
-        let master = servers[0].port();
+        let master = if setup.tls.is_some() { servers[0].tls_port() } else { servers[0].port() };
         let mut of_replica = setup.clone();
         of_replica.args.extend(words(&format!("--replicaof 127.0.0.1 {master}")));
         servers.push(Redis::with(of_replica).await);
         servers[0].is_copied().await;
-        let sentinels: Vec<Sentinel> = (0..3).map(|_| Sentinel::start(master, setup.password.as_deref())).collect();
+        let sentinels: Vec<Sentinel> = (0..3).map(|_| Sentinel::start(master, &setup)).collect();
         for sentinel in &sentinels {
             eventually("the sentinels know each other and the replica", async || {
                 let known = ask_at::<Vec<Vec<String>>>(sentinel.port, &["SENTINEL", "SENTINELS", MASTER]).await;
@@ -123,9 +128,18 @@ impl Watched {
 
     /// Its URL.
     pub fn url(&self) -> String {
+        self.url_by("redis+sentinel", |sentinel| sentinel.port)
+    }
+
+    /// Its URL over TLS.
+    pub fn tls_url(&self) -> String {
+        self.url_by("rediss+sentinel", |sentinel| sentinel.tls_port)
+    }
+
+    fn url_by(&self, scheme: &str, port: impl Fn(&Sentinel) -> u16) -> String {
         let sentinels: Vec<String> =
-            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
-        format!("redis+sentinel://{}/{MASTER}", sentinels.join(","))
+            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", port(sentinel))).collect();
+        format!("{scheme}://{}/{MASTER}", sentinels.join(","))
     }
 
     /// Where the last sentinel listens.
@@ -140,22 +154,29 @@ impl Watched {
 }
 
 impl Sentinel {
-    fn start(master: u16, password: Option<&str>) -> Self {
-        let (dir, port) = (tempfile::tempdir().expect("a temporary directory"), free_port());
+    fn start(master: u16, of_servers: &Setup) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (port, tls_port) = (free_port(), free_port());
         let file = dir.path().join("sentinel.conf");
-        let (user, of_tester) = TESTER;
+        let (user, password) = TESTER;
         let mut config = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor {MASTER} 127.0.0.1 {master} 2\n\
              sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 3000\n\
-             user {user} on >{of_tester} ~* &* +@all\n",
+             user {user} on >{password} ~* &* +@all\n",
             dir.path().display()
         );
-        if let Some(password) = password {
+        if let Some(password) = &of_servers.password {
             config.push_str(&format!("sentinel auth-pass {MASTER} {password}\n"));
+        }
+        if let Some(tls) = &of_servers.tls {
+            config.push_str(&format!("tls-port {tls_port}\ntls-replication yes\n"));
+            for argument in tls.arguments().chunks(2) {
+                config.push_str(&format!("{} {}\n", argument[0].trim_start_matches("--"), argument[1]));
+            }
         }
         std::fs::write(&file, config).expect("the file of the sentinel");
         let child = quiet(Command::new("redis-server").arg(&file).arg("--sentinel")).spawn().expect("a sentinel");
-        Self { port, child, _dir: dir }
+        Self { port, tls_port, child, _dir: dir }
     }
 }
 

@@ -34,6 +34,7 @@ pub struct Toxic {
     mood: watch::Sender<Mood>,
     cut: watch::Sender<u64>,
     bytes_left: Arc<AtomicU64>,
+    accepted: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
 }
 
@@ -53,19 +54,20 @@ impl Toxic {
         let bytes_left = Arc::new(AtomicU64::new(u64::MAX));
         let (mood, cut) = (watch::Sender::default(), watch::Sender::default());
         let weather = Weather { mood: mood.subscribe(), cut: cut.subscribe(), bytes_left: Arc::clone(&bytes_left) };
+        let accepted = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(any, port, server, weather));
-        Self { port, mood, cut, bytes_left, _tasks: tasks }
-    }
-
-    /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
+        tasks.spawn(serve(any, port, server, weather, Arc::clone(&accepted)));
+        Self { port, mood, cut, bytes_left, accepted, _tasks: tasks }
     }
 
     /// The URL of what is behind it, if that wants no password.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// How many connections have been made to it.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     /// From now on it is like this.
@@ -89,7 +91,7 @@ impl Toxic {
     }
 }
 
-async fn serve(first: TcpListener, port: u16, server: u16, mut weather: Weather) {
+async fn serve(first: TcpListener, port: u16, server: u16, mut weather: Weather, count: Arc<AtomicU64>) {
     let mut listener = Some(first);
     let mut connections = JoinSet::new();
     loop {
@@ -104,6 +106,7 @@ async fn serve(first: TcpListener, port: u16, server: u16, mut weather: Weather)
         tokio::select! {
             changed = weather.mood.changed() => if changed.is_err() { return },
             accepted = accept(listener.as_ref()) => {
+                count.fetch_add(1, Ordering::SeqCst);
                 let of_connection = weather.clone();
                 connections.spawn(async move { carry(accepted, server, of_connection).await });
             }

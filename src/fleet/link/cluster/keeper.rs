@@ -184,22 +184,29 @@ impl Keeper<'_> {
         })
     }
 
-    /// How all of it stands together: well if every node is.
+    /// How all of it stands together: well if every node is. A node that is being connected for
+    /// the first time says nothing yet.
     fn tell(&self) {
+        let (state, now) = (&self.shared.state, self.shared.clock.now());
         let home = self.cluster.home();
         let nodes = home.into_iter().chain(self.members.values().map(|member| Arc::clone(&member.node)));
-        let first = nodes.map(|node| node.state.get()).find(|state| !state.is_up());
-        let now = self.shared.clock.now();
-        match (first, &self.blind) {
-            (Some(State::Down { why, .. }), _) => {
-                self.shared.state.down(why, now);
+        let known = nodes.filter(|node| !node.state.is_unknown()).map(|node| node.state.get());
+        let why = known.into_iter().find_map(|state| match state {
+            State::Down { why, .. } => Some(why),
+            State::Up => None,
+        });
+        let all_known = self.members.values().all(|member| !member.node.state.is_unknown());
+        match (why, &self.blind) {
+            (Some(why), _) => {
+                state.down(why, now);
             }
-            (_, Some(error)) => {
-                self.shared.state.down(reason(error), now);
+            (None, Some(error)) => {
+                state.down(reason(error), now);
             }
-            _ => {
-                self.shared.state.up();
+            (None, None) if all_known && !self.members.is_empty() => {
+                state.up();
             }
+            _ => {}
         }
     }
 }

@@ -64,6 +64,12 @@ impl Cluster {
         self.home().and_then(|home| home.place()).or_else(|| self.table.load().owners().find_map(|node| node.place()))
     }
 
+    /// Whether that server is none of the cluster any more, or has no slots.
+    pub(super) fn has_left(&self, place: &Place) -> bool {
+        let table = self.table.load();
+        table.owners().next().is_some() && !table.owners().any(|node| node.is_at(place))
+    }
+
     pub(super) async fn call(
         &self,
         shared: &Shared,
