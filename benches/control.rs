@@ -15,7 +15,7 @@ use pointsman::clock::Clock;
 use pointsman::config::{Document, Kind, parse_file};
 use pointsman::control::{AtPart, Beginning, Control, Precondition, Signed};
 use pointsman::store::record::{Author, KeyRecord, SecretRecord};
-use pointsman::store::{Commit, KeyEdit, Store};
+use pointsman::store::{Entry, KeyEdit, Store};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -90,7 +90,7 @@ fn beginning(store: Store, aliases: usize) -> Beginning {
     let no_files = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let file = parse_file(&text(aliases), &env, &no_files).expect("a good file");
     let token = Some(SecretString::from("pma-bench-0123456789"));
-    Beginning { store, file, folder: Default::default(), masters: None, token, clock: Clock::new() }
+    Beginning { store, file, folder: Default::default(), masters: None, token, clock: Clock::new(), sharing: None }
 }
 
 /// A store that has begun once, with so many keys.
@@ -102,16 +102,8 @@ async fn filled(path: &Path, (aliases, keys): (usize, usize)) {
     let revision = control.store.revision(1).expect("a read").expect("a first revision");
     let (_, audit) = control.store.audit_log(u64::MAX, 1).expect("a read").remove(0);
     let revision = pointsman::store::record::RevisionRecord { number: control.live.view().revision.0 + 1, ..revision };
-    let commit = Commit {
-        revision: &revision,
-        edits: &[],
-        keys: &edits,
-        secrets: &[],
-        source: None,
-        audit: &audit,
-        keep_revisions: 100,
-    };
-    control.store.commit(&commit).expect("a commit");
+    let entry = Entry { revision: Some(revision), keys: edits, audit: Some(audit), ..Entry::default() };
+    control.store.commit(&entry, None, 100).expect("a commit");
 }
 
 fn resident_kib() -> u64 {

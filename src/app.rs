@@ -10,19 +10,24 @@ use anyhow::Context;
 use hyper_util::service::TowerToHyperService;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::runtime::{Handle, Runtime};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, File, MASTER_KEY_VARIABLE, StoreConfig};
-use crate::control::{Beginning, Control, FLUSH_EVERY, Started};
+use crate::control::{Beginning, Control, FLUSH_EVERY, Sharing, Started};
+use crate::fleet::replicas::{Replica, Replicas};
+use crate::fleet::{Keys, Link};
+use crate::live;
 use crate::proxy::Gateway;
 use crate::proxy::routes::DataPlane;
 use crate::proxy::server::{self, ServerLimits};
 use crate::proxy::tls::{self, TlsConfig};
 use crate::secrets::MasterKeys;
+use crate::stats::share::Origin;
 use crate::store::Store;
 
 /// The variable with an admin token that is always valid.
@@ -39,6 +44,35 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often usage that is too old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
+/// Threads of the admin listener. What it has to read, compare and write may take a while, and
+/// requests of callers are not to wait for it.
+const ADMIN_THREADS: usize = 2;
+
+/// Those threads.
+#[derive(Debug)]
+struct Office {
+    handle: Handle,
+    /// Taken when it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Office {
+    fn open() -> std::io::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(ADMIN_THREADS).thread_name("admin").enable_all().build()?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Nothing is waited for: this happens where nothing may block.
+            runtime.shutdown_background();
+        }
+    }
+}
 
 /// A gateway that listens.
 #[derive(Debug)]
@@ -58,9 +92,21 @@ pub struct App {
     path: Option<PathBuf>,
     tls_config: Option<Arc<TlsConfig>>,
     tasks: JoinSet<&'static str>,
+    office: Office,
     stop: CancellationToken,
+    /// What goes on while requests finish.
+    late: JoinSet<&'static str>,
     /// Nothing is under way any more.
     drained: CancellationToken,
+    /// The way to Redis, which is needed to the end.
+    link: Option<Linked>,
+}
+
+/// A way to Redis that is kept up.
+#[derive(Debug)]
+struct Linked {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
 }
 
 impl App {
@@ -82,8 +128,11 @@ impl App {
         let data = bind(server.listen, "server.listen").await?;
         let admin = bind(server.admin_listen, "server.admin_listen").await?;
         let shown = path.as_ref().map(|path| path.display().to_string());
+        let beginning = beginning(file, path.as_deref())?;
+        let (link, sharing) = linked(&beginning, admin.local_addr()?)?.unzip();
+        let beginning = Beginning { sharing, ..beginning };
         let Started { control, first_key, first_token } =
-            Control::start(beginning(file, path.as_deref())?).await.map_err(|error| in_file(error, shown))?;
+            Control::start(beginning).await.map_err(|error| in_file(error, shown))?;
         let gateway = Arc::new(Gateway::new(Arc::clone(&control.live)));
 
         let mut app = Self {
@@ -96,8 +145,11 @@ impl App {
             path,
             tls_config: tls_config.clone(),
             tasks: JoinSet::new(),
+            office: Office::open().context("the threads of the admin listener cannot be started")?,
             stop: CancellationToken::new(),
+            late: JoinSet::new(),
             drained: CancellationToken::new(),
+            link,
         };
         let limits = ServerLimits {
             max_connections: server.limits.max_connections,
@@ -109,8 +161,12 @@ impl App {
         app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
         let admin_plane = TowerToHyperService::new(admin::router(gateway, Arc::clone(&control), app.stop.clone()));
-        app.spawn("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
-        app.spawn("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
+        app.spawn_aside("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
+        app.spawn_late("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
+        if let Some(fleet) = &control.fleet {
+            app.spawn_late("replica", fleet.replicas.clone().run(app.drained.clone()));
+            app.spawn_late("journal", Arc::clone(&control).follow_others(app.drained.clone()));
+        }
         if let Some(tls) = tls_config {
             app.spawn("certificates", watch_certificates(tls, app.stop.clone()));
         }
@@ -125,6 +181,22 @@ impl App {
             task.await;
             name
         });
+    }
+
+    fn spawn_late(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.late.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    /// On threads of its own.
+    fn spawn_aside(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let task = async move {
+            task.await;
+            name
+        };
+        self.tasks.spawn_on(task, &self.office.handle);
     }
 
     /// Reads the certificates and the configuration file again. What cannot be used changes
@@ -157,23 +229,48 @@ impl App {
             tokio::select! {
                 () = &mut ended => break None,
                 died = self.tasks.join_next() => break died,
+                died = self.late.join_next() => break died,
                 () = hangup() => self.reload().await,
             }
         };
         tracing::info!("stopping: requests under way may finish");
         self.stop.cancel();
-        // The last is what writes usage down: a process may be killed while it drains, too.
-        while self.tasks.len() > 1 && self.tasks.join_next().await.is_some() {}
-        self.drained.cancel();
+        // Usage is written down all the while: a process may be killed while it drains, too.
         while self.tasks.join_next().await.is_some() {}
+        self.drained.cancel();
+        while self.late.join_next().await.is_some() {}
         let control = Arc::clone(&self.control);
         tokio::task::spawn_blocking(move || control.flush()).await?.context("the last usage was not written down")?;
+        if let Some(fleet) = &self.control.fleet
+            && let Err(error) = self.control.ship_usage(fleet).await
+        {
+            tracing::warn!("the last usage is not told to the other replicas before the next start: {error}");
+        }
+        if let Some(Linked { task, stop }) = self.link.take() {
+            stop.cancel();
+            task.await.context("the way to Redis broke off")?;
+        }
         match died {
             None => Ok(()),
             Some(Ok(name)) => anyhow::bail!("the task `{name}` ended by itself"),
             Some(Err(error)) => Err(error).context("a task died"),
         }
     }
+}
+
+/// A way to Redis that is kept up, and what is shared over it, if there is one.
+fn linked(beginning: &Beginning, admin: SocketAddr) -> anyhow::Result<Option<(Linked, Sharing)>> {
+    let Some(shared) = &beginning.file.store.shared else { return Ok(None) };
+    let link = Link::new(shared, beginning.clock).context("store.ca_file")?;
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(link.clone().run(stop.clone()));
+    let keys = Keys::new(&shared.prefix);
+    let now = beginning.clock.now();
+    let this = Replica::this(shared.replica.as_deref(), &admin.to_string(), now);
+    let replicas = Replicas::new(link.clone(), keys.clone(), this);
+    let me = Origin::of(&beginning.store.ledger()?, now);
+    let telemetry = Arc::new(live::Sharing::new(me));
+    Ok(Some((Linked { task, stop }, Sharing { link, keys, replicas, telemetry })))
 }
 
 /// What the control begins with.
@@ -193,6 +290,7 @@ fn beginning(file: File, path: Option<&Path>) -> anyhow::Result<Beginning> {
         token: token.map(SecretString::from),
         folder: path.map(config::folder_of).unwrap_or(Path::new("")).to_owned(),
         clock: Clock::new(),
+        sharing: None,
         file,
     })
 }

@@ -20,6 +20,7 @@
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire`, `secrets` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`proxy`] | the data plane | the above |
+//! | [`fleet`] | the way to the Redis that replicas share, its keys, and who else is there | `clock`, `config`, `domain` |
 //! | [`store`] | what outlives the process, in one file | `config`, `domain` |
 //! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `secrets` and below |
 //! | [`api`] | what the admin listener and its clients say to each other | nothing |
@@ -45,6 +46,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod domain;
+pub mod fleet;
 pub mod health;
 pub mod import;
 pub mod limits;

@@ -7,8 +7,8 @@ use http::StatusCode;
 use super::asker::Asker;
 use super::error::{AdminError, problem};
 use super::input::How;
-use crate::api::change::{Change, ChangeReport, FieldChange};
-use crate::control::{Applied, Control, ControlError, Signed, field_changes, text_diff};
+use crate::api::change::{Change, ChangeReport, FieldChange, UnconfirmedReplica};
+use crate::control::{Applied, Control, ControlError, Signed, Unconfirmed, field_changes, text_diff};
 use crate::store::record::{ChangeRecord, Role};
 use crate::wire::peek::clip;
 
@@ -94,7 +94,12 @@ pub fn report(applied: &Applied, dry_run: bool) -> ChangeReport {
         changes: applied.changes.iter().map(change).collect(),
         diff: text_diff(&applied.changes),
         warnings: applied.warnings.iter().map(problem).collect(),
+        unconfirmed: applied.unconfirmed.iter().map(unconfirmed).collect(),
     }
+}
+
+fn unconfirmed(one: &Unconfirmed) -> UnconfirmedReplica {
+    UnconfirmedReplica { replica: one.replica.clone(), why: one.why.clone() }
 }
 
 /// What was done to one document or key.

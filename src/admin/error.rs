@@ -117,6 +117,9 @@ fn of_control(error: ControlError) -> (StatusCode, ErrorBody) {
             let message = "the store failed; nothing has changed. The log of the server says more".to_owned();
             (StatusCode::INTERNAL_SERVER_ERROR, ErrorBody { message, ..body("store") })
         }
+        ControlError::Journal(_) => (StatusCode::SERVICE_UNAVAILABLE, body("redis")),
+        ControlError::Busy => (StatusCode::SERVICE_UNAVAILABLE, body("busy")),
+        ControlError::Undecided(_) => (StatusCode::SERVICE_UNAVAILABLE, body("undecided")),
         ControlError::Ending => (StatusCode::SERVICE_UNAVAILABLE, body("ending")),
     }
 }

@@ -32,8 +32,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// So many events may wait for a reader; a slower one is left.
 const WAITING: usize = 64;
 
-/// As many revisions are told again to whoever comes back.
-const REPLAYED: u64 = 1000;
+/// As many revisions are told again to whoever comes back; whoever missed more comes back for
+/// the rest.
+const REPLAYED: usize = 1000;
 
 /// Tells what happens from now on; with `Last-Event-ID`, first the revisions since that one.
 #[utoipa::path(
@@ -74,14 +75,7 @@ impl Told {
         // Whoever subscribes before it looks back misses nothing.
         let revisions = shared.control.events();
         let missed = match seen {
-            Some(seen) => {
-                let now = shared.control.live.view().revision.0;
-                let most = usize::try_from(now.saturating_sub(seen).min(REPLAYED)).unwrap_or(usize::MAX);
-                let mut missed = shared.control.store.revisions(u64::MAX, most)?;
-                missed.retain(|record| record.number > seen);
-                missed.reverse();
-                missed
-            }
+            Some(seen) => shared.control.store.revisions_after(seen, REPLAYED)?,
             None => Vec::new(),
         };
         #[expect(clippy::disallowed_methods, reason = "it ends with its reader, or with the process")]
@@ -109,11 +103,15 @@ async fn tell(
     to: mpsc::Sender<Event>,
 ) {
     let mut last = 0;
+    let more = missed.len() == REPLAYED;
     for record in missed {
         last = record.number;
         if to.send(of_revision(&record)).await.is_err() {
             return;
         }
+    }
+    if more {
+        return;
     }
     let mut states = HashMap::new();
     look(&shared, &mut states);

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 
 use super::asker::Asker;
 use super::error::AdminError;
-use super::input::{Asked, Json};
+use super::input::{Asked, Json, at_most};
 use crate::api::decision::{
     AttemptReport, CandidateReport, DecisionReport, ExplainRequest, ExploringReport, RecordedDecision, RequestReport,
     SkippedReport,
@@ -39,7 +39,7 @@ use crate::wire::Dialect;
 use crate::wire::peek::estimate_tokens;
 
 /// At most so many decisions are listed.
-const MOST: usize = 200;
+const MOST: u32 = 200;
 
 /// Says what would be decided for such a chat now.
 #[utoipa::path(
@@ -91,7 +91,7 @@ pub struct Which {
     /// Only those of this alias.
     alias: Option<String>,
     /// At most so many.
-    #[param(maximum = 200, default = 20)]
+    #[param(minimum = 1, maximum = 200, default = 20)]
     last: Option<u32>,
 }
 
@@ -106,6 +106,7 @@ pub async fn decisions(
     Asked(which): Asked<Which>,
 ) -> Result<Answer<Vec<RecordedDecision>>, AdminError> {
     asker.must_be(Role::Viewer)?;
+    let most = at_most("last", which.last.unwrap_or(20), MOST)?;
     let view = gateway.live.view();
     let alias = which.alias.as_deref();
     let alias = alias.map(|name| view.catalog.resolve(name).map_err(|error| unknown(name, error))).transpose()?;
@@ -113,7 +114,7 @@ pub async fn decisions(
     let wanted = |decision: &Decision| {
         decision.revision == view.catalog_revision && alias.is_none_or(|alias| alias == decision.alias)
     };
-    let latest = gateway.decisions.latest((which.last.unwrap_or(20) as usize).min(MOST), wanted);
+    let latest = gateway.decisions.latest(most, wanted);
     Ok(Answer(latest.iter().map(|decision| recorded(&view, decision)).collect()))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -9,14 +10,18 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::control::Control;
+use crate::control::{Control, Fleet};
 use crate::domain::alias::Alias;
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::EndpointIdx;
 use crate::domain::time::UnixMillis;
+use crate::fleet::State as LinkState;
 use crate::health::Standing;
 use crate::live::View;
 use crate::proxy::Gateway;
+
+/// Looked for every second, what replicas share is late after this.
+const STALE: Duration = Duration::from_secs(5);
 
 /// The process answers.
 pub async fn live() -> &'static str {
@@ -28,7 +33,7 @@ struct Readiness {
     ready: bool,
     revision: u64,
     /// What does not work as it should: aliases that nobody could serve now, usage that cannot
-    /// be written down.
+    /// be written down, a Redis that is away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<String>,
 }
@@ -46,8 +51,25 @@ pub async fn ready(State(gateway): State<Arc<Gateway>>, State(control): State<Ar
     if let Some(why) = control.store_failing() {
         degraded.push(format!("usage is kept in memory, since it cannot be written down: {why}"));
     }
+    if let Some(fleet) = &control.fleet {
+        degraded.extend(apart(fleet, now));
+    }
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Readiness { ready, revision: view.revision.0, degraded })).into_response()
+}
+
+/// In which way this replica is apart from the others.
+fn apart(fleet: &Fleet, now: UnixMillis) -> Option<String> {
+    let age = || match fleet.age(now) {
+        Some(age) => format!("what replicas share was read last {} s ago", age.as_secs()),
+        None => "what replicas share was never read".to_owned(),
+    };
+    match (fleet.link.state(), fleet.trouble()) {
+        (LinkState::Down { why, .. }, _) => Some(format!("Redis is away, {}: {why}", age())),
+        (LinkState::Up, Some(trouble)) => Some(format!("this replica does not serve what the others do: {trouble}")),
+        (LinkState::Up, None) if fleet.age(now).is_none_or(|age| age > STALE) => Some(age()),
+        _ => None,
+    }
 }
 
 fn servable(view: &View, alias: &Alias, now: UnixMillis) -> bool {

@@ -140,7 +140,7 @@ pub async fn audit(
 ) -> Result<Answer<Page<AuditEntry>>, AdminError> {
     asker.must_be(Role::Admin)?;
     let most = limit(part.limit)?;
-    let found = control.store.audit_log(part.before.unwrap_or(u64::MAX), most)?;
+    let found = control.audit_log(part.before.unwrap_or(u64::MAX), most).await?;
     let next = found.last().filter(|(last, _)| found.len() == most && *last > 1).map(|(last, _)| last.to_string());
     let entry = |(number, record): (u64, crate::store::record::AuditRecord)| AuditEntry {
         number,

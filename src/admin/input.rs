@@ -132,6 +132,7 @@ pub struct Part {
 #[into_params(parameter_in = Query)]
 pub struct Before {
     /// Only those before this number: `next` of the part before.
+    #[param(format = "uint64")]
     pub before: Option<u64>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -143,9 +144,18 @@ pub struct Before {
 /// # Errors
 /// If it is none, or too many.
 pub fn limit(asked: Option<u32>) -> Result<usize, AdminError> {
-    match asked.unwrap_or(100) {
-        limit @ 1..=1000 => Ok(limit as usize),
-        other => Err(AdminError::Bad(format!("The query: limit is {other}; expected 1 to 1000."))),
+    at_most("limit", asked.unwrap_or(100), 1000)
+}
+
+/// A number of things that is wanted.
+///
+/// # Errors
+/// If it is none, or too many.
+pub fn at_most(name: &str, asked: u32, most: u32) -> Result<usize, AdminError> {
+    if (1..=most).contains(&asked) {
+        Ok(asked as usize)
+    } else {
+        Err(AdminError::Bad(format!("The query: {name} is {asked}; expected 1 to {most}.")))
     }
 }
 

@@ -17,6 +17,7 @@ mod history;
 mod input;
 mod key;
 mod provider;
+mod replica;
 mod standing;
 mod statistics;
 mod token;
@@ -108,6 +109,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(token::delete))
         .routes(routes!(token::me))
         .routes(routes!(token::reseal))
+        .routes(routes!(replica::list))
         .routes(routes!(history::revisions))
         .routes(routes!(history::revision))
         .routes(routes!(history::roll_back))

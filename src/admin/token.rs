@@ -77,10 +77,7 @@ pub async fn create(
 ) -> Result<impl IntoResponse, AdminError> {
     let signed = signed(&asker, &control, Role::Admin, ("token.create", &fields.name), How::default())?;
     let expires = fields.expires_in_s.map(|s| control.clock().now() + Duration::from_secs(s.into()));
-    let of = Arc::clone(&control);
-    let author = asker.author();
-    let made = tokio::task::spawn_blocking(move || of.create_token(&author, &fields.name, meant(fields.role), expires));
-    let made = made.await.map_err(|_| crate::control::ControlError::Ending)?;
+    let made = control.create_token(signed.clone(), fields.name, meant(fields.role), expires).await;
     let made = made.map_err(|error| refused(&control, &signed, error))?;
     let created = TokenCreated { token: report(made.record), secret: made.secret.expose_secret().to_owned() };
     Ok((StatusCode::CREATED, Answer(created)))
@@ -98,10 +95,7 @@ pub async fn delete(
     Named(name): Named<String>,
 ) -> Result<StatusCode, AdminError> {
     let signed = signed(&asker, &control, Role::Admin, ("token.delete", &name), How::default())?;
-    let of = Arc::clone(&control);
-    let author = asker.author();
-    let made = tokio::task::spawn_blocking(move || of.delete_token(&author, &name));
-    let made = made.await.map_err(|_| crate::control::ControlError::Ending)?;
+    let made = control.delete_token(signed.clone(), name).await;
     made.map_err(|error| refused(&control, &signed, error))?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -113,10 +107,7 @@ pub async fn delete(
 )]
 pub async fn reseal(asker: Asker, State(control): State<Arc<Control>>) -> Result<Answer<Resealed>, AdminError> {
     let signed = signed(&asker, &control, Role::Admin, ("secrets.reseal", "all"), How::default())?;
-    let of = Arc::clone(&control);
-    let made = tokio::task::spawn_blocking(move || of.vault.reseal(&of.store));
-    let made = made.await.map_err(|_| crate::control::ControlError::Ending)?;
+    let made = control.reseal(signed.clone()).await;
     let count = made.map_err(|error| refused(&control, &signed, error))?;
-    control.audit(&signed, "ok")?;
     Ok(Answer(Resealed { resealed: count as u64 }))
 }

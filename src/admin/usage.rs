@@ -15,7 +15,7 @@ use super::error::AdminError;
 use super::input::Asked;
 use crate::api::error::ErrorReport;
 use crate::api::usage::{UsageNumbers, UsageReport, UsageRow};
-use crate::control::{By, Control, ControlError, UsageQuestion, UsageSum};
+use crate::control::{By, Control, UsageQuestion, UsageSum};
 use crate::domain::counts::Counts;
 use crate::store::Day;
 use crate::store::record::Role;
@@ -82,8 +82,7 @@ pub async fn usage(
     asker.must_be(Role::Viewer)?;
     let format = which.format;
     let question = question(which, Day::of(control.clock().now()))?;
-    let asked = question.clone();
-    let sums = tokio::task::spawn_blocking(move || control.usage(&asked)).await.map_err(|_| ControlError::Ending)??;
+    let sums = control.usage(question.clone()).await?;
     let report = report(&question, &sums);
     Ok(match format {
         Format::Json => Answer(report).into_response(),

@@ -20,6 +20,19 @@ pub struct ChangeReport {
     pub diff: String,
     /// What is probably not meant.
     pub warnings: Vec<ProblemReport>,
+    /// Replicas that do not serve it yet, as far as is known. Without any, every replica
+    /// answers its next request by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unconfirmed: Vec<UnconfirmedReplica>,
+}
+
+/// A replica that does not serve a change yet, as far as is known.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct UnconfirmedReplica {
+    /// What it is called.
+    pub replica: String,
+    /// Why not.
+    pub why: String,
 }
 
 /// What was done to one document or key.

@@ -10,6 +10,7 @@ pub mod error;
 pub mod key;
 pub mod project;
 pub mod provider;
+pub mod replica;
 pub mod resource;
 pub mod revision;
 pub mod statistics;

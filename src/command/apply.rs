@@ -135,6 +135,7 @@ mod tests {
                 message: "hm".into(),
                 ..ProblemReport::default()
             }],
+            unconfirmed: Vec::new(),
         };
         let stand_in = StandIn::start(move |_| answer(200, &report)).await;
         let apply = args::<Apply>(&[&file, "--prune", "--dry-run", "--if-revision", "5", "--note", "why"]).unwrap();

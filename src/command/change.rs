@@ -80,7 +80,9 @@ pub fn told(answer: &Answer<ChangeReport>, screen: &Screen) -> Said {
         return said;
     }
     let warnings = warnings(&answer.read).map(|warning| format!("warning: {warning}"));
-    warnings.fold(said, |said, warning| said.remark(warning))
+    let late = answer.read.unconfirmed.iter();
+    let late = late.map(|late| format!("warning: replica {:?} may not serve it yet: {}", late.replica, late.why));
+    warnings.chain(late).fold(said, |said, warning| said.remark(warning))
 }
 
 /// What is probably not meant of that which changed. What was doubtful before is no news.

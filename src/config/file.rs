@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use sha2::{Digest, Sha256};
+
 use super::document::{Document, Documents, Kind};
 use super::node::{Node, Value};
 use super::problem::{Problem, Problems, Report};
@@ -16,7 +18,7 @@ use super::store::StoreConfig;
 use super::{FIELDS, provider};
 
 /// A configuration file, read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct File {
     /// How this process runs.
     pub server: ServerConfig,
@@ -30,10 +32,12 @@ pub struct File {
     pub places: Places,
     /// What is probably not meant.
     pub warnings: Vec<Problem>,
+    /// SHA-256 of its text, in hexadecimal digits.
+    pub digest: String,
 }
 
 /// Entries of `[[keys]]` that nobody has looked into yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct KeyNodes(pub(super) Vec<Node>);
 
 impl KeyNodes {
@@ -49,7 +53,7 @@ impl KeyNodes {
 }
 
 /// Where documents stand in the text that they were read from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Places(HashMap<(Kind, String), (Document, Node)>);
 
 impl Places {
@@ -89,7 +93,8 @@ impl File {
         let keys = KeyNodes(keys.into_iter().map(|item| item.node.clone()).collect());
         match report.finish() {
             Ok(warnings) => {
-                Ok(Self { server, store, documents: taken.documents, keys, places: taken.places, warnings })
+                let digest = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+                Ok(Self { server, store, documents: taken.documents, keys, places: taken.places, warnings, digest })
             }
             Err(list) => Err(Problems { file: None, list }),
         }

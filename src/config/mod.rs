@@ -4,8 +4,8 @@
 //! It goes in passes, each over the result of the one before: text → a tree of values
 //! with their places (`node`) → `server`, `store`, `provider`, `model` (with `price`), `alias`
 //! (with `strategy`, `adaptivity` and `target`), `project` and `key` (with `caller`), which
-//! take their fields out of the tree by the readers in `read` (with `units`, `url` and
-//! `header`), and credentials from outside it by `secret`.
+//! take their fields out of the tree by the readers in `read` (with `units`, `url`, `redis`
+//! and `header`), and credentials from outside it by `secret`.
 //! What cannot be read is left in the report (`problem`) and replaced by a default, so that
 //! one mistake gives one problem and hides none of the others.
 //!
@@ -28,6 +28,7 @@ mod problem;
 mod project;
 mod provider;
 mod read;
+pub mod redis;
 mod secret;
 mod server;
 mod store;
@@ -51,7 +52,7 @@ pub use self::problem::{Place, Problem, Problems};
 pub use self::read::path_of;
 pub use self::secret::World;
 pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
-pub use self::store::{MASTER_KEY_VARIABLE, StoreConfig};
+pub use self::store::{DEFAULT_PREFIX, MASTER_KEY_VARIABLE, SharedConfig, StoreConfig};
 pub(crate) use self::url::is_base_url;
 use crate::domain::catalog::Catalog;
 use crate::domain::project::Project;
@@ -143,7 +144,8 @@ fn relative_to(folder: &Path, server: &mut ServerConfig, store: &mut StoreConfig
         tls.cert_file = folder.join(&tls.cert_file);
         tls.key_file = folder.join(&tls.key_file);
     }
-    for path in [&mut store.path, &mut store.master_key_file].into_iter().flatten() {
+    let ca_file = store.shared.as_mut().and_then(|shared| shared.ca_file.as_mut());
+    for path in [store.path.as_mut(), store.master_key_file.as_mut(), ca_file].into_iter().flatten() {
         *path = folder.join(&path);
     }
 }

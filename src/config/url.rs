@@ -124,7 +124,7 @@ fn parse(text: &str) -> Result<BaseUrl, (&'static str, &'static str)> {
     Ok(BaseUrl { text: text.to_owned(), in_clear_to_elsewhere, leads: leads(&read) })
 }
 
-fn is_this_machine(host: &str) -> bool {
+pub(super) fn is_this_machine(host: &str) -> bool {
     let address: Result<IpAddr, _> = host.trim_start_matches('[').trim_end_matches(']').parse();
     address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| address.to_canonical().is_loopback())
 }

@@ -9,8 +9,9 @@ use serde_json::{Map, Value as Json};
 pub use super::alias_part::AtPart;
 use super::alias_part::changed;
 use super::merge_patch::merge;
-use super::{Applied, Control, ControlError, Proposal, Signed, State, unredacted};
+use super::{Applied, Control, ControlError, KeyChange, Proposal, Signed, State, unredacted};
 use crate::config::{Document, Documents, Edit, KeyNodes, Kind, Problem, Problems};
+use crate::domain::caller::DEFAULT_PROJECT;
 use crate::store::KeyEdit;
 use crate::store::record::{ChangeRecord, KeyRecord};
 
@@ -110,26 +111,31 @@ impl Control {
         name: String,
         precondition: Precondition,
     ) -> Result<Applied, ControlError> {
-        self.change(signed, move |state, control| {
+        self.change(signed, move |state, _| {
             found(state, kind, &name, &precondition)?;
-            if kind == Kind::Project {
-                control.check_no_key_of(&name)?;
-            }
             Ok(Proposal::of(vec![Edit { kind, name, to: None }]))
         })
         .await
     }
 
-    fn check_no_key_of(&self, project: &str) -> Result<(), ControlError> {
-        let keys = self.store.keys("", 1, |record| record.project == project)?;
-        match keys.first() {
-            None => Ok(()),
-            Some(key) => {
+    /// A project that goes leaves no key behind, by whichever way it goes: nobody could call
+    /// with such a key any more. The default one is there without a document as well.
+    pub(super) fn check_no_key_left(&self, edits: &[Edit], keys: &[KeyChange]) -> Result<(), ControlError> {
+        let gone = |edit: &&Edit| edit.kind == Kind::Project && edit.to.is_none() && edit.name != DEFAULT_PROJECT;
+        for Edit { name: project, .. } in edits.iter().filter(gone) {
+            let now =
+                |record: &KeyRecord| keys.iter().find(|change| change.edit.name == record.name).map(|it| &it.edit.to);
+            let stays = |record: &KeyRecord| match now(record) {
+                Some(to) => to.as_ref().is_some_and(|to| to.project == *project),
+                None => record.project == *project,
+            };
+            if let Some(key) = self.store.keys("", 1, stays)?.first() {
                 let message =
                     format!("project {project:?} still has keys, such as {:?}; delete or move them", key.name);
-                Err(ControlError::Mistake(message))
+                return Err(ControlError::Mistake(message));
             }
         }
+        Ok(())
     }
 
     /// Changes a part of an alias.

@@ -1,6 +1,7 @@
 //! Why is a change not made?
 
 use crate::config::{Kind, Problems};
+use crate::fleet::journal::JournalError;
 use crate::store::StoreError;
 use crate::transport::client::ClientError;
 
@@ -51,6 +52,15 @@ pub enum ControlError {
     /// The store cannot keep it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What replicas share cannot be reached.
+    #[error("nothing can be changed now, what is served stays: {0}")]
+    Journal(#[from] JournalError),
+    /// Others change something.
+    #[error("other replicas are changing something; nothing has changed here, try again")]
+    Busy,
+    /// Redis did not say whether the change was made.
+    #[error("it is not known whether the change was made, since Redis did not answer: {0}; look before you repeat it")]
+    Undecided(String),
     /// A provider's client cannot be built.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -66,6 +76,11 @@ impl From<Problems> for ControlError {
 }
 
 impl ControlError {
+    /// Whether it is Redis that does not answer, or takes too long.
+    pub fn is_of_redis(&self) -> bool {
+        matches!(self, Self::Journal(JournalError::Link(_)) | Self::Busy | Self::Undecided(_))
+    }
+
     /// There is no document of that kind and name.
     pub fn no_document<'a>(kind: Kind, name: &str, names: impl Iterator<Item = &'a str>) -> Self {
         let nearest = crate::domain::nearest::nearest(name, names);

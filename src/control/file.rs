@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::key_record::{described, hex, secret};
 use super::{Applied, Control, ControlError, Proposal, Settings, Signed, State};
-use crate::config::{self, Documents, Edit, File, KeyConfig};
+use crate::config::{self, Documents, Edit, File, KeyConfig, Kind};
 use crate::store::record::{Author, KeyRecord};
 use crate::store::{KeyEdit, Source};
 
@@ -30,7 +30,8 @@ impl Control {
         let file = read.await.map_err(|_| ControlError::Ending)??;
         let signed = Signed::new(Author::new("file", "file"), "file.reload", path.display().to_string());
         let shown = path.display().to_string();
-        self.take_file(signed, file).await.map_err(|error| {
+        let applied = self.change(signed, move |state, control| control.of_file(state, file));
+        applied.await.map_err(|error| {
             match error {
                 ControlError::Invalid(problems) => {
                     ControlError::Invalid(config::Problems { file: Some(shown), ..problems })
@@ -41,47 +42,15 @@ impl Control {
         })
     }
 
-    /// Does what a file says otherwise than the one before.
-    async fn take_file(self: &Arc<Self>, signed: Signed, file: File) -> Result<Applied, ControlError> {
-        let mut held = Arc::clone(&self.state).lock_owned().await;
-        let this = Arc::clone(self);
-        let made = tokio::task::spawn_blocking(move || {
-            let settings = Settings::of(&file.server);
-            let (proposal, places) = this.of_file(&held, file).inspect_err(|_| this.vault.forget_unwritten())?;
-            // If it is refused, what is served is still by the settings of before.
-            let settings_before = std::mem::replace(&mut held.settings, settings);
-            let places_before = std::mem::replace(&mut held.places, places);
-            let revision = held.revision;
-            let applied = this.apply(&mut held, proposal, &signed);
-            this.vault.forget_unwritten();
-            match &applied {
-                Err(_) => {
-                    held.settings = settings_before;
-                    held.places = places_before;
-                }
-                Ok(applied) if settings_before != settings && applied.revision == revision => {
-                    this.serve_settings(&held)?;
-                }
-                Ok(_) => {}
-            }
-            applied
-        });
-        made.await.map_err(|_| ControlError::Ending)?
-    }
-
-    /// Serves by other limits of the process, which are no part of a revision.
-    fn serve_settings(&self, state: &State) -> Result<(), ControlError> {
-        let checked =
-            self.check(&state.documents, &config::KeyNodes::default(), &state.places, state.settings.direct_models)?;
-        let view = self.prepare(checked, self.live.view().keys.clone(), state.revision, &state.settings)?;
-        self.live.publish(view);
-        Ok(())
-    }
-
-    /// What a file changes, and where its documents stand.
-    pub(super) fn of_file(&self, state: &State, file: File) -> Result<(Proposal, config::Places), ControlError> {
+    /// What a file says otherwise than the one before.
+    pub(super) fn of_file(&self, state: &State, file: File) -> Result<Proposal, ControlError> {
         let mut documents = Documents::default();
         for (kind, name, document) in file.documents.iter() {
+            if kind == Kind::Provider && document.fields().contains_key("api_key") {
+                tracing::warn!(
+                    "the key of provider {name:?} stands in the file, which is easily passed on; better name it by api_key_env or api_key_file"
+                );
+            }
             let document = self.taken_in(kind, document.clone(), state.documents.get(kind, name))?;
             documents.insert(kind, name, document);
         }
@@ -97,9 +66,10 @@ impl Control {
                 );
             }
         }
-        let source = Source { documents, keys: BTreeMap::new() };
-        let proposal = Proposal { edits, source: Some(source), nodes: file.keys, ..Proposal::default() };
-        Ok((proposal, file.places))
+        let source = Source { documents, keys: BTreeMap::new(), seen: state.source.seen_and(&file.digest) };
+        let nodes = file.keys.clone();
+        let process = Some(process_of(file));
+        Ok(Proposal { edits, source: Some(source), nodes, process, ..Proposal::default() })
     }
 
     /// Keys that come with documents, put in or changed.
@@ -145,6 +115,11 @@ impl Control {
         }
         Ok((edits, said))
     }
+}
+
+/// What a file says of this process.
+pub(super) fn process_of(file: File) -> (Settings, config::Places) {
+    (Settings::of(&file.server), file.places)
 }
 
 /// A digest of all that a file says of a key.

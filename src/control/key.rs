@@ -10,10 +10,9 @@ use serde_json::{Map, Value as Json};
 use super::key_record::{described, digest, live, secret};
 use super::{Applied, Control, ControlError, KeyChange, Precondition, Proposal, Signed};
 use crate::config::{self, Document, KeyDigest};
-use crate::domain::caller::DEFAULT_PROJECT;
 use crate::live::{Key, KeyRing, Shown};
 use crate::store::KeyEdit;
-use crate::store::record::{Author, ChangeRecord, KeyRecord, SecretRecord};
+use crate::store::record::{ChangeRecord, KeyRecord, SecretRecord};
 
 /// A key that was made, and what it is.
 #[derive(Debug)]
@@ -52,24 +51,6 @@ impl Control {
         let (name, applied) = self.put_new_key(signed, request, kept).await?;
         let record = self.key(&name)?;
         Ok(KeyMade { record, secret, applied })
-    }
-
-    /// A key for a store that has none, so that somebody can call at all.
-    pub(super) fn make_first_key(&self) -> Result<SecretString, ControlError> {
-        let new = new_secret(PREFIX);
-        let mut held = Arc::clone(&self.state).try_lock_owned().map_err(|_| ControlError::Ending)?;
-        let record = KeyRecord {
-            name: "first-key".to_owned(),
-            project: DEFAULT_PROJECT.to_owned(),
-            enabled: true,
-            secrets: vec![secret(&KeyDigest::of(&new), self.clock().now())],
-            created_ms: self.clock().now().0,
-            created_by: "start".to_owned(),
-            ..KeyRecord::default()
-        };
-        let signed = Signed::new(Author::new("start", "start"), "key.create", "first-key");
-        self.apply(&mut held, Proposal::of_key(KeyEdit { name: record.name.clone(), to: Some(record) }), &signed)?;
-        Ok(new)
     }
 
     async fn put_new_key(

@@ -11,6 +11,8 @@ mod diff;
 mod document;
 mod error;
 mod file;
+mod fleet;
+mod join;
 mod key;
 mod key_record;
 mod merge_patch;
@@ -21,7 +23,7 @@ mod token;
 mod usage;
 mod vault;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,8 +33,9 @@ pub use diff::{FieldChange, REDACTED, field_changes, redacted, text_diff, unreda
 pub use document::{AtPart, Precondition};
 pub use error::ControlError;
 pub use file::ReloadError;
+pub use fleet::{CONFIRMED_WITHIN, Fleet, Unconfirmed};
 pub use key::{KeyMade, KeyRequest};
-pub use start::{Beginning, Settings, Started};
+pub use start::{Beginning, Settings, Sharing, Started};
 pub use token::{Holder, TokenMade};
 pub use usage::{By, FLUSH_EVERY, UsageQuestion, UsageSum};
 pub use vault::Vault;
@@ -45,7 +48,7 @@ use crate::domain::spent::Spent;
 use crate::limits::{Kind as OwnerKind, Owner};
 use crate::live::{Draft, KeyRing, Live, View};
 use crate::store::record::{AuditRecord, Author, ChangeRecord, KeyRecord, RevisionRecord, Role, Spender};
-use crate::store::{Commit, KeyEdit, Source, Store};
+use crate::store::{DocumentEdit, Entry, KeyEdit, Position, Source, Step, Store, Stored, TokenEdit};
 
 /// The control of a gateway.
 #[derive(Debug)]
@@ -60,6 +63,12 @@ pub struct Control {
     tokens: token::Tokens,
     events: broadcast::Sender<Arc<RevisionRecord>>,
     flushing: std::sync::Mutex<usage::Flushing>,
+    /// The other replicas, if there may be any.
+    pub fleet: Option<Fleet>,
+    /// What the file said at the start, as long as Redis was not there to share it.
+    pending: Mutex<Option<config::File>>,
+    /// Where the store is, if it is a file.
+    path: Option<PathBuf>,
     /// What paths in the configuration are relative to.
     folder: PathBuf,
     keep_revisions: u64,
@@ -80,6 +89,10 @@ pub struct State {
     settings: Settings,
     /// Where documents stand in the file.
     places: Places,
+    /// The last step that was done, of those that replicas share.
+    position: Position,
+    /// What the store has is not served yet.
+    unserved: bool,
 }
 
 impl State {
@@ -98,6 +111,31 @@ impl State {
         self.documents.get(kind, name)?;
         Some(self.modified.get(&(kind, name.to_owned())).copied().unwrap_or(self.revision))
     }
+
+    fn load(&mut self, stored: Stored, position: Position) {
+        self.revision = stored.revision;
+        self.documents = Documents::default();
+        self.modified.clear();
+        for one in stored.documents {
+            self.modified.insert((one.kind, one.name.clone()), one.revision);
+            self.documents.insert(one.kind, &one.name, one.document);
+        }
+        self.source = stored.source;
+        self.position = position;
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        if let Some(revision) = &entry.revision {
+            self.revision = revision.number;
+        }
+        for DocumentEdit { kind, name, to, .. } in &entry.documents {
+            self.documents.apply(&Edit { kind: *kind, name: name.clone(), to: to.clone() });
+            self.modified.insert((*kind, name.clone()), self.revision);
+        }
+        if let Some(source) = &entry.source {
+            self.source = source.clone();
+        }
+    }
 }
 
 /// A change that somebody wants.
@@ -107,8 +145,14 @@ pub struct Proposal {
     pub edits: Vec<Edit>,
     /// Keys put in and taken out.
     pub keys: Vec<KeyEdit>,
+    /// Admin tokens put in and taken out.
+    tokens: Vec<TokenEdit>,
+    /// Secrets that are sealed anew.
+    secrets: BTreeMap<String, String>,
     /// What the file says, where the change comes from it.
     source: Option<Source>,
+    /// What the file says of this process, and where its documents stand.
+    process: Option<(Settings, Places)>,
     /// Keys of a file that have to be checked with the documents.
     nodes: KeyNodes,
     /// It is a revision even if it changes nothing, since there is none yet.
@@ -125,6 +169,15 @@ impl Proposal {
     pub fn of_key(edit: KeyEdit) -> Self {
         Self { keys: vec![edit], ..Self::default() }
     }
+}
+
+/// A change after everything that may be wrong with it: what is to be kept, and then served.
+#[derive(Debug)]
+struct Ready {
+    entry: Entry,
+    view: Option<View>,
+    process: Option<(Settings, Places)>,
+    applied: Applied,
 }
 
 /// Who wants a change, and what is said of it.
@@ -152,7 +205,7 @@ impl Signed {
 }
 
 /// A change that was made, or would be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Applied {
     /// The revision that holds it now; the latest one where nothing had to be changed, or
     /// nothing was.
@@ -161,6 +214,8 @@ pub struct Applied {
     pub changes: Vec<ChangeRecord>,
     /// What is probably not meant.
     pub warnings: Vec<Problem>,
+    /// Replicas that do not serve it, as far as is known.
+    pub unconfirmed: Vec<Unconfirmed>,
 }
 
 impl Control {
@@ -179,19 +234,65 @@ impl Control {
         signed: Signed,
         propose: impl FnOnce(&State, &Self) -> Result<Proposal, ControlError> + Send + 'static,
     ) -> Result<Applied, ControlError> {
-        let mut held = Arc::clone(&self.state).lock_owned().await;
         let this = Arc::clone(self);
-        // Checking takes its time, and so does the disk. A caller that goes away meanwhile
-        // stops nothing halfway.
-        let made = tokio::task::spawn_blocking(move || {
-            let applied = propose(&held, &this).and_then(|proposal| this.apply(&mut held, proposal, &signed));
-            this.vault.forget_unwritten();
-            applied
-        });
+        // A caller that goes away meanwhile stops nothing halfway.
+        let made = tokio::spawn(async move { this.make(signed, propose).await });
         made.await.map_err(|error| {
             tracing::error!(%error, "a change broke off");
             ControlError::Ending
         })?
+    }
+
+    async fn make(
+        self: Arc<Self>,
+        signed: Signed,
+        propose: impl FnOnce(&State, &Self) -> Result<Proposal, ControlError> + Send + 'static,
+    ) -> Result<Applied, ControlError> {
+        let held = Arc::clone(&self.state).lock_owned().await;
+        let Some(fleet) = self.fleet.as_ref().filter(|_| !signed.dry_run) else {
+            return self.make_next(held, signed, propose).await.map(|(applied, _)| applied);
+        };
+        let held = self.in_turn(fleet, held).await?;
+        let made = self.make_next(held, signed, propose).await;
+        fleet.give_turn().await;
+        let (applied, step) = made?;
+        let unconfirmed = if step > 0 { fleet.confirmed(step).await } else { Vec::new() };
+        Ok(Applied { unconfirmed, ..applied })
+    }
+
+    /// Makes a change to the latest state there is. Returns the number of its step, if it is
+    /// one that replicas share.
+    async fn make_next(
+        self: &Arc<Self>,
+        held: fleet::Held,
+        signed: Signed,
+        propose: impl FnOnce(&State, &Self) -> Result<Proposal, ControlError> + Send + 'static,
+    ) -> Result<(Applied, u64), ControlError> {
+        let this = Arc::clone(self);
+        // Checking takes its time, and so does the disk.
+        let (held, ready) = fleet::blocking(held, move |state| {
+            propose(state, &this).and_then(|proposal| this.draft(state, proposal, &signed))
+        })
+        .await?;
+        let made = match ready {
+            Ok(ready) => self.make_ready(held, ready).await,
+            Err(error) => Err(error),
+        };
+        self.vault.forget_unwritten();
+        made
+    }
+
+    async fn make_ready(self: &Arc<Self>, held: fleet::Held, ready: Ready) -> Result<(Applied, u64), ControlError> {
+        let mut step = None;
+        if let Some(fleet) = self.fleet.as_ref().filter(|_| !ready.entry.is_empty()) {
+            let next = Step::new(&held.position, &ready.entry);
+            fleet.append(&held.position.tip, &next, &ready.entry, self.keep_revisions).await?;
+            step = Some(next);
+        }
+        let number = step.as_ref().map_or(0, |step| step.at.number);
+        let this = Arc::clone(self);
+        let (_, applied) = fleet::blocking(held, move |state| this.keep(state, ready, step.as_ref())).await?;
+        Ok((applied?, number))
     }
 
     /// Looks at the state.
@@ -204,19 +305,25 @@ impl Control {
         self.events.subscribe()
     }
 
-    /// Makes a change: everything that can fail, and then what cannot.
-    fn apply(&self, state: &mut State, proposal: Proposal, signed: &Signed) -> Result<Applied, ControlError> {
-        let Proposal { edits, mut keys, mut source, nodes, first } = proposal;
+    /// Finds out what a change comes to: everything that may be wrong with it.
+    fn draft(&self, state: &State, proposal: Proposal, signed: &Signed) -> Result<Ready, ControlError> {
+        let Proposal { edits, mut keys, tokens, secrets, mut source, process, nodes, first } = proposal;
+        let (settings, places) =
+            process.as_ref().map_or((&state.settings, &state.places), |(settings, places)| (settings, places));
         let (after, edits, mut changes) = applied_to(&state.documents, edits);
         check_role(&edits, signed.role)?;
-        let mut checked = None;
-        let (named, warnings) = match &after {
-            None => self.check_keys(&nodes)?,
-            Some(documents) => {
-                let mut found = self.check(documents, &nodes, &state.places, state.settings.direct_models)?;
-                let named = (std::mem::take(&mut found.keys), std::mem::take(&mut found.warnings));
-                checked = Some(found);
-                named
+        let checked = match after.is_some() || *settings != state.settings {
+            true => {
+                let documents = after.as_ref().unwrap_or(&state.documents);
+                Some(self.check(documents, &nodes, places, settings.direct_models)?)
+            }
+            false => None,
+        };
+        let (named, warnings, checked) = match checked {
+            None => self.check_keys(&nodes).map(|(named, warnings)| (named, warnings, None))?,
+            Some(mut found) => {
+                let (named, warnings) = (std::mem::take(&mut found.keys), std::mem::take(&mut found.warnings));
+                (named, warnings, Some(found))
             }
         };
         match &mut source {
@@ -227,51 +334,63 @@ impl Control {
             }
             None => keys.extend(self.key_edits(&named, &signed.author)?),
         }
-        let number = state.revision + 1;
         let mut keys = self.key_changes(keys, &mut changes)?;
-        if (changes.is_empty() && !first) || signed.dry_run {
-            if let Some(source) = source.filter(|source| !signed.dry_run && *source != state.source) {
-                self.store.put_source(&source)?;
-                state.source = source;
-            }
-            return Ok(Applied { revision: state.revision, changes, warnings });
-        }
+        self.check_no_key_left(&edits, &keys)?;
+        let is_revision = !changes.is_empty() || first;
+        let number = state.revision + u64::from(is_revision);
         for record in keys.iter_mut().filter_map(|change| change.edit.to.as_mut()) {
             record.revision = number;
         }
         let ring = self.ring_with(&keys)?;
         let view = match checked {
-            Some(checked) => self.prepare(checked, ring, number, &state.settings)?,
-            None => self.live.view().with_keys(ring, Revision(number)),
+            Some(checked) => Some(self.prepare(checked, ring, number, settings)?),
+            None => is_revision.then(|| self.live.view().with_keys(ring, Revision(number))),
         };
-        let record = self.record(number, signed, changes.clone());
-        let undo = edits.iter().map(|edit| (edit, state.documents.get(edit.kind, &edit.name))).collect::<Vec<_>>();
-        let keys: Vec<KeyEdit> = keys.into_iter().map(|change| change.edit).collect();
-        self.store.commit(&Commit {
-            revision: &record,
-            edits: &undo,
-            keys: &keys,
-            secrets: &self.vault.unwritten(),
-            source: source.as_ref(),
-            audit: &self.audited(signed, "ok", Some(number)),
-            keep_revisions: self.keep_revisions,
-        })?;
+        if signed.dry_run {
+            let applied = Applied { revision: state.revision, changes, warnings, ..Applied::default() };
+            return Ok(Ready { entry: Entry::default(), view: None, process: None, applied });
+        }
+        let told = is_revision || !tokens.is_empty() || !secrets.is_empty();
+        let mut entry = Entry {
+            revision: is_revision.then(|| self.record(number, signed, changes.clone())),
+            documents: edits.into_iter().map(|edit| document_edit(state, edit)).collect(),
+            keys: keys.into_iter().map(|change| change.edit).collect(),
+            tokens,
+            secrets,
+            source: source.filter(|source| *source != state.source),
+            audit: told.then(|| self.audited(signed, "ok", is_revision.then_some(number))),
+        };
+        entry.secrets.extend(self.vault.unwritten());
+        let applied = Applied { revision: number, changes, warnings, ..Applied::default() };
+        Ok(Ready { entry, view, process, applied })
+    }
+
+    /// Writes down what a change comes to, and serves it.
+    fn keep(&self, state: &mut State, ready: Ready, step: Option<&Step>) -> Result<Applied, ControlError> {
+        let Ready { entry, view, process, applied } = ready;
+        if !entry.is_empty() {
+            self.store.commit(&entry, step, self.keep_revisions)?;
+        }
         // From here on nothing can fail.
-        self.vault.all_written();
-        self.live.publish(view);
-        state.revision = number;
-        if let Some(documents) = after {
-            state.documents = documents;
+        self.vault.put(&entry.secrets);
+        self.tokens.put(&entry.tokens);
+        if let Some(view) = view {
+            self.live.publish(view);
         }
-        for edit in &edits {
-            state.modified.insert((edit.kind, edit.name.clone()), number);
+        if let Some((settings, places)) = process {
+            state.settings = settings;
+            state.places = places;
         }
-        if let Some(source) = source {
-            state.source = source;
+        state.take(&entry);
+        if let Some(step) = step {
+            state.position = step.at.clone();
         }
-        // Nobody may be listening.
-        let _ = self.events.send(Arc::new(record));
-        Ok(Applied { revision: number, changes, warnings })
+        self.tell_served(state);
+        if let Some(revision) = entry.revision {
+            // Nobody may be listening.
+            let _ = self.events.send(Arc::new(revision));
+        }
+        Ok(applied)
     }
 
     fn record(&self, number: u64, signed: &Signed, changes: Vec<ChangeRecord>) -> RevisionRecord {
@@ -296,7 +415,8 @@ impl Control {
     /// # Errors
     /// If it cannot be written.
     pub fn audit(&self, signed: &Signed, outcome: &str) -> Result<(), ControlError> {
-        Ok(self.store.audit(&self.audited(signed, outcome, None))?)
+        let entry = Entry { audit: Some(self.audited(signed, outcome, None)), ..Entry::default() };
+        Ok(self.store.commit(&entry, None, self.keep_revisions)?)
     }
 
     fn check(
@@ -393,6 +513,12 @@ fn applied_to(documents: &Documents, mut edits: Vec<Edit>) -> (Option<Documents>
     };
     let changes = edits.iter().map(change).collect();
     (Some(after), edits, changes)
+}
+
+/// An edit, with what it does away with.
+fn document_edit(state: &State, edit: Edit) -> DocumentEdit {
+    let was = state.documents.get(edit.kind, &edit.name).cloned();
+    DocumentEdit { kind: edit.kind, name: edit.name, to: edit.to, was }
 }
 
 /// A key that changes, and what it was.

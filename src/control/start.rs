@@ -1,28 +1,35 @@
 //! How does a process begin? With what the store has, and what the file says otherwise than
 //! when it was last read.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use serde_json::{Map, Value as Json};
 use tokio::sync::{Mutex, broadcast};
 
 use super::key::shown_by;
-use super::key_record::live;
+use super::key_record::{digest, live};
 use super::token::Tokens;
 use super::usage::Flushing;
-use super::{Control, ControlError, Proposal, Signed, State, Vault};
+use super::{Control, ControlError, Fleet, Signed, State, Vault};
 use crate::clock::Clock;
-use crate::config::{Documents, File, KeyNodes, Places, ServerConfig, ServerLimits};
+use crate::config::{Documents, File, KeyNodes, Places, Problem, ServerConfig, ServerLimits};
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
+use crate::fleet::journal::Journal;
+use crate::fleet::replicas::Replicas;
+use crate::fleet::usage::SharedUsage;
+use crate::fleet::{Keys, Link};
 use crate::limits::Owner;
-use crate::live::{Draft, KeyRing, Live};
+use crate::live::{self, Draft, KeyRing, Live};
 use crate::secrets::MasterKeys;
-use crate::store::Store;
-use crate::store::record::{Author, Role};
+use crate::store::record::{Author, KeyRecord, Role};
+use crate::store::{Position, Source, Store};
 
 /// What a file says of the process itself, as far as requests depend on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +63,21 @@ pub struct Beginning {
     pub token: Option<SecretString>,
     /// Time.
     pub clock: Clock,
+    /// What is shared with other replicas, and how.
+    pub sharing: Option<Sharing>,
+}
+
+/// What is shared with other replicas, and how.
+#[derive(Debug)]
+pub struct Sharing {
+    /// The way to Redis, which somebody runs already.
+    pub link: Link,
+    /// What is where there.
+    pub keys: Keys,
+    /// Who else is there.
+    pub replicas: Replicas,
+    /// What of the statistics is told, and what is heard.
+    pub telemetry: Arc<live::Sharing>,
 }
 
 /// A control that has begun, and what is shown once.
@@ -78,12 +100,20 @@ impl Control {
     /// # Errors
     /// If the store and the file do not fit together.
     pub async fn start(beginning: Beginning) -> Result<Started, ControlError> {
-        tokio::task::spawn_blocking(move || Self::begin(beginning)).await.map_err(|_| ControlError::Ending)?
+        let (control, file, warnings) =
+            tokio::task::spawn_blocking(move || Self::begin(beginning)).await.map_err(|_| ControlError::Ending)??;
+        let open = file.server.open;
+        let new = control.begin_with(file, warnings).await?;
+        let kept = control.look(|state| state.revision > 0).await;
+        let first_token = if kept { control.first_token().await? } else { None };
+        let first_key = if new && !open { control.first_key().await? } else { None };
+        Ok(Started { control, first_key, first_token })
     }
 
-    fn begin(beginning: Beginning) -> Result<Started, ControlError> {
-        let Beginning { store, file, folder, masters, token, clock } = beginning;
-        let unsettled = store.settle_open()?;
+    /// Serves what the store has.
+    fn begin(beginning: Beginning) -> Result<(Arc<Self>, File, Vec<Problem>), ControlError> {
+        let Beginning { store, file, folder, masters, token, clock, sharing } = beginning;
+        let unsettled = store.settle_open(sharing.is_some())?;
         if unsettled > 0 {
             tracing::warn!(
                 calls = unsettled,
@@ -91,14 +121,11 @@ impl Control {
             );
         }
         let last_flush = store.last_flush()?;
-        let stored = store.load()?;
-        let new = stored.revision == 0;
-        let mut documents = Documents::default();
-        let mut modified = std::collections::HashMap::new();
-        for one in stored.documents {
-            modified.insert((one.kind, one.name.clone()), one.revision);
-            documents.insert(one.kind, &one.name, one.document);
+        if sharing.is_none() {
+            // What this process changes by itself is no step of any journal.
+            store.stand_at(&Position::default())?;
         }
+        let (stored, position) = (store.load()?, store.position()?);
         let settings = Settings::of(&file.server);
         let (keep_revisions, keep_usage) = (file.store.keep_revisions, file.store.keep_usage);
         let empty = Draft {
@@ -111,14 +138,35 @@ impl Control {
         };
         let vault = Vault::open_store(&store, masters)?;
         let tokens = Tokens::load(&store, token)?;
-        let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock, None)?);
-        let state = State {
-            revision: stored.revision,
-            documents,
-            modified,
-            source: stored.source,
+        let telemetry = sharing.as_ref().map(|sharing| Arc::clone(&sharing.telemetry));
+        let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock, telemetry)?);
+        let mut state = State {
+            revision: 0,
+            documents: Documents::default(),
+            modified: HashMap::new(),
+            source: Source::default(),
             settings,
             places: Places::default(),
+            position: Position::default(),
+            unserved: false,
+        };
+        state.load(stored, position);
+        let fleet = match sharing {
+            None => None,
+            Some(Sharing { link, keys, replicas, telemetry: _ }) => {
+                let (journal, usage) = (Journal::new(&link, keys.clone()), SharedUsage::new(&link, keys));
+                let (ledger, trouble) = (store.ledger()?, Default::default());
+                Some(Fleet {
+                    link,
+                    journal,
+                    usage,
+                    replicas,
+                    ledger,
+                    trouble,
+                    shipping: Mutex::default(),
+                    abreast: AtomicU64::new(0),
+                })
+            }
         };
         let control = Arc::new(Self {
             live,
@@ -128,35 +176,35 @@ impl Control {
             tokens,
             events: broadcast::channel(EVENTS).0,
             flushing: std::sync::Mutex::new(Flushing::after(last_flush)),
+            fleet,
+            pending: Mutex::default(),
+            path: file.store.path.clone(),
             folder,
             keep_revisions,
             keep_usage,
         });
-        let mut held = Arc::clone(&control.state).try_lock_owned().map_err(|_| ControlError::Ending)?;
-        control.serve_stored(&held)?;
-        let (proposal, places) = control.of_file(&held, file)?;
-        held.places = places;
-        let action = if new { "store.seed" } else { "file.reload" };
-        let signed = Signed::new(Author::new("file", "file"), action, "the configuration file");
-        let applied = control.apply(&mut held, Proposal { first: new, ..proposal }, &signed)?;
+        let held = Arc::clone(&control.state).try_lock_owned().map_err(|_| ControlError::Ending)?;
+        let warnings = control.serve_stored(&held)?;
+        control.tell_served(&held);
         drop(held);
-        for warning in &applied.warnings {
-            tracing::warn!("configuration: {warning}");
-        }
-        let first_token = control.first_token()?;
-        let first_key = if new && !settings.open { control.first_key()? } else { None };
-        Ok(Started { control, first_key, first_token })
+        Ok((control, file, warnings))
     }
 
-    /// Serves what the store has.
-    fn serve_stored(&self, state: &State) -> Result<(), ControlError> {
-        let checked =
+    /// Serves what the store has. Returns what is doubtful about it today, be it only that a
+    /// variable is not set.
+    pub(super) fn serve_stored(&self, state: &State) -> Result<Vec<Problem>, ControlError> {
+        let mut checked =
             self.check(&state.documents, &KeyNodes::default(), &Places::default(), state.settings.direct_models)?;
         let mut shown = Vec::new();
         let mut failed = None;
+        let before = self.live.view();
         let spent = self.store.spent_by_keys()?;
         let spent = |owner: &Owner| spent.get(&*owner.name).copied().unwrap_or_default();
-        self.store.each_key(|record| match live(&record, None, &spent) {
+        let earlier = |record: &KeyRecord| {
+            let mut digests = record.secrets.iter().filter_map(digest);
+            digests.find_map(|digest| before.keys.get(&digest)).map(|shown| &*shown.key)
+        };
+        self.store.each_key(|record| match live(&record, earlier(&record), &spent) {
             Ok(key) => shown.extend(shown_by(&record, &Arc::new(key))),
             Err(error) => failed = Some(error),
         })?;
@@ -164,22 +212,29 @@ impl Control {
             return Err(error);
         }
         let ring = KeyRing::default().with(&[], shown);
+        let warnings = std::mem::take(&mut checked.warnings);
         let view = self.prepare(checked, ring, state.revision, &state.settings)?;
         self.live.publish(view);
-        Ok(())
+        Ok(warnings)
     }
 
-    /// A first key for a store that has none.
-    fn first_key(&self) -> Result<Option<SecretString>, ControlError> {
-        if self.live.view().keys.is_empty() { self.make_first_key().map(Some) } else { Ok(None) }
+    /// A first key for a store that has none, so that somebody can call at all.
+    async fn first_key(self: &Arc<Self>) -> Result<Option<SecretString>, ControlError> {
+        if !self.live.view().keys.is_empty() {
+            return Ok(None);
+        }
+        let signed = Signed::new(Author::new("start", "start"), "key.create", "first-key");
+        let request = Map::from_iter([("name".to_owned(), Json::from("first-key"))]);
+        self.create_key(signed, request).await.map(|made| Some(made.secret))
     }
 
-    fn first_token(&self) -> Result<Option<SecretString>, ControlError> {
+    async fn first_token(self: &Arc<Self>) -> Result<Option<SecretString>, ControlError> {
         if !self.tokens.is_empty() {
             return Ok(None);
         }
-        let author = Author::new("start", "start");
-        self.create_token(&author, "first", Role::Admin, None).map(|made| Some(made.secret))
+        let signed = Signed::new(Author::new("start", "start"), "token.create", "first");
+        let made = self.create_token(signed, "first".to_owned(), Role::Admin, None).await?;
+        Ok(Some(made.secret))
     }
 
     /// Forgets usage that is older than it is kept.

@@ -36,7 +36,7 @@ fn beginning(store: Store, text: &str, masters: Option<MasterKeys>) -> Beginning
     let _ = rustls::crypto::ring::default_provider().install_default();
     let no_files = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let file = parse_file(text, &|_| None, &no_files).unwrap_or_else(|problems| panic!("{problems}"));
-    Beginning { store, file, folder: PathBuf::new(), masters, token: None, clock: Clock::new() }
+    Beginning { store, file, folder: PathBuf::new(), masters, token: None, clock: Clock::new(), sharing: None }
 }
 
 async fn started(text: &str) -> Started {
@@ -309,8 +309,8 @@ async fn providers_keys_are_sealed_by_a_master_key_and_nowhere_else() {
     // A newer master key takes over what the older sealed.
     let new = MasterKey::generate(&mut rand::rng()).to_text().expose_secret().to_owned();
     let control = Control::start(open(format!("{new} {text}"))).await.unwrap().control;
-    assert_eq!(control.vault.reseal(&control.store).unwrap(), 1);
-    assert_eq!(control.vault.reseal(&control.store).unwrap(), 0);
+    assert_eq!(control.reseal(me("secrets.reseal")).await.unwrap(), 1);
+    assert_eq!(control.reseal(me("secrets.reseal")).await.unwrap(), 0);
     drop(control);
     let control = Control::start(open(new)).await.unwrap().control;
     assert_eq!(sent(&control).1, None);
@@ -323,14 +323,23 @@ async fn providers_keys_are_sealed_by_a_master_key_and_nowhere_else() {
 async fn tokens_have_roles_and_the_last_admin_stays() {
     let started = started(BASE).await;
     let control = started.control;
-    let author = Author::new("first", "api");
-    let made = control.create_token(&author, "ops", Role::Viewer, None).unwrap();
+    let made = control.create_token(me("token.create"), "ops".into(), Role::Viewer, None).await.unwrap();
     let holder = |secret: &SecretString| control.holder(secret.expose_secret().as_bytes());
     assert_eq!(holder(&made.secret).unwrap(), Holder { name: "ops".into(), role: Role::Viewer });
-    assert!(matches!(control.create_token(&author, "ops", Role::Admin, None), Err(ControlError::Exists { .. })));
-    assert!(control.create_token(&author, "no name", Role::Admin, None).is_err());
-    assert!(control.delete_token(&author, "first").unwrap_err().to_string().contains("last admin token"));
-    control.delete_token(&author, "ops").unwrap();
+    assert!(matches!(
+        control.create_token(me("token.create"), "ops".into(), Role::Admin, None).await,
+        Err(ControlError::Exists { .. })
+    ));
+    assert!(control.create_token(me("token.create"), "no name".into(), Role::Admin, None).await.is_err());
+    assert!(
+        control
+            .delete_token(me("token.delete"), "first".into())
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("last admin token")
+    );
+    control.delete_token(me("token.delete"), "ops".into()).await.unwrap();
     assert_eq!(holder(&made.secret), None);
     assert_eq!(control.holder(b"pma-guess"), None);
     let log = control.store.audit_log(u64::MAX, 2).unwrap();
@@ -354,13 +363,13 @@ async fn usage_is_asked_for_by_anything_it_is_counted_by() {
         call.close(&Counts { attempts: 1, output, ..Counts::default() });
     }
     let today = Day::of(control.clock().now());
-    let sums = |of: Vec<By>, only: Vec<(By, String)>| {
+    let sums = async |of: Vec<By>, only: Vec<(By, String)>| {
         let question = UsageQuestion { from: today, to: today, by: of, only };
-        let sums = control.usage(&question).unwrap();
+        let sums = control.usage(question).await.unwrap();
         sums.into_iter().map(|sum| (sum.names.join(" "), sum.counts.output)).collect::<Vec<_>>()
     };
-    assert_eq!(sums(vec![By::Key], vec![]), [("k".into(), 3), ("l".into(), 4)]);
-    assert_eq!(sums(vec![By::Model, By::Provider], vec![]), [("p/m p".into(), 5), ("p/n p".into(), 2)]);
-    assert_eq!(sums(vec![By::Day], vec![(By::Key, "k".into())]), [(today.to_string(), 3)]);
-    assert_eq!(sums(vec![], vec![]), [(String::new(), 7)]);
+    assert_eq!(sums(vec![By::Key], vec![]).await, [("k".into(), 3), ("l".into(), 4)]);
+    assert_eq!(sums(vec![By::Model, By::Provider], vec![]).await, [("p/m p".into(), 5), ("p/n p".into(), 2)]);
+    assert_eq!(sums(vec![By::Day], vec![(By::Key, "k".into())]).await, [(today.to_string(), 3)]);
+    assert_eq!(sums(vec![], vec![]).await, [(String::new(), 7)]);
 }

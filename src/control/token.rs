@@ -1,7 +1,7 @@
 //! Who may administer? Tokens with roles, of which only digests are kept.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -9,11 +9,11 @@ use subtle::ConstantTimeEq;
 
 use super::key::new_secret;
 use super::key_record::{digest, secret};
-use super::{Control, ControlError, Signed};
+use super::{Control, ControlError, Proposal, Signed};
 use crate::config::KeyDigest;
 use crate::domain::time::UnixMillis;
-use crate::store::record::{Author, Role, TokenRecord};
-use crate::store::{Store, StoreError};
+use crate::store::record::{Role, TokenRecord};
+use crate::store::{Store, StoreError, TokenEdit};
 
 /// How tokens begin.
 const PREFIX: &str = "pma-";
@@ -43,8 +43,6 @@ pub struct TokenMade {
 #[derive(Debug)]
 pub(super) struct Tokens {
     by_digest: RwLock<HashMap<[u8; 32], Valid>>,
-    /// Held by one change at a time, from its first look to its end.
-    changing: Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,19 +64,41 @@ impl Tokens {
             let holder = Holder { name: ENVIRONMENT.to_owned(), role: Role::Admin };
             by_digest.insert(Sha256::digest(token.expose_secret()).into(), Valid { holder, until: None });
         }
-        Ok(Self { by_digest: RwLock::new(by_digest), changing: Mutex::default() })
+        Ok(Self { by_digest: RwLock::new(by_digest) })
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_digest.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    fn hold(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those of a store in the place of those that were there; that of the environment stays.
+    pub(super) fn reload(&self, store: &Store) -> Result<(), StoreError> {
+        let records = store.tokens()?;
+        let mut by_digest = self.by_digest.write().unwrap_or_else(PoisonError::into_inner);
+        by_digest.retain(|_, valid| valid.holder.name == ENVIRONMENT);
+        by_digest.extend(records.iter().filter_map(valid));
+        Ok(())
     }
 
-    fn change(&self, change: impl FnOnce(&mut HashMap<[u8; 32], Valid>)) {
-        change(&mut self.by_digest.write().unwrap_or_else(PoisonError::into_inner));
+    /// Takes in what has been written.
+    pub(super) fn put(&self, written: &[TokenEdit]) {
+        if written.is_empty() {
+            return;
+        }
+        let mut by_digest = self.by_digest.write().unwrap_or_else(PoisonError::into_inner);
+        for TokenEdit { name, to } in written {
+            by_digest.retain(|_, valid| valid.holder.name != *name);
+            by_digest.extend(to.as_ref().and_then(valid));
+        }
+    }
+
+    /// Whether an admin would be left without a token of this name.
+    fn has_admin_beside(&self, name: &str, now: UnixMillis) -> bool {
+        let by_digest = self.by_digest.read().unwrap_or_else(PoisonError::into_inner);
+        by_digest.values().any(|valid| {
+            let Holder { name: other, role } = &valid.holder;
+            other != name && *role == Role::Admin && valid.until.is_none_or(|until| until > now)
+        })
     }
 }
 
@@ -117,10 +137,10 @@ impl Control {
     ///
     /// # Errors
     /// If the name is taken or cannot be one, or it cannot be kept.
-    pub fn create_token(
-        &self,
-        author: &Author,
-        name: &str,
+    pub async fn create_token(
+        self: &Arc<Self>,
+        signed: Signed,
+        name: String,
         role: Role,
         expires: Option<UnixMillis>,
     ) -> Result<TokenMade, ControlError> {
@@ -129,19 +149,19 @@ impl Control {
             let message = format!("{name:?} cannot be the name of a token; expected letters, digits and - _ . @ :");
             return Err(ControlError::Mistake(message));
         }
-        let _held = self.tokens.hold();
-        if name == ENVIRONMENT || self.store.tokens()?.iter().any(|token| token.name == name) {
-            return Err(ControlError::Exists { what: "token", name: name.to_owned() });
-        }
         let new = new_secret(PREFIX);
         let mut kept = secret(&KeyDigest::of(&new), self.clock().now());
         kept.expires_ms = expires.map(|at| at.0);
-        let record = TokenRecord { name: name.to_owned(), role, secret: kept, created_by: author.name.clone() };
-        let signed = Signed::new(author.clone(), "token.create", name);
-        self.store.put_token(name, Some(&record), &self.audited(&signed, "ok", None))?;
-        if let Some((digest, valid)) = valid(&record) {
-            self.tokens.change(|tokens| _ = tokens.insert(digest, valid));
-        }
+        let record = TokenRecord { name, role, secret: kept, created_by: signed.author.name.clone() };
+        let edit = TokenEdit { name: record.name.clone(), to: Some(record.clone()) };
+        self.change(signed, move |_, control| {
+            let name = &edit.name;
+            if name == ENVIRONMENT || control.store.tokens()?.iter().any(|token| token.name == *name) {
+                return Err(ControlError::Exists { what: "token", name: name.clone() });
+            }
+            Ok(Proposal { tokens: vec![edit], ..Proposal::default() })
+        })
+        .await?;
         Ok(TokenMade { record, secret: new })
     }
 
@@ -149,27 +169,20 @@ impl Control {
     ///
     /// # Errors
     /// If there is none of that name, or it is the last with which tokens can be made.
-    pub fn delete_token(&self, author: &Author, name: &str) -> Result<(), ControlError> {
-        let _held = self.tokens.hold();
-        let tokens = self.store.tokens()?;
-        let nearest = || crate::domain::nearest::nearest(name, tokens.iter().map(|token| token.name.as_str()));
-        let Some(record) = tokens.iter().find(|token| token.name == name) else {
-            return Err(ControlError::NotFound { what: "token", name: name.to_owned(), nearest: nearest() });
-        };
-        let digest = digest(&record.secret);
-        let now = self.clock().now();
-        let is_other_admin = |(known, valid): (&[u8; 32], &Valid)| {
-            Some(*known) != digest && valid.holder.role == Role::Admin && valid.until.is_none_or(|until| until > now)
-        };
-        let others = self.tokens.by_digest.read().unwrap_or_else(PoisonError::into_inner).iter().any(is_other_admin);
-        if !others {
-            return Err(ControlError::Mistake("it is the last admin token; make another one first".to_owned()));
-        }
-        let signed = Signed::new(author.clone(), "token.delete", name);
-        self.store.put_token(name, None, &self.audited(&signed, "ok", None))?;
-        if let Some(digest) = digest {
-            self.tokens.change(|tokens| _ = tokens.remove(&digest));
-        }
+    pub async fn delete_token(self: &Arc<Self>, signed: Signed, name: String) -> Result<(), ControlError> {
+        self.change(signed, move |_, control| {
+            let tokens = control.store.tokens()?;
+            if !tokens.iter().any(|token| token.name == name) {
+                let names = tokens.iter().map(|token| token.name.as_str());
+                let nearest = crate::domain::nearest::nearest(&name, names);
+                return Err(ControlError::NotFound { what: "token", name, nearest });
+            }
+            if !control.tokens.has_admin_beside(&name, control.clock().now()) {
+                return Err(ControlError::Mistake("it is the last admin token; make another one first".to_owned()));
+            }
+            Ok(Proposal { tokens: vec![TokenEdit { name, to: None }], ..Proposal::default() })
+        })
+        .await?;
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! What was used: written down soon after it happened, and asked for by day and by whom.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Control, ControlError};
+use super::{Control, ControlError, Fleet};
 use crate::domain::counts::Counts;
 use crate::live::UsedBy;
 use crate::store::record::UsageKey;
@@ -12,6 +13,9 @@ use crate::store::{Day, Flush, UsageRow};
 /// What happened is written down this long after it at the latest, but for the time that
 /// the disk takes. A process that is killed loses no more than that.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(50);
+
+/// So many rows are told in one step.
+const SHIP_AT_ONCE: usize = 1000;
 
 /// By what usage is summed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,7 +100,9 @@ impl Control {
         }
         let open = !page.open.is_empty();
         let number = flushing.number + 1;
-        let flush = Flush { number, at: self.clock().now(), ended: named(&page.ended), open: named(&page.open) };
+        let shared = self.fleet.is_some();
+        let flush =
+            Flush { number, shared, at: self.clock().now(), ended: named(&page.ended), open: named(&page.open) };
         if let Err(error) = self.store.flush(&flush) {
             flushing.failed = Some(page.ended);
             flushing.failing = Some(error.to_string());
@@ -111,21 +117,79 @@ impl Control {
         self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).failing.clone()
     }
 
-    /// Sums what was used.
+    /// Sums what was used, by all replicas together.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn usage(&self, question: &UsageQuestion) -> Result<Vec<UsageSum>, ControlError> {
-        // Whoever asks wants to see the request that has just ended.
-        self.flush()?;
-        let mut sums: BTreeMap<Vec<String>, Counts> = BTreeMap::new();
-        self.store.usage(question.from, question.to, |row| {
-            if question.only.iter().all(|(by, name)| by.of(&row) == *name) {
-                let names = question.by.iter().map(|by| by.of(&row)).collect();
-                sums.entry(names).or_default().add(&row.counts);
+    pub async fn usage(self: &Arc<Self>, question: UsageQuestion) -> Result<Vec<UsageSum>, ControlError> {
+        let this = Arc::clone(self);
+        let Some(fleet) = &self.fleet else {
+            let rows = move || {
+                // Whoever asks wants to see the request that has just ended.
+                this.flush()?;
+                let mut sums = Sums::new(&question);
+                this.store.usage(question.from, question.to, |row| sums.add(&row))?;
+                Ok(sums.finish())
+            };
+            return tokio::task::spawn_blocking(rows).await.map_err(|_| ControlError::Ending)?;
+        };
+        tokio::task::spawn_blocking(move || this.flush()).await.map_err(|_| ControlError::Ending)??;
+        self.ship_usage(fleet).await?;
+        let mut sums = Sums::new(&question);
+        fleet.usage.of(question.from, question.to).await?.iter().for_each(|row| sums.add(row));
+        Ok(sums.finish())
+    }
+
+    /// Tells the other replicas what was used here since the last time.
+    ///
+    /// # Errors
+    /// If Redis is away; then they are told the next time.
+    pub async fn ship_usage(self: &Arc<Self>, fleet: &Fleet) -> Result<(), ControlError> {
+        // One at a time, so that no sum comes after a later one.
+        let _one = fleet.shipping.lock().await;
+        loop {
+            let (last, rows) = self.blocking(|this| this.store.unshipped(SHIP_AT_ONCE)).await??;
+            if rows.is_empty() {
+                return Ok(());
             }
-        })?;
-        Ok(sums.into_iter().map(|(names, counts)| UsageSum { names, counts }).collect())
+            let number = last + 1;
+            let whole = fleet.usage.ship(&fleet.ledger, number, &rows, self.keep_usage).await?;
+            if !whole {
+                tracing::warn!("Redis has lost usage of this replica; it is told again");
+            }
+            self.blocking(move |this| this.store.shipped(number, &rows, !whole)).await??;
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let this = Arc::clone(self);
+        tokio::task::spawn_blocking(move || act(&this)).await.map_err(|_| ControlError::Ending)
+    }
+}
+
+/// Sums while they are made.
+struct Sums<'q> {
+    question: &'q UsageQuestion,
+    sums: BTreeMap<Vec<String>, Counts>,
+}
+
+impl<'q> Sums<'q> {
+    fn new(question: &'q UsageQuestion) -> Self {
+        Self { question, sums: BTreeMap::new() }
+    }
+
+    fn add(&mut self, row: &UsageRow) {
+        if self.question.only.iter().all(|(by, name)| by.of(row) == *name) {
+            let names = self.question.by.iter().map(|by| by.of(row)).collect();
+            self.sums.entry(names).or_default().add(&row.counts);
+        }
+    }
+
+    fn finish(self) -> Vec<UsageSum> {
+        self.sums.into_iter().map(|(names, counts)| UsageSum { names, counts }).collect()
     }
 }
 

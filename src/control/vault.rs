@@ -1,14 +1,14 @@
 //! How are providers' keys kept? Sealed by a master key that is not in the store, and opened
 //! when a view is built.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rand::RngExt;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use super::ControlError;
+use super::{Control, ControlError, Proposal, Signed};
 use crate::secrets::{MasterKeys, Sealed};
 use crate::store::{Store, StoreError};
 
@@ -98,7 +98,7 @@ impl Vault {
     }
 
     /// What was sealed for a change that is not written yet, as the store keeps it.
-    pub(super) fn unwritten(&self) -> Vec<(String, String)> {
+    pub(super) fn unwritten(&self) -> BTreeMap<String, String> {
         let texts = |kept: &HashMap<String, Kept>| {
             let new = kept.iter().filter(|(_, kept)| !kept.written);
             new.map(|(id, kept)| (id.clone(), kept.text())).collect()
@@ -106,9 +106,16 @@ impl Vault {
         self.read(texts)
     }
 
-    /// The change has been written.
-    pub(super) fn all_written(&self) {
-        self.write(|all| all.values_mut().for_each(|kept| kept.written = true));
+    /// Takes in what has been written.
+    pub(super) fn put(&self, written: &BTreeMap<String, String>) {
+        let parsed = |(id, text): (&String, &String)| match Kept::parse(text) {
+            Ok(kept) => Some((id.clone(), kept)),
+            Err(reason) => {
+                tracing::error!("secret {id} cannot be read: {reason}");
+                None
+            }
+        };
+        self.write(|all| all.extend(written.iter().filter_map(parsed)));
     }
 
     /// The change came to nothing, or was only looked at.
@@ -116,27 +123,20 @@ impl Vault {
         self.write(|all| all.retain(|_, kept| kept.written));
     }
 
-    /// Seals all that an older master key sealed with the newest. Returns how many there were.
+    /// All that an older master key sealed, sealed with the newest, as the store keeps it.
     ///
     /// # Errors
-    /// If there is no master key, one of them cannot be opened, or they cannot be kept; then
-    /// none has changed.
-    pub fn reseal(&self, store: &Store) -> Result<usize, ControlError> {
+    /// If there is no master key, or one of them cannot be opened.
+    pub(super) fn resealed(&self) -> Result<BTreeMap<String, String>, ControlError> {
         let masters = self.masters.as_ref().ok_or_else(|| ControlError::Mistake(NO_MASTER.to_owned()))?;
-        let mut resealed = Vec::new();
-        for (id, kept) in self.read(Clone::clone) {
-            if masters.needs_resealing(&kept.sealed) {
-                let sealed = masters.reseal(&kept.provider, &kept.sealed, &mut rand::rng()).map_err(|error| {
-                    ControlError::Mistake(format!("the key of provider {:?} cannot be opened: {error}", kept.provider))
-                })?;
-                resealed.push((id, Kept { sealed, ..kept }));
-            }
-        }
-        let texts: Vec<(String, String)> = resealed.iter().map(|(id, kept)| (id.clone(), kept.text())).collect();
-        store.put_secrets(&texts)?;
-        let count = resealed.len();
-        self.write(|all| all.extend(resealed));
-        Ok(count)
+        let old = self.read(Clone::clone).into_iter().filter(|(_, kept)| masters.needs_resealing(&kept.sealed));
+        let reseal = |(id, kept): (String, Kept)| {
+            let sealed = masters.reseal(&kept.provider, &kept.sealed, &mut rand::rng()).map_err(|error| {
+                ControlError::Mistake(format!("the key of provider {:?} cannot be opened: {error}", kept.provider))
+            })?;
+            Ok((id, Kept { sealed, ..kept }.text()))
+        };
+        old.map(reseal).collect()
     }
 
     /// Whether there is a secret of this id.
@@ -150,5 +150,24 @@ impl Vault {
 
     fn write<T>(&self, change: impl FnOnce(&mut HashMap<String, Kept>) -> T) -> T {
         change(&mut self.kept.write().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Control {
+    /// Seals all that an older master key sealed with the newest. Returns how many there were.
+    ///
+    /// # Errors
+    /// If there is no master key, one of them cannot be opened, or they cannot be kept; then
+    /// none has changed.
+    pub async fn reseal(self: &Arc<Self>, signed: Signed) -> Result<usize, ControlError> {
+        let (tell, told) = std::sync::mpsc::channel();
+        self.change(signed, move |_, control| {
+            let secrets = control.vault.resealed()?;
+            // It is waited for below.
+            let _ = tell.send(secrets.len());
+            Ok(Proposal { secrets, ..Proposal::default() })
+        })
+        .await?;
+        Ok(told.try_recv().unwrap_or_default())
     }
 }

@@ -153,7 +153,7 @@ impl StorageBackend for Watched {
 #[cfg(test)]
 impl Disk {
     fn fails(&self) -> io::Result<()> {
-        match &mut *self.fails_after.lock().unwrap() {
+        match &mut *self.fails_after.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
             Some(0) => Err(io::ErrorKind::StorageFull.into()),
             Some(left) => {

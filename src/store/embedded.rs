@@ -3,40 +3,29 @@
 use std::path::Path;
 
 use redb::{DatabaseError, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::database::Reopened;
-use super::record::{AuditRecord, KeyRecord, RevisionRecord};
-use crate::config::{Document, Documents, Edit, Kind};
+use super::entry::{Entry, Source};
+use super::journal::Step;
+use super::rows::{Row, RowEdit, StoredDocument, Table};
 
 /// The form of what is written; a version refuses what a later one wrote.
 const FORM: u64 = 1;
 
+/// Under which the latest revision is kept.
+pub(super) const REVISION: &str = "revision";
+
+/// Under which the number that no other store has is kept.
+const LEDGER: &str = "ledger";
+
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// By kind and name.
-const DOCUMENTS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("documents");
-/// What the configuration file said when it was last read, by kind and name.
-const SOURCE: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("source");
 
-/// A document and the revision that made it what it is.
-#[derive(Clone, Debug)]
-pub struct StoredDocument {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// The revision that changed it last.
-    pub revision: u64,
-    /// It.
-    pub document: Document,
-}
-
-#[derive(Serialize, Deserialize)]
-struct DocumentRecord {
-    revision: u64,
-    document: serde_json::Map<String, serde_json::Value>,
+/// A table of rows.
+pub(super) fn table(table: Table) -> TableDefinition<'static, &'static str, &'static str> {
+    TableDefinition::new(table.as_str())
 }
 
 /// What the store holds, but for keys, revisions and usage, of which there may be many.
@@ -48,46 +37,6 @@ pub struct Stored {
     pub documents: Vec<StoredDocument>,
     /// What the file said last.
     pub source: Source,
-}
-
-/// What a configuration file said.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct Source {
-    /// Its documents.
-    pub documents: Documents,
-    /// Its keys: their names, and a digest of all that it says of each.
-    pub keys: std::collections::BTreeMap<String, String>,
-}
-
-/// Where the keys of a [`Source`] stand among its documents.
-const SOURCE_KEY: &str = "key";
-
-/// A key put in, or taken out.
-#[derive(Clone, Debug)]
-pub struct KeyEdit {
-    /// Its name.
-    pub name: String,
-    /// What it becomes; `None` takes it out.
-    pub to: Option<KeyRecord>,
-}
-
-/// A revision, and all that it changes, in one transaction.
-#[derive(Debug)]
-pub struct Commit<'a> {
-    /// The revision.
-    pub revision: &'a RevisionRecord,
-    /// Documents, and what each was before.
-    pub edits: &'a [(&'a Edit, Option<&'a Document>)],
-    /// Keys.
-    pub keys: &'a [KeyEdit],
-    /// Sealed secrets that its documents name, by their ids.
-    pub secrets: &'a [(String, String)],
-    /// What the file said, where the change came from it.
-    pub source: Option<&'a Source>,
-    /// The entry of the audit log.
-    pub audit: &'a AuditRecord,
-    /// Older revisions than so many are forgotten.
-    pub keep_revisions: u64,
 }
 
 /// The store.
@@ -137,9 +86,10 @@ impl Store {
                 }
             }
             // So that whoever reads finds every table.
-            transaction.open_table(DOCUMENTS)?;
-            transaction.open_table(SOURCE)?;
-            super::access::make_tables(&transaction)?;
+            for one in Table::ALL {
+                transaction.open_table(table(one))?;
+            }
+            super::journal::make_tables(&transaction)?;
             super::history::make_tables(&transaction)?;
             super::usage::make_tables(&transaction)?;
         }
@@ -167,72 +117,44 @@ impl Store {
         let transaction = self.read()?;
         let mut stored = Stored::default();
         let meta = transaction.open_table(META)?;
-        stored.revision = meta.get("revision")?.map_or(0, |revision| revision.value());
-        for entry in transaction.open_table(DOCUMENTS)?.iter()? {
-            let (at, value) = entry?;
-            let (kind, name) = at.value();
-            let what = || format!("{kind} {name:?}");
-            let record: DocumentRecord = parse(value.value(), what)?;
-            let Some(kind) = Kind::from_name(kind) else { continue };
-            let document = Document::new(&record.document);
-            stored.documents.push(StoredDocument { kind, name: name.to_owned(), revision: record.revision, document });
+        stored.revision = meta.get(REVISION)?.map_or(0, |revision| revision.value());
+        for row in transaction.open_table(table(Table::Documents))?.iter()? {
+            let (name, text) = row?;
+            stored.documents.extend(StoredDocument::from_row(name.value(), text.value())?);
         }
-        for entry in transaction.open_table(SOURCE)?.iter()? {
-            let (at, value) = entry?;
-            let (kind, name) = at.value();
-            let text = String::from_utf8_lossy(value.value());
-            match Kind::from_name(kind) {
-                Some(kind) => {
-                    if let Some(document) = Document::from_text(&text) {
-                        stored.source.documents.insert(kind, name, document);
-                    }
-                }
-                None => {
-                    stored.source.keys.insert(name.to_owned(), text.into_owned());
-                }
-            }
-        }
+        let rows = transaction.open_table(table(Table::Source))?;
+        let source = rows.iter()?.collect::<Result<Vec<_>, _>>()?;
+        stored.source = Source::from_rows(source.iter().map(|(name, text)| (name.value(), text.value())));
         Ok(stored)
     }
 
-    /// Writes a revision and all that it changes. It is there when this returns, and not at
-    /// all if it fails.
+    /// Writes an entry. It is there when this returns, and not at all if it fails. Older
+    /// revisions than `keep_revisions` are forgotten. Where it is a step that replicas share,
+    /// they share the audit log as well.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn commit(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
+    pub fn commit(&self, entry: &Entry, step: Option<&Step>, keep_revisions: u64) -> Result<(), StoreError> {
         let transaction = self.write()?;
-        let number = commit.revision.number;
-        {
-            let kept = transaction.open_table(META)?.insert("revision", number)?.map_or(0, |kept| kept.value());
+        let number = entry.revision.as_ref().map(|revision| revision.number);
+        if let Some(number) = number {
+            let kept = transaction.open_table(META)?.insert(REVISION, number)?.map_or(0, |kept| kept.value());
             if kept + 1 != number {
                 // A disk that failed at the very end may have kept what it said it had not.
                 let message = format!("it holds revision {kept}, which was not acknowledged; start again to serve it");
                 return Err(StoreError::Failed(message));
             }
-            let mut documents = transaction.open_table(DOCUMENTS)?;
-            for (edit, _) in commit.edits {
-                let at = (edit.kind.as_str(), edit.name.as_str());
-                match &edit.to {
-                    Some(document) => {
-                        let record = DocumentRecord { revision: number, document: document.fields() };
-                        documents.insert(at, json(&record).as_slice())?;
-                    }
-                    None => {
-                        documents.remove(at)?;
-                    }
-                }
-            }
         }
-        super::access::write_keys(&transaction, commit.keys)?;
-        super::access::write_secrets(&transaction, commit.secrets)?;
-        super::history::write(&transaction, commit)?;
-        if let Some(source) = commit.source {
-            write_source(&transaction, source)?;
+        write_rows(&transaction, entry.row_edits())?;
+        super::history::write_revision(&transaction, entry, keep_revisions)?;
+        match step {
+            Some(step) => super::journal::write(&transaction, step, keep_revisions)?,
+            None => super::history::write_audit(&transaction, entry)?,
         }
         transaction.commit().map_err(StoreError::from).or_else(|error| {
             // The disk may have failed when all was written already.
-            if self.number("revision").is_ok_and(|kept| kept == number) { Ok(()) } else { Err(error) }
+            let kept = number.is_some_and(|number| self.number(REVISION).is_ok_and(|kept| kept == number));
+            if kept { Ok(()) } else { Err(error) }
         })
     }
 
@@ -241,19 +163,32 @@ impl Store {
         Ok(self.read()?.open_table(META)?.get(name)?.map_or(0, |number| number.value()))
     }
 
-    pub(super) fn set_number(transaction: &WriteTransaction, name: &str, to: u64) -> Result<(), StoreError> {
-        transaction.open_table(META)?.insert(name, to)?;
-        Ok(())
+    /// One more than the last time; 1 the first time.
+    pub(super) fn next_number(transaction: &WriteTransaction, name: &str) -> Result<u64, StoreError> {
+        let mut meta = transaction.open_table(META)?;
+        let number = meta.get(name)?.map_or(1, |number| number.value() + 1);
+        meta.insert(name, number)?;
+        Ok(number)
     }
 
-    /// Keeps what the file says, where that changes nothing else.
+    /// A random number that this store has and no other, as 16 hexadecimal digits.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn put_source(&self, source: &Source) -> Result<(), StoreError> {
+    /// If it cannot be read, or made.
+    pub fn ledger(&self) -> Result<String, StoreError> {
+        let known = self.number(LEDGER)?;
+        if known != 0 {
+            return Ok(format!("{known:016x}"));
+        }
         let transaction = self.write()?;
-        write_source(&transaction, source)?;
+        let new = rand::random::<u64>().max(1);
+        Self::set_number(&transaction, LEDGER, new)?;
         transaction.commit()?;
+        Ok(format!("{new:016x}"))
+    }
+
+    pub(super) fn set_number(transaction: &WriteTransaction, name: &str, to: u64) -> Result<(), StoreError> {
+        transaction.open_table(META)?.insert(name, to)?;
         Ok(())
     }
 }
@@ -264,17 +199,17 @@ fn open_private(path: &Path) -> std::io::Result<std::fs::File> {
     std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-fn write_source(transaction: &WriteTransaction, source: &Source) -> Result<(), StoreError> {
-    let mut table = transaction.open_table(SOURCE)?;
-    table.retain(|(kind, name), _| match Kind::from_name(kind) {
-        Some(kind) => source.documents.get(kind, name).is_some(),
-        None => source.keys.contains_key(name),
-    })?;
-    for (kind, name, document) in source.documents.iter() {
-        table.insert((kind.as_str(), name), document.as_text().as_bytes())?;
+pub(super) fn write_rows(transaction: &WriteTransaction, edits: Vec<RowEdit>) -> Result<(), StoreError> {
+    let mut tables = Vec::with_capacity(Table::ALL.len());
+    for one in Table::ALL {
+        tables.push(transaction.open_table(table(one))?);
     }
-    for (name, digest) in &source.keys {
-        table.insert((SOURCE_KEY, name.as_str()), digest.as_bytes())?;
+    for edit in edits {
+        match edit {
+            RowEdit::Put(Row { table, name, text }) => _ = tables[table as usize].insert(&*name, &*text)?,
+            RowEdit::Remove(table, name) => _ = tables[table as usize].remove(&*name)?,
+            RowEdit::Clear(table) => tables[table as usize].retain(|_, _| false)?,
+        }
     }
     Ok(())
 }

@@ -10,13 +10,19 @@
 mod access;
 mod database;
 mod embedded;
+mod entry;
 mod history;
+mod journal;
 pub mod record;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod usage;
 
-pub use embedded::{Commit, KeyEdit, Source, Store, Stored, StoredDocument};
+pub use embedded::{Store, Stored};
+pub use entry::{DocumentEdit, Entry, KeyEdit, Source, TokenEdit};
+pub use journal::{Position, Step, Tip};
+pub use rows::{Row, RowEdit, StoredDocument, Table};
 pub use usage::{Day, Flush, UsageRow};
 
 /// Why the store cannot do its work.

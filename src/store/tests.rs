@@ -27,18 +27,15 @@ fn commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u6
 fn try_commit(store: &Store, number: u64, edits: &[Edit], keys: &[KeyEdit], keep: u64) -> Result<(), StoreError> {
     let revision =
         RevisionRecord { number, at_ms: number, author: Author::new("me", "api"), note: None, changes: Vec::new() };
-    let audit = audit("change");
-    let edits: Vec<_> = edits.iter().map(|edit| (edit, None)).collect();
-    let commit = Commit {
-        revision: &revision,
-        edits: &edits,
-        keys,
-        secrets: &[],
-        source: None,
-        audit: &audit,
-        keep_revisions: keep,
+    let edit = |edit: &Edit| DocumentEdit { kind: edit.kind, name: edit.name.clone(), to: edit.to.clone(), was: None };
+    let entry = Entry {
+        revision: Some(revision),
+        documents: edits.iter().map(edit).collect(),
+        keys: keys.to_vec(),
+        audit: Some(audit("change")),
+        ..Entry::default()
     };
-    store.commit(&commit)
+    store.commit(&entry, None, keep)
 }
 
 fn alias(name: &str) -> Edit {
@@ -84,6 +81,10 @@ fn old_revisions_are_forgotten() {
     }
     let numbers: Vec<u64> = store.revisions(u64::MAX, 10).unwrap().iter().map(|one| one.number).collect();
     assert_eq!(numbers, [5, 4]);
+    let after = |number, most| -> Vec<u64> {
+        store.revisions_after(number, most).unwrap().iter().map(|one| one.number).collect()
+    };
+    assert_eq!((after(0, 1), after(4, 9), after(5, 9), after(u64::MAX, 9)), (vec![4], vec![5], vec![], vec![]));
     assert!(store.revision(3).unwrap().is_none());
 }
 
@@ -93,7 +94,13 @@ fn usage_adds_up_by_day_and_is_spent_by_everybody_who_had_a_part() {
     let day = |day: u64| UnixMillis((20_000 + day) * 86_400_000 + 5);
     let flush = |at, ended: Vec<(UsageKey, Counts)>, open: Vec<(UsageKey, Counts)>| {
         store
-            .flush(&Flush { number: 0, at, ended: ended.into_iter().collect(), open: open.into_iter().collect() })
+            .flush(&Flush {
+                number: 0,
+                shared: true,
+                at,
+                ended: ended.into_iter().collect(),
+                open: open.into_iter().collect(),
+            })
             .unwrap();
     };
     flush(day(0), vec![(by("k", "m@p"), used(1, 10)), (by("", "m@q"), used(1, 5))], vec![]);
@@ -111,8 +118,8 @@ fn usage_adds_up_by_day_and_is_spent_by_everybody_who_had_a_part() {
     assert_eq!(read(day(0), day(0)), [((Day::of(day(0)), "k".into()), 3), ((Day::of(day(0)), "".into()), 1)].into());
     assert_eq!(read(day(1), day(9)), [((Day::of(day(1)), "k".into()), 4)].into());
     // A process that died is settled once.
-    assert_eq!(store.settle_open().unwrap(), 1);
-    assert_eq!(store.settle_open().unwrap(), 0);
+    assert_eq!(store.settle_open(false).unwrap(), 1);
+    assert_eq!(store.settle_open(false).unwrap(), 0);
     assert_eq!(read(day(1), day(1)), [((Day::of(day(1)), "k".into()), 5)].into());
     let spent = |spender| store.spent_by(&spender).unwrap().at(day(1)).day.spent.0;
     for spender in [

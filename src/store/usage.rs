@@ -34,6 +34,12 @@ const OPEN_AT: TableDefinition<'_, (), u64> = TableDefinition::new("open_at");
 /// By kind of spender and its one or two names: start and amount of the day, week and month.
 const SPENT: TableDefinition<'_, (&str, &str, &str), [u64; 6]> = TableDefinition::new("spent");
 
+/// Rows that have changed and that the other replicas have not been told of.
+const UNSHIPPED: TableDefinition<'_, UsageAt<'_>, ()> = TableDefinition::new("unshipped");
+
+/// Under which the number of the last batch is kept that they have been told.
+const SHIPPED: &str = "shipped";
+
 /// Under which the number of the last flush is kept.
 const FLUSH: &str = "flush";
 
@@ -56,6 +62,16 @@ impl Day {
         Some(Self::of(UnixMillis(u64::try_from(at.as_millisecond()).ok()?)))
     }
 
+    /// Its number, counted from the Unix epoch.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// This day, those after it, and another.
+    pub fn to(self, last: Self) -> impl DoubleEndedIterator<Item = Self> {
+        (self.0..=last.0).map(Self)
+    }
+
     /// So many days earlier.
     #[must_use]
     pub fn before(self, days: u32) -> Self {
@@ -75,6 +91,8 @@ impl fmt::Display for Day {
 pub struct Flush {
     /// One more than that of the flush before.
     pub number: u64,
+    /// Other replicas are told.
+    pub shared: bool,
     /// When.
     pub at: UnixMillis,
     /// By calls that ended.
@@ -99,6 +117,7 @@ pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), StoreErr
     transaction.open_table(OPEN)?;
     transaction.open_table(OPEN_AT)?;
     transaction.open_table(SPENT)?;
+    transaction.open_table(UNSHIPPED)?;
     Ok(())
 }
 
@@ -111,7 +130,7 @@ impl Store {
     pub fn flush(&self, flush: &Flush) -> Result<(), StoreError> {
         let transaction = self.write()?;
         Self::set_number(&transaction, FLUSH, flush.number)?;
-        add(&transaction, flush.at, &flush.ended)?;
+        add(&transaction, flush.at, &flush.ended, flush.shared)?;
         {
             let mut open = transaction.open_table(OPEN)?;
             open.retain(|_, _| false)?;
@@ -133,11 +152,11 @@ impl Store {
     }
 
     /// Counts what calls had used that were under way when a process ended without a word.
-    /// Returns how many there were of them.
+    /// Returns how many there were of them. `shared` as in [`Flush`].
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn settle_open(&self) -> Result<u64, StoreError> {
+    pub fn settle_open(&self, shared: bool) -> Result<u64, StoreError> {
         let transaction = self.write()?;
         let mut left = HashMap::new();
         let at;
@@ -154,7 +173,7 @@ impl Store {
             at = transaction.open_table(OPEN_AT)?.get(())?.map_or(0, |at| at.value());
         }
         let calls = left.values().map(|counts| counts.attempts).sum();
-        add(&transaction, UnixMillis(at), &left)?;
+        add(&transaction, UnixMillis(at), &left, shared)?;
         transaction.commit()?;
         Ok(calls)
     }
@@ -169,13 +188,53 @@ impl Store {
         let end: UsageAt<'_> = (to.0.saturating_add(1), "", "", "", "");
         for entry in table.range(first..end)? {
             let (at, counts) = entry?;
-            let (day, project, key, alias, target) = at.value();
-            look(UsageRow {
-                day: Day(day),
-                key: UsageKey { project: project.into(), key: key.into(), alias: alias.into(), target: target.into() },
-                counts: counts_of(counts.value()),
-            });
+            look(usage_row(at.value(), counts.value()));
         }
+        Ok(())
+    }
+
+    /// At most so many rows that have changed and that the other replicas have not been told
+    /// of, and the number of the last batch that they have been told.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn unshipped(&self, most: usize) -> Result<(u64, Vec<UsageRow>), StoreError> {
+        let transaction = self.read()?;
+        let usage = transaction.open_table(USAGE)?;
+        let mut rows = Vec::new();
+        for entry in transaction.open_table(UNSHIPPED)?.iter()?.take(most) {
+            let (at, _) = entry?;
+            if let Some(counts) = usage.get(at.value())? {
+                rows.push(usage_row(at.value(), counts.value()));
+            }
+        }
+        Ok((self.number(SHIPPED)?, rows))
+    }
+
+    /// The other replicas have been told of these rows, in a batch of this number. What has
+    /// changed since will be told again; and everything will, if they have `lost` something.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn shipped(&self, number: u64, rows: &[UsageRow], lost: bool) -> Result<(), StoreError> {
+        let transaction = self.write()?;
+        Self::set_number(&transaction, SHIPPED, number)?;
+        {
+            let usage = transaction.open_table(USAGE)?;
+            let mut unshipped = transaction.open_table(UNSHIPPED)?;
+            if lost {
+                for entry in usage.iter()? {
+                    unshipped.insert(entry?.0.value(), ())?;
+                }
+            }
+            for row in rows {
+                let at = usage_at(row.day.0, &row.key);
+                if usage.get(at)?.is_none_or(|now| counts_of(now.value()) == row.counts) {
+                    unshipped.remove(at)?;
+                }
+            }
+        }
+        transaction.commit()?;
         Ok(())
     }
 
@@ -187,6 +246,7 @@ impl Store {
         let transaction = self.write()?;
         let end: UsageAt<'_> = (day.0, "", "", "", "");
         transaction.open_table(USAGE)?.retain_in(..end, |_, _| false)?;
+        transaction.open_table(UNSHIPPED)?.retain_in(..end, |_, ()| false)?;
         transaction.commit()?;
         Ok(())
     }
@@ -217,15 +277,24 @@ impl Store {
 }
 
 /// Adds to the rows of the day, and to what was spent by everybody who had a part in it.
-fn add(transaction: &WriteTransaction, at: UnixMillis, ended: &HashMap<UsageKey, Counts>) -> Result<(), StoreError> {
+fn add(
+    transaction: &WriteTransaction,
+    at: UnixMillis,
+    ended: &HashMap<UsageKey, Counts>,
+    shared: bool,
+) -> Result<(), StoreError> {
     let day = Day::of(at).0;
     let mut spending: HashMap<Spender, u64> = HashMap::new();
     let mut usage = transaction.open_table(USAGE)?;
+    let mut unshipped = transaction.open_table(UNSHIPPED)?;
     for (key, counts) in ended {
-        let row: UsageAt<'_> = (day, &key.project, &key.key, &key.alias, &key.target);
+        let row = usage_at(day, key);
         let mut sum = usage.get(row)?.map(|numbers| counts_of(numbers.value())).unwrap_or_default();
         sum.add(counts);
         usage.insert(row, numbers(&sum))?;
+        if shared {
+            unshipped.insert(row, ())?;
+        }
         if counts.cost.0 > 0 {
             for spender in spenders(key) {
                 let amount = spending.entry(spender).or_default();
@@ -267,6 +336,15 @@ impl Spender {
             Self::Provider(name) => ("provider", name, ""),
         }
     }
+}
+
+fn usage_at(day: u32, key: &UsageKey) -> UsageAt<'_> {
+    (day, &key.project, &key.key, &key.alias, &key.target)
+}
+
+fn usage_row((day, project, key, alias, target): UsageAt<'_>, numbers: Numbers) -> UsageRow {
+    let key = UsageKey { project: project.into(), key: key.into(), alias: alias.into(), target: target.into() };
+    UsageRow { day: Day(day), key, counts: counts_of(numbers) }
 }
 
 fn open_at(key: &UsageKey) -> OpenAt<'_> {

@@ -5,10 +5,13 @@
 
 mod adaptive;
 mod command_line;
+mod contract;
 mod control;
 mod demo;
 mod explain;
 mod fallback;
+mod fleet;
+mod fleet_link;
 mod golden;
 mod import;
 mod scenarios;

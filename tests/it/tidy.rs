@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["domain", "catalogue"]),
     ("import", &["domain", "catalogue", "config"]),
     ("clock", &["domain"]),
+    ("fleet", &["clock", "config", "domain"]),
     ("telemetry", &[]),
     ("transport", &["domain"]),
     ("live", &["clock", "config", "domain", "health", "limits", "routing", "stats", "transport"]),

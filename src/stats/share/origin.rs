@@ -3,16 +3,28 @@
 use sha2::{Digest, Sha256};
 
 use crate::domain::ids::EndpointId;
+use crate::domain::time::UnixMillis;
 
 /// A process that tells and hears: a replica, from one start to its end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Origin {
-    /// The replica; the same after a restart where it has a name, otherwise drawn at random.
+    /// The replica: the first eight bytes of the SHA-256 of the name of its store, which is the
+    /// same after a restart and another for every store.
     pub replica: u64,
-    /// Grows with each start of that replica: counted by the store, or else the time of the
-    /// start. What an earlier process of a replica said last is forgotten once a later one
-    /// speaks, except for what has really happened in it.
+    /// Grows with each start of that replica. What an earlier process of a replica said last is
+    /// forgotten once a later one speaks, except for what has really happened in it.
     pub epoch: u64,
+}
+
+impl Origin {
+    /// The process that has this store and started then.
+    pub fn of(store: &str, started: UnixMillis) -> Self {
+        Self { replica: short(store), epoch: started.0 }
+    }
+}
+
+fn short(name: &str) -> u64 {
+    Sha256::digest(name.as_bytes()).iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
 }
 
 /// An endpoint, as replicas name it to each other: the first eight bytes of the SHA-256 of
@@ -24,8 +36,7 @@ pub struct EndpointKey(pub u64);
 impl EndpointKey {
     /// That of this endpoint. A hash: to be kept, not made for every message.
     pub fn of(id: &EndpointId) -> Self {
-        let digest = Sha256::digest(id.as_str().as_bytes());
-        Self(digest.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte)))
+        Self(short(id.as_str()))
     }
 }
 

@@ -204,6 +204,33 @@ async fn a_key_that_cannot_be_is_refused_with_every_reason() {
     assert_eq!(kept.refusal(), (400, "mistake".into()));
 }
 
+#[tokio::test]
+async fn no_project_goes_and_leaves_its_keys_behind() {
+    let world = world().await;
+    let admin = &world.admin;
+    let before = admin.revision().await;
+    assert_eq!(admin.put("projects", "later", &json!({}), If::Absent).await.status, 200);
+    let key = admin.new_key(&KeyFields { project: Some("later".into()), ..fields("k") }).await.secret;
+    let mut pruned: Value = admin.get("/admin/v1/export?format=json").await.good();
+    pruned["projects"] = json!([]);
+    for told in [
+        admin.delete("projects", "later").await,
+        admin.post(&format!("/admin/v1/revisions/{before}/rollback"), &json!({})).await,
+        admin.post("/admin/v1/apply?prune=true", &pruned).await,
+    ] {
+        assert_eq!(told.status, 400, "{told:?}");
+        assert!(told.error().message.contains("still has keys, such as \"k\""), "{told:?}");
+    }
+    is_let_in(&answers(&world, &key).await);
+    admin.change("keys", "k", &json!({"project": null})).await;
+    assert_eq!(admin.post(&format!("/admin/v1/revisions/{before}/rollback"), &json!({})).await.status, 200);
+    is_let_in(&answers(&world, &key).await);
+    // The default project is there without a document as well.
+    assert_eq!(admin.put("projects", "default", &json!({"requests_per_minute": 5}), If::Absent).await.status, 200);
+    assert_eq!(admin.delete("projects", "default").await.status, 200);
+    is_let_in(&answers(&world, &key).await);
+}
+
 /// The keys of a list, whole.
 async fn names(admin: &Admin, query: &str) -> Vec<String> {
     let page: pointsman::api::Page<pointsman::api::key::KeyReport> =

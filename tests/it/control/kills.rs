@@ -256,7 +256,7 @@ async fn what_was_acknowledged_survives_two_hundred_kills() {
             let (admin, rng) = (Admin::of(&gateway), StdRng::seed_from_u64(rng.random()));
             writing.spawn(async move { (number, write(writer, number, admin, rng).await) });
         }
-        tokio::time::sleep(Duration::from_millis(rng.random_range(5..120))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(5..80))).await;
         gateway.killed().await;
         let mut all = writing.join_all().await;
         all.sort_by_key(|(number, _)| *number);

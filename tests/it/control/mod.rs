@@ -1,16 +1,22 @@
 //! Does control keep what it promises? Everything here goes through the real binary: changes
 //! by the admin API, requests by the data plane, and what is left after a kill.
 
+mod addresses;
+mod aside;
 mod budgets;
+mod description;
 mod disk;
 mod editors;
 mod edits;
+mod events;
+mod file;
 mod keys;
 mod kills;
 mod limits;
 mod roles;
 mod scopes;
 mod sdks;
+mod secrets;
 mod usage;
 
 use rand::RngExt;

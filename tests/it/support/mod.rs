@@ -5,8 +5,12 @@ pub mod admin;
 pub mod chat;
 pub mod config;
 pub mod gateway;
+pub mod link;
 pub mod python;
+pub mod redis;
+pub mod redis_sets;
 pub mod sim;
+pub mod toxic;
 pub mod traffic;
 
 use std::time::Duration;
