@@ -8,7 +8,7 @@ use study::measure::{Figures, Study};
 use study::parallel::side_by_side;
 use study::router::Kind;
 use study::scenario::Scenario;
-use study::{fresh, table};
+use study::{fresh, replicas, table};
 
 /// Seeds for each scenario.
 const SEEDS: u64 = 5;
@@ -29,6 +29,9 @@ fn main() {
         let fits = |scenario: &Scenario| if exact { scenario.name == part } else { scenario.name.contains(&part) };
         all.into_iter().filter(fits).collect()
     };
+    if part == "replicas" {
+        return print!("## Replicas\n\n{}", replicas::tables(SEEDS));
+    }
     report("Scenarios", &chosen(Scenario::all()), SEEDS);
     report("Random fresh scenarios", &chosen((0..FRESH).map(fresh::scenario).collect()), 1);
 }

@@ -45,6 +45,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How often usage that is too old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
+/// The first request waits this long, at most, for what other replicas know.
+const WARM_WITHIN: Duration = Duration::from_secs(1);
+
 /// Threads of the admin listener. What it has to read, compare and write may take a while, and
 /// requests of callers are not to wait for it.
 const ADMIN_THREADS: usize = 2;
@@ -157,6 +160,10 @@ impl App {
             head_timeout: server.limits.head_timeout,
             drain: server.limits.drain_timeout,
         };
+        if let Some(fleet) = &control.fleet {
+            app.spawn_late("telemetry", fleet.telemetry.clone().run(app.drained.clone()));
+            fleet.telemetry.warmed_up(WARM_WITHIN).await;
+        }
         let data_plane = DataPlane::new(Arc::clone(&gateway));
         app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };

@@ -23,6 +23,7 @@ use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
 use crate::fleet::journal::Journal;
 use crate::fleet::replicas::Replicas;
+use crate::fleet::telemetry::Telemetry;
 use crate::fleet::usage::SharedUsage;
 use crate::fleet::{Keys, Link};
 use crate::limits::Owner;
@@ -153,10 +154,12 @@ impl Control {
         state.load(stored, position);
         let fleet = match sharing {
             None => None,
-            Some(Sharing { link, keys, replicas, telemetry: _ }) => {
+            Some(Sharing { link, keys, replicas, telemetry }) => {
+                let telemetry = Telemetry::new(&link, keys.clone(), telemetry, Arc::clone(&live));
                 let (journal, usage) = (Journal::new(&link, keys.clone()), SharedUsage::new(&link, keys));
                 let (ledger, trouble) = (store.ledger()?, Default::default());
                 Some(Fleet {
+                    telemetry,
                     link,
                     journal,
                     usage,

@@ -5,6 +5,7 @@
 //!   is away; it heals by itself and tells how it stands.
 //! - [`Keys`] spells every key; [`script`] has the scripts that run inside Redis.
 //! - [`replicas`] keeps the list of the processes that live.
+//! - [`telemetry`] carries what they learn of endpoints.
 //!
 //! What is shared, and what the loss of Redis means for it, belongs to those who use the link.
 //! Nothing here is on the way of a routing decision.
@@ -16,6 +17,7 @@ mod link;
 pub mod replicas;
 pub mod script;
 mod slot;
+pub mod telemetry;
 pub mod usage;
 
 pub use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, ToRedisArgs, Value, cmd, pipe, streams};

@@ -114,6 +114,11 @@ impl Breaker {
         self.state
     }
 
+    /// When it last opened or closed.
+    pub(super) fn changed_at(&self) -> UnixMillis {
+        self.changed_at
+    }
+
     /// An attempt starts. While it is open or half-open, the attempt is a probe: `false` if
     /// another one is under way. Before its time is over only a last resort comes here,
     /// and is as good a probe as any.

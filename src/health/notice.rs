@@ -86,6 +86,20 @@ impl Health {
         }
     }
 
+    /// What whoever has heard nothing has to know, and since when it is so.
+    pub fn standing_notices(&self, now: UnixMillis) -> impl Iterator<Item = (UnixMillis, Notice)> {
+        let left = self.blocked_until.since(now);
+        let blocked = (self.blocked_until > now).then_some((now, Notice::Blocked { left }));
+        let opened = match self.breaker.state() {
+            State::Open { until, round, cause } if until > now => {
+                let since = self.breaker.changed_at();
+                Some((since, Notice::Opened { left: until.since(since), round, cause }))
+            }
+            _ => None,
+        };
+        blocked.into_iter().chain(opened)
+    }
+
     /// Others had so many attempts answered, or failing, until `at`: as if it had been here.
     pub fn heard_of(&mut self, answered: u32, failed: u32, kind: Option<FailureKind>, at: UnixMillis, jitter: f64) {
         self.breaker.heard_of(answered, failed, kind, at, jitter);

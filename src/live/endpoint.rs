@@ -12,7 +12,7 @@ use crate::domain::ids::{EndpointId, KeyName, ProjectName};
 use crate::domain::provider::Limits;
 use crate::domain::time::UnixMillis;
 use crate::health::Standing;
-use crate::stats::share::EndpointKey;
+use crate::stats::share::{EndpointKey, Voices};
 use crate::stats::{Bucket, EndpointStats, History, Minute, Published, Reading, Usage};
 use crate::transport::client::Client;
 
@@ -104,6 +104,12 @@ impl EndpointLive {
     /// Looks at the last quarter of an hour.
     pub fn history<T>(&self, look: impl FnOnce(&History) -> T) -> T {
         look(lock(&self.stats).history())
+    }
+
+    /// Looks at the last quarter of an hour, and at what other replicas have told of it.
+    pub fn histories<T>(&self, look: impl FnOnce(&History, Option<&Voices>) -> T) -> T {
+        let stats = lock(&self.stats);
+        look(stats.history(), stats.voices())
     }
 
     /// What a caller used in the last minute.

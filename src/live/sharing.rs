@@ -8,7 +8,8 @@
 //! | every second | [`Sharing::pulses`] | publish each frame; nobody has to keep it |
 //! | when [`Sharing::rung`] returns | [`Sharing::events`] | publish each frame at once |
 //! | every 5 s, and whenever a connection is back | [`Sharing::slices`] | append each frame where it is kept for 15 min, and publish it; then [`Sharing::arrived`] |
-//! | every 10 s, and before the end | [`Sharing::knowledge`] | keep the frames as this replica's (the latest ones only, for an hour) and publish them |
+//! | every 10 s, soon after [`Sharing::alarms`] has grown, and before the end | [`Sharing::knowledge`] | keep the frames as this replica's (the latest ones only, for an hour) and publish them |
+//! | before the end | [`Sharing::close_slices`], then [`Sharing::slices`] | as ever |
 //! | a message comes | [`Sharing::hear`] | with how long it was under way, as far as that is known |
 //! | at the start, before the first request | [`Sharing::hear`] | of all knowledge that is kept, and of all slices of the last 15 min, with their ages in the store |
 //!
@@ -38,6 +39,7 @@ pub struct Sharing {
     /// What decisions read of the peers, without the lock: a word each of `FleetReading`.
     fleet: [AtomicU64; 3],
     bell: Notify,
+    alarms: AtomicU64,
 }
 
 /// What became of a message.
@@ -72,7 +74,13 @@ impl Sharing {
             peers: Mutex::new(Peers::new(me)),
             fleet: Default::default(),
             bell: Notify::new(),
+            alarms: AtomicU64::new(0),
         }
+    }
+
+    /// Who this process is to others.
+    pub fn origin(&self) -> Origin {
+        lock(&self.speaker).origin()
     }
 
     /// What happened since the last call. At least one frame, which says that we are there.
@@ -85,12 +93,19 @@ impl Sharing {
         lock(&self.speaker).pulses(pulses)
     }
 
-    /// What is believed of every endpoint that is known.
+    /// What is believed of every endpoint that is known, and which are to be left alone.
     pub fn knowledge(&self, view: &View, now: UnixMillis) -> Vec<Vec<u8>> {
-        let known = view
-            .shared_endpoints()
-            .filter_map(|(key, live)| live.with(|stats| stats.knowledge(now)).map(|known| (key, known)));
-        lock(&self.speaker).knowledge(known)
+        let (mut known, mut standing) = (Vec::new(), Vec::new());
+        for (key, live) in view.shared_endpoints() {
+            live.with(|stats| {
+                known.extend(stats.knowledge(now).map(|known| (key, known)));
+                standing.extend(stats.standing_events(now).map(|event| (key, event)));
+            });
+        }
+        let mut speaker = lock(&self.speaker);
+        let mut frames = speaker.knowledge(known);
+        frames.extend(speaker.events(standing));
+        frames
     }
 
     /// All slices that are closed and have not arrived yet, and the number for
@@ -103,6 +118,11 @@ impl Sharing {
             });
         }
         speaker.slices(now)
+    }
+
+    /// Nothing will happen any more: slices that are being filled are closed.
+    pub fn close_slices(&self, view: &View, now: UnixMillis) {
+        view.shared_endpoints().for_each(|(_, live)| live.with(|stats| stats.close_slice(now)));
     }
 
     /// The frames of the call to [`Self::slices`] that returned this number have arrived.
@@ -125,7 +145,13 @@ impl Sharing {
         for (key, live) in view.shared_endpoints() {
             live.with(|stats| stats.take_events(now, |event| events.push((key, event))));
         }
+        self.alarms.fetch_add(events.len() as u64, Relaxed);
         lock(&self.speaker).events(events)
+    }
+
+    /// So many events were told so far.
+    pub fn alarms(&self) -> u64 {
+        self.alarms.load(Relaxed)
     }
 
     /// A message came that was under way for `aged`, as far as that is known. `jitter` in

@@ -183,8 +183,9 @@ fn look_again(
 fn may_look(saved: f64, needed: f64, entries: &Entries<'_>, rng: &mut impl Rng) -> bool {
     let others: u64 = entries.iter().map(|entry| entry.state.reading.others_requests).sum();
     if others == 0 {
-        return if std::env::var("DEBT").is_ok() { rng.random::<f64>() < (if needed > 0.0 { saved / needed } else { saved + 1.0 }) } else { saved >= needed };
+        return saved >= needed;
     }
+    // Their requests of a minute, as those of the time in which nothing is known of them.
     let unheard = others as f64 / 60.0 * UNHEARD_S;
     let enough = if needed > 0.0 { saved / needed } else { saved + 1.0 };
     rng.random::<f64>() * (1.0 + unheard) < enough.min(1.0)

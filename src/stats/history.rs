@@ -291,11 +291,7 @@ impl History {
         if start <= self.open.start {
             return;
         }
-        let closed = self.open.close(start);
-        if closed.sums.attempts() > 0 {
-            self.fine.push_back(closed);
-            self.closed += 1;
-        }
+        self.close_until(start);
         while self.fine.front().is_some_and(|slice| slice.start + FINE * FINE_SLICES as u32 <= start) {
             if let Some(slice) = self.fine.pop_front() {
                 self.put_by(slice);
@@ -304,6 +300,19 @@ impl History {
         let oldest = start - (FINE * FINE_SLICES as u32 + COARSE * COARSE_SLICES as u32);
         while self.coarse.front().is_some_and(|slice| slice.start + COARSE <= oldest) {
             self.coarse.pop_front();
+        }
+    }
+
+    /// Closes what is not over yet: what is recorded before its end is in the next one.
+    pub fn close(&mut self, now: UnixMillis) {
+        self.close_until(floor(now, FINE) + FINE);
+    }
+
+    fn close_until(&mut self, next: UnixMillis) {
+        let closed = self.open.close(next);
+        if closed.sums.attempts() > 0 {
+            self.fine.push_back(closed);
+            self.closed += 1;
         }
     }
 
@@ -359,7 +368,22 @@ impl History {
     /// A quantile, `q` in [0, 1], over a window that ends now; `None` where nothing was
     /// recorded.
     pub fn quantile(&self, what: Distribution, q: f64, window: Duration, now: UnixMillis) -> Option<Duration> {
+        self.quantiles(what, [q], window, now, &mut std::iter::empty()).map(|[time]| time)
+    }
+
+    /// Quantiles, together with buckets that others have recorded.
+    pub fn quantiles<const N: usize>(
+        &self,
+        what: Distribution,
+        qs: [f64; N],
+        window: Duration,
+        now: UnixMillis,
+        others: &mut dyn Iterator<Item = &(u32, u32)>,
+    ) -> Option<[Duration; N]> {
         let mut all: Histogram<u64> = histogram()?;
+        for (value, count) in others {
+            all.saturating_record_n(u64::from(*value), u64::from(*count));
+        }
         for slice in self.slices(window, now) {
             for (value, count) in &slice.buckets[what as usize] {
                 all.saturating_record_n(u64::from(*value), u64::from(*count));
@@ -372,7 +396,7 @@ impl History {
                 all.saturating_record_n(u64::from(value), u64::from(count));
             }
         }
-        (!all.is_empty()).then(|| Duration::from_micros(all.value_at_quantile(q) * 10))
+        (!all.is_empty()).then(|| qs.map(|q| Duration::from_micros(all.value_at_quantile(q) * 10)))
     }
 
     /// Bytes on the heap now; [`Self::MOST_BYTES`] at most.

@@ -207,6 +207,16 @@ impl EndpointStats {
         }
     }
 
+    /// What somebody who has heard nothing has to know: until when it is to be left alone.
+    pub fn standing_events(&self, now: UnixMillis) -> impl Iterator<Item = Event> {
+        self.health.standing_notices(now).map(move |(at, what)| Event { ago: now.since(at), what })
+    }
+
+    /// Nothing will happen any more: the slice that is being filled is closed.
+    pub fn close_slice(&mut self, now: UnixMillis) {
+        self.history.close(now);
+    }
+
     /// Another replica's pulse, written `aged` ago. `jitter` in [0, 1) spreads the end of a
     /// time out that it leads to.
     pub fn hear_pulse(&mut self, origin: Origin, pulse: &Pulse, aged: Duration, now: UnixMillis, jitter: f64) {

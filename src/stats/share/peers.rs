@@ -59,7 +59,7 @@ impl Peers {
     pub fn accept(&mut self, frame: &Frame<'_>, aged: Duration, now: UnixMillis) -> bool {
         if frame.from.replica == self.me.replica {
             // Our own echo; or what was known and happened before our own restart.
-            return frame.from != self.me && matches!(frame.kind(), Kind::Slices | Kind::Knowledge);
+            return frame.from != self.me && frame.kind() != Kind::Pulses;
         }
         let written = now - aged;
         let known = self.list.iter().position(|peer| peer.origin.replica == frame.from.replica);

@@ -3,6 +3,7 @@
 
 mod changes;
 mod outages;
+mod statistics;
 
 use std::sync::Arc;
 

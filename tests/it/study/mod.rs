@@ -23,6 +23,7 @@ pub mod measure;
 pub mod oracle;
 pub mod ours;
 pub mod parallel;
+pub mod replicas;
 pub mod router;
 pub mod scenario;
 pub mod sharing;
