@@ -21,13 +21,11 @@ use crate::config::{self, File, MASTER_KEY_VARIABLE, StoreConfig};
 use crate::control::{Beginning, Control, FLUSH_EVERY, Sharing, Started};
 use crate::fleet::replicas::{Replica, Replicas};
 use crate::fleet::{Keys, Link};
-use crate::live;
 use crate::proxy::Gateway;
 use crate::proxy::routes::DataPlane;
 use crate::proxy::server::{self, ServerLimits};
 use crate::proxy::tls::{self, TlsConfig};
 use crate::secrets::MasterKeys;
-use crate::stats::share::Origin;
 use crate::store::Store;
 
 /// The variable with an admin token that is always valid.
@@ -272,12 +270,9 @@ fn linked(beginning: &Beginning, admin: SocketAddr) -> anyhow::Result<Option<(Li
     let stop = CancellationToken::new();
     let task = tokio::spawn(link.clone().run(stop.clone()));
     let keys = Keys::new(&shared.prefix);
-    let now = beginning.clock.now();
-    let this = Replica::this(shared.replica.as_deref(), &admin.to_string(), now);
+    let this = Replica::this(shared.replica.as_deref(), &admin.to_string(), beginning.clock.now());
     let replicas = Replicas::new(link.clone(), keys.clone(), this);
-    let me = Origin::of(&beginning.store.ledger()?, now);
-    let telemetry = Arc::new(live::Sharing::new(me));
-    Ok(Some((Linked { task, stop }, Sharing { link, keys, replicas, telemetry })))
+    Ok(Some((Linked { task, stop }, Sharing { link, keys, replicas })))
 }
 
 /// What the control begins with.

@@ -86,7 +86,7 @@ mod tests {
             ttft_ms: Quantiles { p50: Some(212.0), p95: Some(1480.0), p99: None },
             ..TargetStatistics::default()
         };
-        let report = Report { window_s: 60, targets: vec![target] };
+        let report = Report { window_s: 60, targets: vec![target], ..Report::default() };
         let stand_in = StandIn::start(move |_| answer(200, &report)).await;
         let said = args::<Statistics>(&["--window", "5m"]).unwrap().run(&stand_in.gateway(), &PIPE).await.unwrap();
         assert_eq!(

@@ -77,8 +77,6 @@ pub struct Sharing {
     pub keys: Keys,
     /// Who else is there.
     pub replicas: Replicas,
-    /// What of the statistics is told, and what is heard.
-    pub telemetry: Arc<live::Sharing>,
 }
 
 /// A control that has begun, and what is shown once.
@@ -139,8 +137,11 @@ impl Control {
         };
         let vault = Vault::open_store(&store, masters)?;
         let tokens = Tokens::load(&store, token)?;
-        let telemetry = sharing.as_ref().map(|sharing| Arc::clone(&sharing.telemetry));
-        let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock, telemetry)?);
+        let told = match &sharing {
+            None => None,
+            Some(_) => Some(Arc::new(live::Sharing::new(&store.ledger()?, clock.now()))),
+        };
+        let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock, told.clone())?);
         let mut state = State {
             revision: 0,
             documents: Documents::default(),
@@ -152,10 +153,10 @@ impl Control {
             unserved: false,
         };
         state.load(stored, position);
-        let fleet = match sharing {
+        let fleet = match sharing.zip(told) {
             None => None,
-            Some(Sharing { link, keys, replicas, telemetry }) => {
-                let telemetry = Telemetry::new(&link, keys.clone(), telemetry, Arc::clone(&live));
+            Some((Sharing { link, keys, replicas }, told)) => {
+                let telemetry = Telemetry::new(&link, keys.clone(), told, Arc::clone(&live));
                 let (journal, usage) = (Journal::new(&link, keys.clone()), SharedUsage::new(&link, keys));
                 let (ledger, trouble) = (store.ledger()?, Default::default());
                 Some(Fleet {

@@ -67,8 +67,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Sharing {
-    /// As this process.
-    pub fn new(me: Origin) -> Self {
+    /// As the process that has this store and started then.
+    pub fn new(store: &str, started: UnixMillis) -> Self {
+        let me = Origin::of(store, started);
         Self {
             speaker: Mutex::new(Speaker::new(me)),
             peers: Mutex::new(Peers::new(me)),

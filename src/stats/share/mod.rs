@@ -46,3 +46,6 @@ pub use remote::RemoteHistory;
 pub use slices::SliceRecord;
 pub use speaker::Speaker;
 pub use voice::{Others, Voices};
+
+#[cfg(test)]
+mod tests;

@@ -36,8 +36,6 @@ pub enum Rule {
     LeastInFlight,
     /// The lowest mean of total times that replicas have published.
     SharedMean,
-    /// The better of two random ones by the published mean.
-    SharedTwo,
 }
 
 impl Rule {
@@ -50,7 +48,6 @@ impl Rule {
             Self::PeakEwma => "p2c peak EWMA",
             Self::LeastInFlight => "least in flight",
             Self::SharedMean => "lowest shared mean",
-            Self::SharedTwo => "p2c shared mean",
         }
     }
 }
@@ -154,13 +151,6 @@ impl Baseline {
             Rule::LeastInFlight => endpoints.sort_by_key(|endpoint| self.peers[*endpoint].in_flight),
             Rule::SharedMean => {
                 endpoints.sort_by(|a, b| self.published.mean(*a).total_cmp(&self.published.mean(*b)));
-            }
-            Rule::SharedTwo => {
-                if let [first, second, ..] = endpoints
-                    && self.published.mean(*second) < self.published.mean(*first)
-                {
-                    endpoints.swap(0, 1);
-                }
             }
         }
     }

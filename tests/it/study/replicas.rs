@@ -44,7 +44,7 @@ pub fn settings() -> Vec<Setting> {
 
 impl Setting {
     /// A world with these gateways.
-    pub fn of(&self, world: &Scenario) -> Scenario {
+    fn of(&self, world: &Scenario) -> Scenario {
         Scenario { replicas: self.replicas, sharing: self.sharing.clone(), ..world.clone() }
     }
 
