@@ -1,7 +1,7 @@
 //! What is kept of each replica that has spoken of an endpoint?
 
 use super::origin::Origin;
-use super::peers::MOST_PEERS;
+use super::peers::{GONE, MOST_PEERS};
 use super::pulse::{Pulse, Spent};
 use super::remote::RemoteHistory;
 use super::replay::Replay;
@@ -127,7 +127,10 @@ impl Voices {
             others.usage.requests += part(voice.usage.requests);
             others.usage.tokens += part(voice.usage.tokens);
             others.usage.cost += part(voice.usage.cost);
-            others.in_flight = others.in_flight.saturating_add(voice.in_flight);
+            // Whoever has attempts under way says so every second, unless it is gone.
+            if now.since(voice.pulse_at) <= GONE {
+                others.in_flight = others.in_flight.saturating_add(voice.in_flight);
+            }
             others.rate += voice.rate;
         }
         others
