@@ -268,6 +268,7 @@ fn linked(beginning: &Beginning, admin: SocketAddr) -> anyhow::Result<Option<(Li
     let Some(shared) = &beginning.file.store.shared else { return Ok(None) };
     let link = Link::new(shared, beginning.clock).context("store.ca_file")?;
     let stop = CancellationToken::new();
+    #[expect(clippy::disallowed_methods, reason = "it is needed before the app, which keeps the handle and ends it")]
     let task = tokio::spawn(link.clone().run(stop.clone()));
     let keys = Keys::new(&shared.prefix);
     let this = Replica::this(shared.replica.as_deref(), &admin.to_string(), beginning.clock.now());

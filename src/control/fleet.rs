@@ -223,10 +223,11 @@ impl Control {
                 return Ok(held);
             }
             if held.position.number == 0 && held.revision > 0 {
-                return Err(ControlError::Mistake(format!(
+                return Err(ControlError::Mistake(
                     "the store of this process has a configuration of its own, and the journal in Redis is another; \
                      take the file of `store.path` away to follow the journal, or choose another `store.prefix`"
-                )));
+                        .to_owned(),
+                ));
             }
             held = if head.at.number > held.position.number {
                 self.go_on(fleet, held, &head).await?

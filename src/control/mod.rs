@@ -235,6 +235,7 @@ impl Control {
     ) -> Result<Applied, ControlError> {
         let this = Arc::clone(self);
         // A caller that goes away meanwhile stops nothing halfway.
+        #[expect(clippy::disallowed_methods, reason = "it ends with the change")]
         let made = tokio::spawn(async move { this.make(signed, propose).await });
         made.await.map_err(|error| {
             tracing::error!(%error, "a change broke off");
