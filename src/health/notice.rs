@@ -104,12 +104,6 @@ impl Health {
     pub fn heard_of(&mut self, answered: u32, failed: u32, kind: Option<FailureKind>, at: UnixMillis, jitter: f64) {
         self.breaker.heard_of(answered, failed, kind, at, jitter);
     }
-
-    /// Until then the probe is somebody else's: the word of whoever gives it out (a lease in
-    /// the store, say). A time that has passed makes it ours.
-    pub fn probe_from(&mut self, from: UnixMillis) {
-        self.probe_from = from;
-    }
 }
 
 #[cfg(test)]

@@ -440,8 +440,6 @@ impl EndpointStats {
             potential: self.window.potential().unwrap_or(f64::NAN),
             usage: self.minute.sum().with(&others.usage),
             others_requests: others.usage.requests,
-            heard_at: self.shared.heard_at,
-            explore_from: self.shared.explore_from,
             limit_used: self.limit_used(now),
             rate: self.rate(now),
             limited_until: self.limited_until(1.0, now),

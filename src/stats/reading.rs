@@ -70,10 +70,6 @@ pub struct Reading {
     pub usage: Usage,
     /// The part of its requests that went out from other replicas.
     pub others_requests: u64,
-    /// When what another replica told of it last was true; 0 is never.
-    pub heard_at: UnixMillis,
-    /// Looking at it again is another replica's turn until then.
-    pub explore_from: UnixMillis,
     /// The used share of its own limits, 1 where nothing is left; NaN where it has none.
     pub limit_used: f64,
     /// Requests per second that it bears, as learned; 0 is unknown.
@@ -204,7 +200,7 @@ impl Word for UnixMillis {
     }
 }
 
-const WORDS: usize = 43;
+const WORDS: usize = 41;
 /// Words that are no fields of their own.
 const OF_HEALTH: usize = 5;
 
@@ -264,8 +260,6 @@ words!(
     usage.tokens,
     usage.cost,
     others_requests,
-    heard_at,
-    explore_from,
     limit_used,
     rate,
     limited_until,

@@ -6,7 +6,8 @@ use super::study::measure::{Study, summary, violations};
 use super::study::parallel::side_by_side;
 use super::study::replicas;
 use super::study::router::Kind;
-use super::study::scenario::Scenario;
+use super::study::scenario::{Scenario, Spread, Traffic};
+use super::study::sharing::Sharing;
 use super::study::table;
 
 const OURS: Kind = Kind::Ours("lowest-latency");
@@ -102,4 +103,22 @@ fn what_is_not_heard_for_a_while_costs_little() {
     });
     let [heard, lost, rough] = ratios[..] else { panic!() };
     assert!(lost <= heard * 1.05 && rough <= heard * 1.05, "heard {heard:.3}, lost {lost:.3}, rough {rough:.3}");
+}
+
+/// What was used is known a second late; whoever went by it to the last token would go to the
+/// same target as everybody else, for a second, and then all to the next.
+#[test]
+fn sixteen_replicas_that_go_by_usage_do_not_move_together() {
+    let world = Scenario::all().into_iter().find(|scenario| scenario.name == "steady").unwrap();
+    // Answers that are over before anybody has heard of them.
+    let mut traffic = Traffic { rate: 160.0, ..world.traffic.clone() };
+    traffic.mix.iter_mut().for_each(|kind| kind.output = Spread { median: 10.0, sigma: 0.5 });
+    let world = Scenario { traffic, seconds: 60.0, ..world };
+    let by_usage = |replicas: usize| {
+        let sharing = (replicas > 1).then(Sharing::default);
+        let scenario = Scenario { replicas, sharing, ..world.clone() };
+        Study::new(&scenario, 1..=SEEDS).figures(Kind::Ours("lowest-usage")).crowding
+    };
+    let crowding = side_by_side(&[1, 16], |replicas| by_usage(*replicas));
+    assert!(crowding[1] <= crowding[0] * 1.15, "{crowding:.2?}");
 }

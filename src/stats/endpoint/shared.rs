@@ -58,8 +58,6 @@ pub(super) struct Shared {
     voices: Option<Box<Voices>>,
     pub(super) others: Others,
     others_at: UnixMillis,
-    pub(super) heard_at: UnixMillis,
-    pub(super) explore_from: UnixMillis,
 }
 
 impl Shared {
@@ -242,7 +240,7 @@ impl EndpointStats {
         let voices = self.shared.voices.get_or_insert_default();
         let [requests, tokens] = voices.pulse(origin, pulse, written, now);
         self.shared.others = voices.others(now);
-        (self.shared.others_at, self.shared.heard_at) = (now, self.shared.heard_at.max(written));
+        self.shared.others_at = now;
         for (bucket, used) in [(&mut self.requests, requests), (&mut self.tokens, tokens)] {
             if let Some(bucket) = bucket {
                 bucket.take(used, now);
@@ -307,7 +305,6 @@ impl EndpointStats {
         if at(known.sent_ago) > self.sent_at {
             (self.sent_at, self.explored) = (at(known.sent_ago), known.explored);
         }
-        self.shared.heard_at = self.shared.heard_at.max(now - aged);
     }
 
     /// A slice of another replica, written `aged` ago.
@@ -328,17 +325,6 @@ impl EndpointStats {
         }
         self.health.hear(&event.what, at, now, jitter);
         self.shared.before = self.health.reading();
-    }
-
-    /// The probe of an open breaker is another replica's until then; a time that has passed
-    /// makes it ours. The word of whoever gives it out.
-    pub fn probe_from(&mut self, from: UnixMillis) {
-        self.health.probe_from(from);
-    }
-
-    /// Looking at it again, though another looks better, is another replica's turn until then.
-    pub fn explore_from(&mut self, from: UnixMillis) {
-        self.shared.explore_from = from;
     }
 
     /// What others use of it now.

@@ -113,10 +113,4 @@ impl Peers {
             newest: self.list.iter().map(|peer| peer.heard).max().unwrap_or_default(),
         }
     }
-
-    /// Everybody who was heard lately, and when what they said last was true.
-    pub fn heard(&self, now: UnixMillis) -> impl Iterator<Item = (Origin, UnixMillis)> {
-        let live = move |peer: &&Peer| now.since(peer.heard) <= GONE;
-        self.list.iter().filter(live).map(|peer| (peer.origin, peer.heard))
-    }
 }
