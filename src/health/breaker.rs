@@ -87,6 +87,8 @@ pub struct Breaker {
     changed_at: UnixMillis,
     /// When an attempt last succeeded here.
     succeeded_at: UnixMillis,
+    /// What opened it was seen here.
+    seen_here: bool,
 }
 
 impl Default for Breaker {
@@ -99,6 +101,7 @@ impl Default for Breaker {
             faded_at: UnixMillis(0),
             changed_at: UnixMillis(0),
             succeeded_at: UnixMillis(0),
+            seen_here: false,
         }
     }
 }
@@ -114,9 +117,11 @@ impl Breaker {
         self.state
     }
 
-    /// When it last opened or closed.
-    pub(super) fn changed_at(&self) -> UnixMillis {
-        self.changed_at
+    /// Since when it is open for what was seen here, if it is. Only that is told again: if
+    /// everybody told the ends that they have, which are spread, an end would move away with
+    /// every telling.
+    pub(super) fn opened_here_at(&self) -> Option<UnixMillis> {
+        (self.seen_here && matches!(self.state, State::Open { .. })).then_some(self.changed_at)
     }
 
     /// An attempt starts. While it is open or half-open, the attempt is a probe: `false` if
@@ -186,12 +191,12 @@ impl Breaker {
             State::Closed { .. } if self.doubts(cause, now) => self.in_a_row = IN_A_ROW - 1,
             State::Closed { .. } => {
                 self.state = State::Open { until, round, cause };
-                (self.changed_at, self.in_a_row) = (at, 0);
+                (self.changed_at, self.in_a_row, self.seen_here) = (at, 0, false);
             }
             State::Open { until: mine, round: my_round, .. } => {
                 if until > mine {
                     self.state = State::Open { until, round: round.max(my_round), cause };
-                    self.changed_at = self.changed_at.max(at);
+                    (self.changed_at, self.seen_here) = (self.changed_at.max(at), false);
                 }
             }
             // Our own probe decides.
@@ -234,6 +239,7 @@ impl Breaker {
         }
         if failed > 0 && matches!(self.state, State::Closed { .. }) && self.trips(kind) {
             self.open(kind, 0, at, jitter);
+            self.seen_here = false;
         }
     }
 
@@ -260,7 +266,7 @@ impl Breaker {
         let millis = (first * GROWTH.powi(round.min(16) as i32)).min(cap) * (0.9 + 0.2 * jitter);
         self.state = State::Open { until: now + Duration::from_millis(millis as u64), round, cause };
         self.changed_at = now;
-        self.in_a_row = 0;
+        (self.in_a_row, self.seen_here) = (0, true);
     }
 
     fn fade(&mut self, now: UnixMillis) {

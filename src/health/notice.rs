@@ -90,9 +90,8 @@ impl Health {
     pub fn standing_notices(&self, now: UnixMillis) -> impl Iterator<Item = (UnixMillis, Notice)> {
         let left = self.blocked_until.since(now);
         let blocked = (self.blocked_until > now).then_some((now, Notice::Blocked { left }));
-        let opened = match self.breaker.state() {
-            State::Open { until, round, cause } if until > now => {
-                let since = self.breaker.changed_at();
+        let opened = match (self.breaker.state(), self.breaker.opened_here_at()) {
+            (State::Open { until, round, cause }, Some(since)) if until > now => {
                 Some((since, Notice::Opened { left: until.since(since), round, cause }))
             }
             _ => None,
@@ -191,6 +190,27 @@ mod tests {
         health.record(Outcome::Success, at(0), 0.5);
         health.hear(&open, at(9000), at(9010), 0.0);
         assert!(matches!(health.standing(at(9010)), Standing::Open { .. }));
+    }
+
+    #[test]
+    fn what_is_told_again_and_again_moves_no_end_away() {
+        let mut health = [opened(FailureKind::Credential), Health::default(), Health::default()];
+        let end = |health: &Health| match health.standing(at(20_000)) {
+            Standing::Open { until, .. } => until,
+            other => panic!("{other:?}"),
+        };
+        for turn in 0..30 {
+            for from in 0..3 {
+                let told: Vec<_> = health[from].standing_notices(at(turn * 500)).collect();
+                assert_eq!(told.len(), usize::from(from == 0));
+                for (since, notice) in told {
+                    let others = health.iter_mut().enumerate().filter(|(to, _)| *to != from);
+                    others.for_each(|(_, other)| other.hear(&notice, since, at(turn * 500), 0.5));
+                }
+            }
+        }
+        assert_eq!(end(&health[0]), at(30_000));
+        assert!(health[1..].iter().all(|other| end(other) <= at(33_000)), "{:?}", end(&health[1]));
     }
 
     #[test]
