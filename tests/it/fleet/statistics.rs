@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::{Fleet, Replica};
 use crate::support::chat::{Asked, ask_with};
 use crate::support::eventually;
+use crate::support::gateway::{Signal, folder};
 use crate::support::redis::Data;
 use crate::support::sim::Sim;
 
@@ -32,6 +33,11 @@ impl Replica {
             (provider, [target.attempts, target.successes, target.output_tokens])
         };
         self.statistics("fleet").await.targets.into_iter().map(of).collect()
+    }
+
+    /// All attempts of the last quarter of an hour that it knows of.
+    pub(super) async fn attempts(&self) -> u64 {
+        self.sums().await.values().map(|[attempts, ..]| attempts).sum()
     }
 
     async fn fleet_report(&self) -> FleetReport {
@@ -65,7 +71,7 @@ impl Fleet {
     }
 
     /// Waits until every replica tells exactly what the providers have seen.
-    async fn all_know_all(&self) {
+    pub(super) async fn all_know_all(&self) {
         let mut truth = Sums::new();
         for sim in &self.sims {
             truth.insert(sim.name().to_owned(), seen(sim).await);
@@ -145,7 +151,7 @@ async fn whom_one_replica_finds_out_to_be_left_alone_the_others_leave_alone() {
     }
     // Whoever starts now knows of both as well.
     sleep(Duration::from_millis(1200)).await;
-    let new = fleet.another("r3", &crate::support::gateway::folder()).await;
+    let new = fleet.another("r3", &folder()).await;
     assert_eq!(new.state(targets[0]).await, "rate_limited");
 }
 
@@ -209,13 +215,21 @@ async fn a_replica_that_starts_knows_what_all_have_learned() {
     // What is believed is told every ten seconds.
     sleep(Duration::from_secs(11)).await;
 
-    // One that is killed and comes again, one that ends in order, and one that is new.
+    // One that is killed and comes again, and one that is new; and one that ends in order with
+    // something that it has not told.
     let dir = fleet.replicas.remove(1).gateway.killed().await;
     let again = fleet.another("r1", &dir).await;
-    let new = fleet.another("r2", &crate::support::gateway::folder()).await;
+    let new = fleet.another("r2", &folder()).await;
     fleet.replicas.extend([again, new]);
     fleet.all_know_all().await;
-    for replica in &fleet.replicas[1..] {
+    fleet.chats("a", 3).await;
+    let mut first = fleet.replicas.remove(0).gateway;
+    first.signal(Signal::Terminate);
+    first.ended().await;
+    let late = fleet.another("r3", &folder()).await;
+    fleet.replicas.push(late);
+    fleet.all_know_all().await;
+    for replica in &fleet.replicas {
         let explained: DecisionReport = replica.admin.post(EXPLAIN_PATH, &json!({"alias": "a"})).await.good();
         let samples: Vec<Option<u64>> = explained.candidates.iter().map(|candidate| candidate.samples).collect();
         assert!(samples.iter().all(|samples| *samples >= Some(3)), "{}: {explained:?}", replica.name);
