@@ -89,7 +89,8 @@ async fn measure((active, rate): (usize, f64)) -> String {
     };
     let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
     let link = |shared: &SharedConfig| Link::new(shared, Clock::new()).expect("a link");
-    let asking = link(&shared);
+    // The process may be busy with attempts.
+    let asking = link(&shared).within(Duration::from_secs(10));
     tasks.spawn(asking.clone().run(stop.clone()));
     for number in 0..REPLICAS {
         let link = link(&shared);

@@ -157,10 +157,13 @@ impl Fleet {
     pub(super) async fn confirmed(&self, step: u64) -> Vec<Unconfirmed> {
         let until = Instant::now() + CONFIRMED_WITHIN;
         let mut pause = LOOK_EVERY / 8;
+        let me = self.replicas.this();
         loop {
             let beat = self.replicas.beat().await;
             let living = beat.unwrap_or_else(|_| self.replicas.living());
-            let late: Vec<&Replica> = living.iter().filter(|replica| replica.step < step).collect();
+            // What is known of this one may be old, if Redis did not answer.
+            let is_late = |replica: &&Replica| replica.step < step && replica.id != me.id;
+            let late: Vec<&Replica> = living.iter().filter(is_late).collect();
             if late.iter().all(|replica| replica.trouble.is_some()) || Instant::now() > until {
                 let why = |replica: &Replica| match &replica.trouble {
                     Some(trouble) => trouble.clone(),

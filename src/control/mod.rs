@@ -29,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, broadcast};
+use tokio_util::task::TaskTracker;
 
 pub use diff::{FieldChange, REDACTED, field_changes, redacted, text_diff, unredacted};
 pub use document::{AtPart, Precondition};
@@ -42,7 +43,7 @@ pub use usage::{By, FLUSH_EVERY, UsageQuestion, UsageSum};
 pub use vault::Vault;
 
 use crate::clock::Clock;
-use crate::config::{self, Documents, Edit, KeyNodes, Kind, Places, Problem};
+use crate::config::{Documents, Edit, KeyNodes, Kind, Places, Problem};
 use crate::domain::spent::Spent;
 use crate::limits::{Kind as OwnerKind, Owner};
 use crate::live::{Live, View};
@@ -64,8 +65,10 @@ pub struct Control {
     flushing: std::sync::Mutex<usage::Flushing>,
     /// The other replicas, if there may be any.
     pub fleet: Option<Fleet>,
-    /// What the file said at the start, as long as Redis was not there to share it.
-    pending: Mutex<Option<config::File>>,
+    /// Changes that are being made.
+    changes: TaskTracker,
+    /// What the file said, as long as Redis was not there to share it.
+    pending: Mutex<Option<join::Pending>>,
     /// Where the store is, if it is a file.
     path: Option<PathBuf>,
     /// What paths in the configuration are relative to.
@@ -235,12 +238,17 @@ impl Control {
     ) -> Result<Applied, ControlError> {
         let this = Arc::clone(self);
         // A caller that goes away meanwhile stops nothing halfway.
-        #[expect(clippy::disallowed_methods, reason = "it ends with the change")]
-        let made = tokio::spawn(async move { this.make(signed, propose).await });
+        let made = self.changes.spawn(async move { this.make(signed, propose).await });
         made.await.map_err(|error| {
             tracing::error!(%error, "a change broke off");
             ControlError::Ending
         })?
+    }
+
+    /// Waits until no change is being made any more.
+    pub async fn changes_have_ended(&self) {
+        self.changes.close();
+        self.changes.wait().await;
     }
 
     async fn make(

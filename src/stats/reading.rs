@@ -344,7 +344,7 @@ mod tests {
         let cause = FailureKind::Malformed as u64;
         (words[0], words[1], words[2], words[3], words[4]) = (2 | cause << 8, 77, 3, 88, 99);
         // Those that are no floating-point numbers.
-        for i in [9, 13, 15, 17, 19, 20, 22, 29, 30, 31, 32, 33, 34, 37, 39, 40, 41] {
+        for i in [9, 13, 15, 17, 19, 20, 22, 29, 30, 31, 32, 35, 37, 38, 39] {
             words[i] = i as u64;
         }
         words[25] = 1;
@@ -354,7 +354,7 @@ mod tests {
             reading.health.state,
             State::Open { until: UnixMillis(77), round: 3, cause: FailureKind::Malformed }
         );
-        assert_eq!(reading.first_p95_s, 42.5);
+        assert_eq!(reading.first_p95_s, 40.5);
         for state in [
             State::Closed { since: None },
             State::Closed { since: Some(UnixMillis(5)) },

@@ -2,6 +2,7 @@
 //! and emptied in between.
 
 mod changes;
+mod clocks;
 mod moods;
 mod outages;
 mod propagation;

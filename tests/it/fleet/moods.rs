@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use tokio::task::JoinSet;
+
 use super::Fleet;
 use crate::support::admin::If;
 use crate::support::eventually;
@@ -54,19 +56,18 @@ async fn whatever_redis_does_requests_go_on_and_all_comes_together_again() {
     let fleet = Arc::new(Fleet::over(redis, network.url(), 2).await);
     let outage = Outage { redis: &fleet.redis, network };
     let (served, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let callers: Vec<_> = (0..2)
-        .map(|at| {
-            let (fleet, served, ended) = (fleet.clone(), served.clone(), ended.clone());
-            tokio::spawn(async move {
-                while !ended.load(Ordering::SeqCst) {
-                    let got = fleet.ask_by(&fleet.replicas[at], "a", "pm-it").await;
-                    assert_eq!(got.status, 200, "{got:?}");
-                    served.fetch_add(1, Ordering::SeqCst);
-                    tokio::time::sleep(Duration::from_millis(2)).await;
-                }
-            })
-        })
-        .collect();
+    let mut callers = JoinSet::new();
+    for at in 0..2 {
+        let (fleet, served, ended) = (fleet.clone(), served.clone(), ended.clone());
+        callers.spawn(async move {
+            while !ended.load(Ordering::SeqCst) {
+                let got = fleet.ask_by(&fleet.replicas[at], "a", "pm-it").await;
+                assert_eq!(got.status, 200, "{got:?}");
+                served.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+    }
 
     for what in ["refused", "mute", "slow", "stopped", "full", "read-only", "forgetful"] {
         outage.begins(what).await;
@@ -74,7 +75,8 @@ async fn whatever_redis_does_requests_go_on_and_all_comes_together_again() {
         let before = served.load(Ordering::SeqCst);
         let told = fleet.replicas[0].admin.patch("aliases", "a", &only("two"), If::Any).await;
         match told.status {
-            200 => assert_eq!(what, "forgetful", "{told:?}"),
+            // Slow may be fast enough.
+            200 => assert!(matches!(what, "forgetful" | "slow"), "{what}: {told:?}"),
             _ => assert!(matches!(told.refusal().1.as_str(), "redis" | "undecided"), "{what}: {told:?}"),
         }
         tokio::time::sleep(LASTS / 2).await;
@@ -96,9 +98,7 @@ async fn whatever_redis_does_requests_go_on_and_all_comes_together_again() {
         assert_eq!(fleet.replicas[0].admin.history().await, fleet.replicas[1].admin.history().await, "after {what}");
     }
     ended.store(true, Ordering::SeqCst);
-    for caller in callers {
-        caller.await.expect("every request was served");
-    }
+    callers.join_all().await;
     let served = served.load(Ordering::SeqCst);
     for replica in &fleet.replicas {
         eventually("all that was used is known, once", async || replica.admin.total().await.requests == served).await;

@@ -11,12 +11,13 @@ use pointsman::api::statistics::{Statistics, TargetStatistics};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::{Fleet, Replica};
+use super::{Fleet, Replica, configured, sharing};
 use crate::support::chat::{Asked, ask_with};
 use crate::support::eventually;
-use crate::support::gateway::{Signal, folder};
+use crate::support::gateway::{Gateway, Signal, folder};
 use crate::support::redis::Data;
 use crate::support::sim::Sim;
+use crate::support::skew::ahead;
 
 /// Calls and tokens of each target.
 type Sums = BTreeMap<String, [u64; 3]>;
@@ -177,6 +178,37 @@ async fn one_request_of_the_whole_fleet_is_the_probe() {
     let probes = seen(&fleet.sims[0]).await[0] - before;
     // Whoever was about to do the same when it was told has done it.
     assert!((2..=5).contains(&probes), "{probes} probes");
+}
+
+/// Twenty minutes lie between their clocks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_is_as_old_as_it_is_whatever_the_clocks_say() {
+    let mut fleet = Fleet::new(0).await;
+    for (name, skew) in [("slow", -600), ("fast", 600)] {
+        let config = ahead(sharing(configured(&fleet.sims), &fleet.url, name), skew);
+        fleet.replicas.push(Replica::of(Gateway::start_in(&folder(), &config).await, name));
+    }
+    let busy = json!({"faults": [{"share": 1.0, "kind": "status", "code": 429, "retry_after": 20}]});
+    fleet.sims[0].behave(busy).await;
+    fleet.ask_by(&fleet.replicas[0], "a", "pm-it").await;
+    eventually("the block is known", async || fleet.replicas[1].state("one/m@one").await == "rate_limited").await;
+    let left = fleet.replicas[1].gateway.target("one/m@one").await["back_in_ms"].as_u64().unwrap_or_default();
+    assert!((15_000..=20_000).contains(&left), "{left} ms");
+
+    fleet.chats("a", 10).await;
+    fleet.all_know_all().await;
+    sleep(Duration::from_millis(1200)).await;
+    let config = ahead(sharing(configured(&fleet.sims), &fleet.url, "late"), 300);
+    fleet.replicas.push(Replica::of(Gateway::start_in(&folder(), &config).await, "late"));
+    assert_eq!(fleet.replicas[2].state("one/m@one").await, "rate_limited");
+    fleet.all_know_all().await;
+    for replica in &fleet.replicas {
+        eventually("both others are heard, just now", async || {
+            let heard = replica.fleet_report().await.heard;
+            heard.others == 2 && heard.oldest_ms.is_some_and(|ms| ms < 3000)
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
