@@ -46,8 +46,8 @@ const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// The first request waits this long, at most, for what other replicas know.
 const WARM_WITHIN: Duration = Duration::from_secs(1);
 
-/// Threads of the admin listener. What it has to read, compare and write may take a while, and
-/// requests of callers are not to wait for it.
+/// Threads of the admin listener and of what other replicas tell. What there is to read, compare
+/// and write may take a while, and requests of callers are not to wait for it.
 const ADMIN_THREADS: usize = 2;
 
 /// Those threads.
@@ -159,7 +159,7 @@ impl App {
             drain: server.limits.drain_timeout,
         };
         if let Some(fleet) = &control.fleet {
-            app.spawn_late("telemetry", fleet.telemetry.clone().run(app.drained.clone()));
+            app.spawn_late_aside("telemetry", fleet.telemetry.clone().run(app.drained.clone()));
             fleet.telemetry.warmed_up(WARM_WITHIN).await;
         }
         let data_plane = DataPlane::new(Arc::clone(&gateway));
@@ -193,6 +193,15 @@ impl App {
             task.await;
             name
         });
+    }
+
+    /// On threads of its own.
+    fn spawn_late_aside(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let task = async move {
+            task.await;
+            name
+        };
+        self.late.spawn_on(task, &self.office.handle);
     }
 
     /// On threads of its own.

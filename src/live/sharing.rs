@@ -7,9 +7,9 @@
 //! |---|---|---|
 //! | every second | [`Sharing::pulses`] | publish each frame; nobody has to keep it |
 //! | when [`Sharing::rung`] returns | [`Sharing::events`] | publish each frame at once |
-//! | every 5 s, and whenever a connection is back | [`Sharing::slices`] | append each frame where it is kept for 15 min, and publish it; then [`Sharing::arrived`] |
+//! | every 5 s, and whenever a connection is back | [`Sharing::collect_slices`]; where there is a connection [`Sharing::slices`] until it has none | append each frame where it is kept for 15 min, and publish it; then [`Sharing::arrived`] |
 //! | every 10 s, soon after [`Sharing::alarms`] has grown, and before the end | [`Sharing::knowledge`] | keep the frames as this replica's (the latest ones only, for an hour) and publish them |
-//! | before the end | [`Sharing::close_slices`], then [`Sharing::slices`] | as ever |
+//! | before the end | [`Sharing::close_slices`], then slices | as ever |
 //! | a message comes | [`Sharing::hear`] | with how long it was under way, as far as that is known |
 //! | at the start, before the first request | [`Sharing::hear`] | of all knowledge that is kept, and of all slices of the last 15 min, with their ages in the store |
 //!
@@ -109,16 +109,21 @@ impl Sharing {
         frames
     }
 
-    /// All slices that are closed and have not arrived yet, and the number for
-    /// [`Self::arrived`].
-    pub fn slices(&self, view: &View, now: UnixMillis) -> (u64, Vec<Vec<u8>>) {
+    /// Takes the slices that are closed to those that have to be told. Whoever calls it less than
+    /// once a minute misses some.
+    pub fn collect_slices(&self, view: &View, now: UnixMillis) {
         let mut speaker = lock(&self.speaker);
         for (key, live) in view.shared_endpoints() {
             live.with(|stats| {
                 stats.closed_slices(now, |number, slice, sums| speaker.outbox.put(key, number, slice, sums));
             });
         }
-        speaker.slices(now)
+    }
+
+    /// The oldest slices that have not arrived yet, some 64 KiB of them, and the number for
+    /// [`Self::arrived`].
+    pub fn slices(&self, now: UnixMillis) -> (u64, Vec<Vec<u8>>) {
+        lock(&self.speaker).slices(now)
     }
 
     /// Nothing will happen any more: slices that are being filled are closed.

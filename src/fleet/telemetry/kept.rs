@@ -32,9 +32,6 @@ const MOST_MESSAGES: u32 = 1024;
 /// So many are read at once.
 const PAGE: u32 = 32;
 
-/// So many bytes of slices are written at once.
-const BATCH: usize = 256 << 10;
-
 /// What is asked for, and may be long, has this long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -95,24 +92,13 @@ impl Kept {
         Ok(all.into_iter().map(believed).collect())
     }
 
-    /// Puts slices where others find them, and tells them. Where it fails some may be there
-    /// all the same.
+    /// Puts slices where others find them, and tells them. Where it fails they may be there all
+    /// the same.
     pub(super) async fn append(&self, messages: &[Vec<u8>]) -> Result<(), LinkError> {
         let key = self.keys.slices(&self.me);
-        let mut left = messages;
-        while !left.is_empty() {
-            let mut bytes = 0;
-            let fits = |message: &&Vec<u8>| {
-                bytes += message.len();
-                bytes <= BATCH
-            };
-            let (now, later) = left.split_at(left.iter().take_while(fits).count().max(1));
-            let call = APPEND.on(&[&key]).arg(millis(SLICES)).arg(MOST_MESSAGES).arg(self.keys.told());
-            let call = now.iter().fold(call, |call, message| call.arg(message.as_slice()));
-            self.link.eval::<u64>(&call).await?;
-            left = later;
-        }
-        Ok(())
+        let call = APPEND.on(&[&key]).arg(millis(SLICES)).arg(MOST_MESSAGES).arg(self.keys.told());
+        let call = messages.iter().fold(call, |call, message| call.arg(message.as_slice()));
+        self.link.eval::<u64>(&call).await.map(drop)
     }
 
     /// Some of what a replica has measured, the newest first: that before a message, or the

@@ -24,7 +24,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use rand::RngExt;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use self::kept::{Kept, Measured, SLICES};
@@ -39,6 +39,10 @@ const PULSES: Duration = Duration::from_secs(1);
 const SLICES_EVERY: Duration = Duration::from_secs(5);
 /// How often it is told what is believed.
 const KNOWLEDGE_EVERY: Duration = Duration::from_secs(10);
+/// Between two pieces of slices: what has waited through an outage comes at 256 KiB a second.
+const PACE: Duration = Duration::from_millis(250);
+/// What is told at the end has this long.
+const LAST: Duration = Duration::from_secs(3);
 /// Between two messages that all have to know at once.
 const BREATH: Duration = Duration::from_millis(20);
 /// What is read again is read from so long before the last message that was heard.
@@ -76,11 +80,13 @@ impl Telemetry {
         tokio::select! {
             () = stop.cancelled() => {}
             () = inner.tell_regularly() => {}
+            () = inner.tell_slices() => {}
             () = inner.tell_at_once() => {}
             () = inner.listen() => {}
         }
-        if let Err(error) = inner.tell_the_last().await {
-            tracing::debug!("what happened last is not told: {error}");
+        match timeout(LAST, inner.tell_the_last()).await {
+            Ok(done) => note(done),
+            Err(_) => tracing::debug!("Redis is too slow for what happened last"),
         }
     }
 
@@ -102,35 +108,30 @@ impl Telemetry {
 }
 
 impl Inner {
-    /// What happens, what is measured and what is believed, each in its turn.
+    /// What happens and what is believed, each in its turn.
     async fn tell_regularly(&self) {
-        let (mut pulses, mut slices, mut knowledge) = (every(PULSES), every(SLICES_EVERY), every(KNOWLEDGE_EVERY));
-        let mut state = self.link.changes();
+        let (mut pulses, mut knowledge) = (every(PULSES), every(KNOWLEDGE_EVERY));
+        let (mut state, mut warm) = (self.link.changes(), self.warm.subscribe());
         let mut told = self.sharing.alarms();
         loop {
             let done = tokio::select! {
                 _ = pulses.tick() => {
                     let alarms = self.sharing.alarms();
                     match self.pulses().await {
+                        // Whoever starts now should know of them as well.
                         Ok(()) if alarms != told => {
-                            // Whoever starts now should know of them as well.
                             told = alarms;
                             self.knowledge().await
                         }
                         other => other,
                     }
                 }
-                _ = slices.tick() => self.slices().await,
                 _ = knowledge.tick() => self.knowledge().await,
-                // It is back, or gone.
-                Ok(()) = state.changed() => match self.link.is_up() {
-                    true => self.everything().await,
-                    false => Ok(()),
-                },
+                Ok(()) = warm.changed() => self.knowledge().await,
+                // Redis is back; or it is gone, and this is refused.
+                Ok(()) = state.changed() => self.knowledge().await,
             };
-            if let Err(error) = done {
-                tracing::debug!("statistics are not told: {error}");
-            }
+            note(done);
         }
     }
 
@@ -138,13 +139,6 @@ impl Inner {
         for message in self.sharing.pulses(&self.live.view(), self.live.clock.now()) {
             self.kept.tell(&message).await?;
         }
-        Ok(())
-    }
-
-    async fn slices(&self) -> Result<(), LinkError> {
-        let (number, messages) = self.sharing.slices(&self.live.view(), self.live.clock.now());
-        self.kept.append(&messages).await?;
-        self.sharing.arrived(number);
         Ok(())
     }
 
@@ -156,14 +150,41 @@ impl Inner {
         self.kept.keep(&self.sharing.knowledge(&self.live.view(), self.live.clock.now())).await
     }
 
-    async fn everything(&self) -> Result<(), LinkError> {
-        self.knowledge().await?;
-        self.slices().await
+    /// What was measured.
+    async fn tell_slices(&self) {
+        let mut due = every(SLICES_EVERY);
+        let mut state = self.link.changes();
+        loop {
+            tokio::select! {
+                _ = due.tick() => {}
+                Ok(()) = state.changed() => {}
+            }
+            self.sharing.collect_slices(&self.live.view(), self.live.clock.now());
+            if self.link.is_up() {
+                note(self.slices(PACE).await);
+            }
+        }
+    }
+
+    /// All that has to be told, piece by piece.
+    async fn slices(&self, pace: Duration) -> Result<(), LinkError> {
+        loop {
+            let (number, messages) = self.sharing.slices(self.live.clock.now());
+            if messages.is_empty() {
+                return Ok(());
+            }
+            self.kept.append(&messages).await?;
+            self.sharing.arrived(number);
+            sleep(pace).await;
+        }
     }
 
     async fn tell_the_last(&self) -> Result<(), LinkError> {
-        self.sharing.close_slices(&self.live.view(), self.live.clock.now());
-        self.everything().await?;
+        let (view, now) = (self.live.view(), self.live.clock.now());
+        self.sharing.close_slices(&view, now);
+        self.sharing.collect_slices(&view, now);
+        self.slices(Duration::ZERO).await?;
+        self.knowledge().await?;
         self.pulses().await
     }
 
@@ -172,9 +193,7 @@ impl Inner {
         loop {
             self.sharing.rung().await;
             for message in self.sharing.events(&self.live.view(), self.live.clock.now()) {
-                if let Err(error) = self.kept.tell(&message).await {
-                    tracing::debug!("an event is not told: {error}");
-                }
+                note(self.kept.tell(&message).await);
             }
             // However many there are, there are so many operations at most.
             sleep(BREATH).await;
@@ -184,24 +203,27 @@ impl Inner {
     /// Hears what others tell, and reads what it may have missed.
     async fn listen(&self) {
         let mut subscription = self.link.subscribe([self.channel.clone()]);
-        // All that was told before this was heard.
+        // All that was told before this was heard…
         let mut complete: Option<Instant> = None;
+        // …once what was told before it listened again has been read.
         let mut reading: Option<BoxFuture<'_, ()>> = None;
+        let mut last = Instant::now();
         loop {
             tokio::select! {
-                signal = subscription.next() => match signal {
-                    Signal::Listening => reading = Some(self.catch_up(complete).boxed()),
-                    Signal::Message { payload, .. } => {
-                        self.hear(&payload, Duration::ZERO);
-                        if reading.is_none() {
-                            complete = Some(Instant::now());
-                        }
+                signal = subscription.next() => {
+                    last = Instant::now();
+                    match signal {
+                        Signal::Listening => reading = Some(self.catch_up(complete).boxed()),
+                        Signal::Message { payload, .. } => self.hear(&payload, Duration::ZERO),
                     }
-                },
-                () = or_never(&mut reading) => {
-                    (reading, complete) = (None, Some(Instant::now()));
-                    self.warm.send_replace(true);
                 }
+                () = or_never(&mut reading) => {
+                    reading = None;
+                    self.warm.send_if_modified(|warm| !std::mem::replace(warm, true));
+                }
+            }
+            if reading.is_none() {
+                complete = Some(last);
             }
         }
     }
@@ -238,6 +260,13 @@ impl Inner {
         if let Err(error) = self.sharing.hear(&self.live.view(), message, aged, now, jitter) {
             tracing::debug!("a message of another replica is not read: {error}");
         }
+    }
+}
+
+/// What is not told is told later, or not missed.
+fn note(done: Result<(), LinkError>) {
+    if let Err(error) = done {
+        tracing::debug!("statistics are not told: {error}");
     }
 }
 

@@ -18,6 +18,9 @@ use crate::stats::history::{Slice, Sums};
 /// Bytes that may wait. A slice of fifty attempts takes about 600 bytes, so these are those
 /// of a hundred endpoints for a quarter of an hour, at ten attempts per second each.
 pub const MOST_WAITING: usize = 12 << 20;
+/// So many bytes are sent at once, so that what has waited through an outage does not come to
+/// everybody in one piece.
+const AT_ONCE: usize = 64 << 10;
 /// Older slices are in nobody's window.
 const OLDEST: Duration = Duration::from_secs(900);
 
@@ -59,22 +62,29 @@ impl Outbox {
         }
     }
 
-    /// All that waits, as frames, and the number to be given to [`Self::arrived`].
+    /// The oldest of what waits, as frames, and the number to be given to [`Self::arrived`].
     pub(super) fn frames(&mut self, from: Origin, sequence: &mut u64, now: UnixMillis) -> (u64, Vec<Vec<u8>>) {
         while self.waiting.front().is_some_and(|oldest| now.since(oldest.start) > OLDEST) {
             self.drop_oldest();
         }
+        let mut number = self.count - self.waiting.len() as u64;
         if self.waiting.is_empty() {
-            return (self.count, Vec::new());
+            return (number, Vec::new());
         }
         let mut frames = FrameWriter::new(from, Kind::Slices, sequence);
+        let mut bytes = 0;
         for Waiting { start, key, content } in &self.waiting {
+            if bytes >= AT_ONCE {
+                break;
+            }
             frames.put_with(*key, |to| {
                 to.age(now.since(*start));
                 to.bytes(content);
             });
+            bytes += content.len();
+            number += 1;
         }
-        (self.count, frames.finish())
+        (number, frames.finish())
     }
 
     /// All slices up to this number have arrived.

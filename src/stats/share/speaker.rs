@@ -52,7 +52,7 @@ impl Speaker {
         frames(self.me, Kind::Events, &mut self.events, events)
     }
 
-    /// All slices that have not arrived yet, and the number to be given to
+    /// The oldest slices that have not arrived yet, and the number to be given to
     /// [`Outbox::arrived`] once these frames have.
     pub fn slices(&mut self, now: UnixMillis) -> (u64, Vec<Vec<u8>>) {
         self.outbox.frames(self.me, &mut self.slices, now)

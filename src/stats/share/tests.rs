@@ -52,9 +52,12 @@ fn told(answers: &[Answer]) -> (Vec<Vec<u8>>, History) {
         }
         for (stats, speaker) in replicas.iter_mut().filter(|_| second % 5 == 0) {
             stats.closed_slices(now, |number, slice, sums| speaker.outbox.put(KEY, number, slice, sums));
-            let (number, frames) = speaker.slices(now);
-            messages.extend(frames);
-            speaker.outbox.arrived(number);
+            while let (number, frames) = speaker.slices(now)
+                && !frames.is_empty()
+            {
+                messages.extend(frames);
+                speaker.outbox.arrived(number);
+            }
         }
     }
     (messages, whole)
@@ -133,6 +136,24 @@ fn slices_wait_until_they_have_arrived_and_the_oldest_give_way() {
     outbox.put(KEY, 3, &slice(605), &sums);
     outbox.arrived(first);
     assert_eq!(outbox.standing(), (1, 0));
+    // What has waited for long comes in parts, the oldest first.
+    let long = crate::stats::history::Slice {
+        buckets: std::array::from_fn(|_| (0..200).map(|value| (value, 1)).collect()),
+        ..slice(610)
+    };
+    (4..200).for_each(|number| outbox.put(KEY, number, &long, &sums));
+    let mut parts = 0;
+    while let (number, frames) = outbox.frames(me, &mut sequence, BEGIN + Duration::from_secs(700))
+        && !frames.is_empty()
+        && outbox.standing().0 > 1
+    {
+        let bytes: usize = frames.iter().map(Vec::len).sum();
+        assert!(bytes < 80 << 10, "{bytes}");
+        outbox.arrived(number);
+        parts += 1;
+    }
+    assert!((3..20).contains(&parts), "{parts}");
+    outbox.put(KEY, 200, &slice(615), &sums);
     // Nobody's window reaches so far back any more.
     let (_, frames) = outbox.frames(me, &mut sequence, BEGIN + Duration::from_secs(1600));
     assert!(frames.is_empty());
