@@ -159,17 +159,20 @@ impl Inner {
                 _ = due.tick() => {}
                 Ok(()) = state.changed() => {}
             }
-            self.sharing.collect_slices(&self.live.view(), self.live.clock.now());
-            if self.link.is_up() {
-                note(self.slices(PACE).await);
-            }
+            note(self.slices(PACE).await);
         }
     }
 
     /// All that has to be told, piece by piece.
     async fn slices(&self, pace: Duration) -> Result<(), LinkError> {
         loop {
-            let (number, messages) = self.sharing.slices(self.live.clock.now());
+            // However long the last piece took, none that has been closed since is missed.
+            let now = self.live.clock.now();
+            self.sharing.collect_slices(&self.live.view(), now);
+            if !self.link.is_up() {
+                return Ok(());
+            }
+            let (number, messages) = self.sharing.slices(now);
             if messages.is_empty() {
                 return Ok(());
             }
@@ -180,9 +183,7 @@ impl Inner {
     }
 
     async fn tell_the_last(&self) -> Result<(), LinkError> {
-        let (view, now) = (self.live.view(), self.live.clock.now());
-        self.sharing.close_slices(&view, now);
-        self.sharing.collect_slices(&view, now);
+        self.sharing.close_slices(&self.live.view(), self.live.clock.now());
         self.slices(Duration::ZERO).await?;
         self.knowledge().await?;
         self.pulses().await
