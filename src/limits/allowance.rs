@@ -51,6 +51,8 @@ pub struct SpendAsk {
     pub only_tells: bool,
     /// What of `spent` it had held before.
     drawn: PicoUsd,
+    /// What was set aside since the question before.
+    used: u64,
 }
 
 /// What came of it.
@@ -170,8 +172,9 @@ impl Allowance {
         let spare = minus(held, reserved);
         let over = u64::try_from(now.since(self.asked_at).as_millis()).unwrap_or(u64::MAX).max(1);
         let wanted = wanted.max(need);
-        let ahead = if wanted == PicoUsd(0) { 0 } else { self.used.saturating_mul(AHEAD_MS) / over };
-        (self.used, self.asked_at) = (0, now);
+        let used = std::mem::take(&mut self.used);
+        let ahead = if wanted == PicoUsd(0) { 0 } else { used.saturating_mul(AHEAD_MS) / over };
+        self.asked_at = now;
         SpendAsk {
             spent,
             budgets,
@@ -181,7 +184,13 @@ impl Allowance {
             ahead: PicoUsd(ahead),
             only_tells: false,
             drawn: self.drawn,
+            used,
         }
+    }
+
+    /// Nothing came of it.
+    pub(super) fn unanswered(&mut self, ask: &SpendAsk) {
+        self.used = self.used.saturating_add(ask.used);
     }
 
     /// What came of it.
@@ -209,23 +218,23 @@ impl Allowance {
         self.refused_until = if refused { now + BELIEVED_FOR } else { UnixMillis(0) };
     }
 
-    /// From now on nobody can be asked. The others are taken to want as much as this replica
-    /// does; of those that were never heard of each is left its part of the whole.
+    /// From now on nobody can be asked. The others are taken to have used as much as this
+    /// replica since they were heard of, and to want as much; of those that were never heard of
+    /// each is left its part of the whole.
     pub(super) fn part(&mut self, budgets: Budgets, spent: Spent, reserved: PicoUsd, waiting: PicoUsd, peers: Peers) {
         if self.apart.is_some() {
             return;
         }
         let count = u64::from(peers.count.max(1));
         let held = minus(self.granted, self.drawn).max(reserved);
-        let waiting = PicoUsd(waiting.0.saturating_mul(count - 1));
+        let used = PicoUsd(waiting.0.saturating_add(self.used).saturating_mul(count - 1));
         let part = |amount: PicoUsd| PicoUsd(amount.0 / count);
         let whole = |period: Period| budgets.get(period).unwrap_or(PicoUsd(u64::MAX));
         let share = |period: Period| {
-            if !self.heard {
-                return minus(part(whole(period)), spent.get(period));
-            }
-            let taken = [spent.get(period), self.others.get(period), self.others_held, held, waiting];
-            plus(held, part(taken.into_iter().fold(whole(period), minus)))
+            let taken = [spent.get(period), self.others.get(period), self.others_held, held, used];
+            let share = plus(held, part(taken.into_iter().fold(whole(period), minus)));
+            let unheard = minus(part(whole(period)), spent.get(period));
+            if self.heard { share } else { share.min(unheard) }
         };
         self.apart = Some(Apart {
             before: spent,

@@ -76,6 +76,11 @@ impl Account {
         self.purse().shared(now, |allowance, _, _| allowance.granted(ask, grant, now));
     }
 
+    /// Nobody answered. What was told is told again, as it is then.
+    pub fn spend_unanswered(&self, ask: &SpendAsk, now: UnixMillis) {
+        self.purse().shared(now, |allowance, _, _| allowance.unanswered(ask));
+    }
+
     /// From now on nobody can be asked, until somebody answers.
     pub fn spend_apart(&self, waiting: PicoUsd, peers: Peers, now: UnixMillis) {
         let budgets = self.limits().budgets;

@@ -67,6 +67,8 @@ impl Desk {
 pub(super) struct Line {
     count: AtomicU64,
     amount: AtomicU64,
+    /// The most that they were and wanted since somebody was answered.
+    most: [AtomicU64; 2],
     asking: AtomicBool,
     answers: watch::Sender<u64>,
 }
@@ -85,8 +87,10 @@ pub(super) struct Turn<'l>(&'l Line);
 impl Line {
     /// Joins those who wait.
     pub(super) fn join(&self, amount: u64) -> InLine<'_> {
-        self.count.fetch_add(1, Relaxed);
-        self.amount.fetch_add(amount, Relaxed);
+        let count = self.count.fetch_add(1, Relaxed) + 1;
+        let all = self.amount.fetch_add(amount, Relaxed).saturating_add(amount);
+        self.most[0].fetch_max(count, Relaxed);
+        self.most[1].fetch_max(all, Relaxed);
         InLine { line: self, amount }
     }
 
@@ -98,6 +102,22 @@ impl Line {
     /// How much they want in all.
     pub(super) fn amount(&self) -> u64 {
         self.amount.load(Relaxed)
+    }
+
+    /// The most that have waited since somebody was answered.
+    pub(super) fn most_count(&self) -> u64 {
+        self.most[0].load(Relaxed)
+    }
+
+    /// The most that they wanted in all since somebody was answered.
+    pub(super) fn most_amount(&self) -> u64 {
+        self.most[1].load(Relaxed)
+    }
+
+    /// Somebody was answered.
+    pub(super) fn answered(&self) {
+        self.most[0].store(self.count(), Relaxed);
+        self.most[1].store(self.amount(), Relaxed);
     }
 
     /// Takes the turn to ask, unless somebody has it.
@@ -142,6 +162,9 @@ mod tests {
         assert_eq!((line.count(), line.amount()), (2, 12));
         drop(one);
         assert_eq!((line.count(), line.amount()), (1, 7));
+        assert_eq!((line.most_count(), line.most_amount()), (2, 12));
+        line.answered();
+        assert_eq!((line.most_count(), line.most_amount()), (1, 7));
         assert!(!answers.has_changed().unwrap());
         drop(turn);
         answers.changed().await.unwrap();

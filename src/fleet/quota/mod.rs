@@ -38,6 +38,13 @@ pub const WITHIN: Duration = Duration::from_millis(50);
 /// later. Then it is refused for the moment.
 const ROUNDS: usize = 5;
 
+/// An answer that is late says little: perhaps this machine is busy. Only when Redis has not
+/// answered anybody for so long, or is known to be away, does a replica go on alone.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Between two questions to a Redis that is late.
+const PAUSE: Duration = Duration::from_millis(25);
+
 /// After Redis has been away, budgets are only told for so long: whoever comes back first must
 /// not be given what others have spent meanwhile.
 const SETTLES: Duration = Duration::from_secs(3);
@@ -58,6 +65,8 @@ struct Inner {
     all: AllAccounts,
     /// Until when budgets are only told, in milliseconds.
     settled_at: AtomicU64,
+    /// Since when nobody was answered, in milliseconds; 0 if somebody was.
+    late_since: AtomicU64,
 }
 
 impl fmt::Debug for Inner {
@@ -66,13 +75,20 @@ impl fmt::Debug for Inner {
     }
 }
 
+/// What came of a question.
+enum Answer {
+    Heard,
+    /// Nothing yet; it may be asked again.
+    Late,
+}
+
 impl Quota {
     /// Limits behind a link. Money is accounted for under `ledger`, which outlives the process if
     /// what it has spent does.
     pub fn new(link: &Link, keys: Keys, replicas: Replicas, ledger: String, clock: Clock, all: AllAccounts) -> Self {
         let asker = Asker { link: link.within(WITHIN), keys, replica: replicas.this().id.clone(), ledger };
-        let (desks, settled_at) = (Mutex::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { asker, replicas, clock, desks, all, settled_at }))
+        let [settled_at, late_since] = [0, 0].map(AtomicU64::new);
+        Self(Arc::new(Inner { asker, replicas, clock, desks: Mutex::default(), all, settled_at, late_since }))
     }
 
     /// Lets a request of about `tokens` tokens in, as [`limits::enter`] does, for all replicas.
@@ -89,6 +105,17 @@ impl Quota {
     /// As there.
     pub async fn reserve(&self, accounts: &[Arc<Account>], amount: PicoUsd) -> Result<Reservation, Refusal> {
         self.decided(accounts, Want::Money(amount), || limits::reserve(accounts, amount, self.now())).await
+    }
+
+    /// Finds out how an account stands, for people.
+    pub async fn look(&self, account: &Arc<Account>) {
+        account.join();
+        let desk = self.desk(account);
+        for about in [Want::Tokens(0), Want::Money(PicoUsd(0))] {
+            if let Some(_turn) = desk.line(about).turn() {
+                self.ask(&desk, None, about, self.now()).await;
+            }
+        }
     }
 
     /// Tries until it is decided, and asks for more in between. Nearly always it is at once.
@@ -133,15 +160,25 @@ impl Quota {
     /// Whoever calls has the turn.
     async fn ask(&self, desk: &Desk, want: Option<Want>, about: Want, now: UnixMillis) {
         let account = desk.account.load_full();
-        let failed = match about {
-            Want::Tokens(_) => self.ask_to_enter(&account, desk, want, now).await.err(),
-            Want::Money(_) => self.ask_to_spend(&account, desk, want, now).await.err(),
+        let answered = match about {
+            Want::Tokens(_) => self.ask_to_enter(&account, desk, want, now).await,
+            Want::Money(_) => self.ask_to_spend(&account, desk, want, now).await,
         };
-        match failed {
-            Some(error) if error.may_pass() => tracing::debug!("{} goes on with its share: {error}", account.owner()),
-            Some(error) => tracing::warn!("{} goes on with its share: {error}", account.owner()),
-            None => {}
+        match answered {
+            Ok(Answer::Heard) => self.0.late_since.store(0, Relaxed),
+            Ok(Answer::Late) => tokio::time::sleep(PAUSE).await,
+            Err(error) if error.may_pass() => tracing::debug!("{} goes on with its share: {error}", account.owner()),
+            Err(error) => tracing::warn!("{} goes on with its share: {error}", account.owner()),
         }
+    }
+
+    /// What it means that an answer did not come: it is late, or nobody can be asked.
+    fn unanswered(&self, error: LinkError) -> Result<Answer, LinkError> {
+        let now = self.now().0;
+        let late = matches!(error, LinkError::Timeout(_) | LinkError::Slow { .. } | LinkError::Lost(_));
+        let since = self.0.late_since.compare_exchange(0, now, Relaxed, Relaxed).map_or_else(|since| since, |_| now);
+        let patient = now.saturating_sub(since) < u64::try_from(PATIENCE.as_millis()).unwrap_or_default();
+        if late && patient && self.0.asker.link.is_up() { Ok(Answer::Late) } else { Err(error) }
     }
 
     async fn ask_to_enter(
@@ -150,7 +187,7 @@ impl Quota {
         desk: &Desk,
         want: Option<Want>,
         now: UnixMillis,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Answer, LinkError> {
         let peers = self.peers();
         let (all_requests, all_tokens) = (desk.entry.count(), desk.entry.amount());
         let waiting = Waiting { tokens: want.map(Want::amount), all_requests, all_tokens };
@@ -161,11 +198,16 @@ impl Quota {
             Ok(grant) => account.may_enter(&ask, &grant, now),
             Err(error) => {
                 account.entry_unanswered(&ask, error.may_have_happened(), now);
-                account.enter_apart(waiting, peers, now);
-                return Err(error);
+                let late = self.unanswered(error);
+                if late.is_err() {
+                    let (all_requests, all_tokens) = (desk.entry.most_count(), desk.entry.most_amount());
+                    account.enter_apart(Waiting { all_requests, all_tokens, ..waiting }, peers, now);
+                }
+                return late;
             }
         }
-        Ok(())
+        desk.entry.answered();
+        Ok(Answer::Heard)
     }
 
     async fn ask_to_spend(
@@ -174,21 +216,29 @@ impl Quota {
         desk: &Desk,
         want: Option<Want>,
         now: UnixMillis,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Answer, LinkError> {
         let (peers, settling) = (self.peers(), self.is_settling());
         let (amount, all) = (PicoUsd(want.map_or(0, Want::amount)), PicoUsd(desk.spending.amount()));
         let waiting = if settling { WaitingSpend::default() } else { WaitingSpend { amount, all } };
-        let Some(mut ask) = account.ask_to_spend(waiting, now) else { return Ok(()) };
+        let Some(mut ask) = account.ask_to_spend(waiting, now) else { return Ok(Answer::Heard) };
         ask.only_tells = settling;
         let answered = self.0.asker.spend(account.owner(), &ask, peers.count).await;
         let now = self.now();
-        if let Ok(grant) = &answered {
-            account.may_spend(&ask, grant, now);
-        }
+        let answered = match answered {
+            Ok(grant) => {
+                account.may_spend(&ask, &grant, now);
+                desk.spending.answered();
+                Ok(Answer::Heard)
+            }
+            Err(error) => {
+                account.spend_unanswered(&ask, now);
+                self.unanswered(error)
+            }
+        };
         if settling || answered.is_err() {
-            account.spend_apart(all, peers, now);
+            account.spend_apart(PicoUsd(desk.spending.most_amount()), peers, now);
         }
-        answered.map(|_| ())
+        answered
     }
 
     /// The desk of an account, which is as this request knows it.

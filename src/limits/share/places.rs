@@ -123,7 +123,8 @@ impl Places {
     }
 
     /// From now on nobody can be asked. What was leased holds to its end; then each replica has
-    /// its share. Beyond that it takes its part of what was free, as the others may do.
+    /// its share. Until then it takes its part of what was free beyond that, as the others may
+    /// do, who are taken to want as much.
     pub(super) fn part(&mut self, max: u32, waiting: u32, peers: Peers, now: UnixMillis) {
         if self.alone.is_some() {
             return;
@@ -133,7 +134,8 @@ impl Places {
         let more = free.saturating_sub(waiting.saturating_mul(count - 1)) / count;
         let share = max / count + u32::from(peers.rank < max % count);
         if now >= self.until {
-            self.held = 0;
+            // The others may have leases that it knows nothing of.
+            (self.held, self.until) = (0, now + LEASE);
         }
         self.alone = Some(Alone { more, share });
     }

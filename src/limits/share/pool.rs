@@ -54,6 +54,8 @@ pub struct RateAsk {
     pub owed_us: u64,
     /// How often the bucket had changed when that was so.
     pub seq: u64,
+    /// What this replica had used since the question before.
+    used: u64,
 }
 
 /// What the shared bucket gave.
@@ -179,8 +181,9 @@ impl Pool {
         let wanted = wanted.max(need);
         let largest = u64::from(limit.get()) / (LARGEST_PART * u64::from(peers.count.max(1)));
         let over = u64::try_from(now.since(self.asked_at).as_millis()).unwrap_or(u64::MAX).max(1);
-        let ahead = if wanted == 0 { 0 } else { (self.used.saturating_mul(AHEAD_MS) / over).min(largest) };
-        (self.used, self.asked_at) = (0, now);
+        let used = std::mem::take(&mut self.used);
+        let ahead = if wanted == 0 { 0 } else { (used.saturating_mul(AHEAD_MS) / over).min(largest) };
+        self.asked_at = now;
         let alone = self.alone.as_mut().map_or(0, |alone| alone.tell_used(limit, now));
         let (back, debt) = (std::mem::take(&mut self.back), std::mem::take(&mut self.debt));
         RateAsk {
@@ -193,6 +196,7 @@ impl Pool {
             ahead,
             owed_us: self.full_at.map_or(0, |full_at| full_at.saturating_sub(micros(now))),
             seq: self.seq,
+            used,
         }
     }
 
@@ -207,6 +211,7 @@ impl Pool {
 
     /// The bucket did not answer: if it may have heard all the same, nothing is said twice.
     pub(super) fn unanswered(&mut self, ask: &RateAsk, may_have_happened: bool, now: UnixMillis) {
+        self.used = self.used.saturating_add(ask.used);
         if may_have_happened {
             return;
         }
@@ -217,12 +222,14 @@ impl Pool {
         *untold = untold.saturating_add(ask.charge);
     }
 
-    /// From now on there is no bucket to ask. The others are taken to want as much as this
-    /// replica does, so that together they do not take more than was left.
+    /// From now on there is no bucket to ask. The others are taken to have used as much as this
+    /// replica since it heard of it, and to want as much, so that together they do not take more
+    /// than was left.
     pub(super) fn part(&mut self, limit: NonZeroU32, wanted: u64, peers: Peers, now: UnixMillis) {
         if self.alone.is_none() {
             let others = u64::from(peers.count.saturating_sub(1));
-            let free = self.bucket().level(limit, now).saturating_sub(wanted.saturating_mul(others));
+            let used = self.used.saturating_add(wanted).saturating_mul(others);
+            let free = self.bucket().level(limit, now).saturating_sub(used);
             self.alone = Some(Alone::with(free, limit, peers, now));
         }
     }

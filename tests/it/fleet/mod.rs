@@ -3,6 +3,7 @@
 
 mod changes;
 mod outages;
+mod quota;
 
 use std::sync::Arc;
 
