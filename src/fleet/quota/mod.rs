@@ -11,6 +11,7 @@
 mod ask;
 mod desk;
 mod keeper;
+mod lateness;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use futures_util::future::join_all;
 
 use self::ask::Asker;
 use self::desk::{Desk, Want};
+use self::lateness::Lateness;
 use super::error::LinkError;
 use super::keys::Keys;
 use super::link::Link;
@@ -37,10 +39,6 @@ pub const WITHIN: Duration = Duration::from_millis(50);
 /// A request asks so often: what is granted to all who wait may be taken by those who came
 /// later. Then it is refused for the moment.
 const ROUNDS: usize = 5;
-
-/// An answer that is late says little: perhaps this machine is busy. Only when Redis has not
-/// answered anybody for so long, or is known to be away, does a replica go on alone.
-const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Between two questions to a Redis that is late.
 const PAUSE: Duration = Duration::from_millis(25);
@@ -65,8 +63,7 @@ struct Inner {
     all: AllAccounts,
     /// Until when budgets are only told, in milliseconds.
     settled_at: AtomicU64,
-    /// Since when nobody was answered, in milliseconds; 0 if somebody was.
-    late_since: AtomicU64,
+    lateness: Lateness,
 }
 
 impl fmt::Debug for Inner {
@@ -87,8 +84,8 @@ impl Quota {
     /// what it has spent does.
     pub fn new(link: &Link, keys: Keys, replicas: Replicas, ledger: String, clock: Clock, all: AllAccounts) -> Self {
         let asker = Asker { link: link.within(WITHIN), keys, replica: replicas.this().id.clone(), ledger };
-        let [settled_at, late_since] = [0, 0].map(AtomicU64::new);
-        Self(Arc::new(Inner { asker, replicas, clock, desks: Mutex::default(), all, settled_at, late_since }))
+        let (desks, settled_at, lateness) = (Mutex::default(), AtomicU64::new(0), Lateness::default());
+        Self(Arc::new(Inner { asker, replicas, clock, desks, all, settled_at, lateness }))
     }
 
     /// Lets a request of about `tokens` tokens in, as [`limits::enter`] does, for all replicas.
@@ -132,12 +129,15 @@ impl Quota {
         };
         let desks: Vec<Arc<Desk>> = accounts.iter().map(|account| self.desk(account)).collect();
         let _in_line: Vec<_> = desks.iter().map(|desk| desk.line(want).join(want.amount())).collect();
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        while rounds < ROUNDS {
             join_all(desks.iter().map(|desk| self.ask_or_wait(desk, want))).await;
             refusal = match attempt() {
                 Err(refusal) if refusal.wait == Wait::Ask => refusal,
                 decided => return decided,
             };
+            // While Redis is late there is no end but that of patience.
+            rounds += usize::from(!self.0.lateness.is_late());
         }
         Err(refusal.unasked())
     }
@@ -165,7 +165,7 @@ impl Quota {
             Want::Money(_) => self.ask_to_spend(&account, desk, want, now).await,
         };
         match answered {
-            Ok(Answer::Heard) => self.0.late_since.store(0, Relaxed),
+            Ok(Answer::Heard) => self.0.lateness.answered(),
             Ok(Answer::Late) => tokio::time::sleep(PAUSE).await,
             Err(error) if error.may_pass() => tracing::debug!("{} goes on with its share: {error}", account.owner()),
             Err(error) => tracing::warn!("{} goes on with its share: {error}", account.owner()),
@@ -174,10 +174,8 @@ impl Quota {
 
     /// What it means that an answer did not come: it is late, or nobody can be asked.
     fn unanswered(&self, error: LinkError) -> Result<Answer, LinkError> {
-        let now = self.now().0;
         let late = matches!(error, LinkError::Timeout(_) | LinkError::Slow { .. } | LinkError::Lost(_));
-        let since = self.0.late_since.compare_exchange(0, now, Relaxed, Relaxed).map_or_else(|since| since, |_| now);
-        let patient = now.saturating_sub(since) < u64::try_from(PATIENCE.as_millis()).unwrap_or_default();
+        let patient = self.0.lateness.late(self.now());
         if late && patient && self.0.asker.link.is_up() { Ok(Answer::Late) } else { Err(error) }
     }
 
