@@ -11,7 +11,7 @@ use hyper_util::service::TowerToHyperService;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,7 @@ pub struct App {
 /// A way to Redis that is kept up.
 #[derive(Debug)]
 struct Linked {
-    task: JoinHandle<()>,
+    task: JoinSet<()>,
     stop: CancellationToken,
 }
 
@@ -241,6 +241,7 @@ impl App {
         self.stop.cancel();
         // Usage is written down all the while: a process may be killed while it drains, too.
         while self.tasks.join_next().await.is_some() {}
+        self.control.changes_have_ended().await;
         self.drained.cancel();
         while self.late.join_next().await.is_some() {}
         let control = Arc::clone(&self.control);
@@ -250,9 +251,9 @@ impl App {
         {
             tracing::warn!("the last usage is not told to the other replicas before the next start: {error}");
         }
-        if let Some(Linked { task, stop }) = self.link.take() {
+        if let Some(Linked { mut task, stop }) = self.link.take() {
             stop.cancel();
-            task.await.context("the way to Redis broke off")?;
+            task.join_next().await.transpose().context("the way to Redis broke off")?;
         }
         match died {
             None => Ok(()),
@@ -267,7 +268,8 @@ fn linked(beginning: &Beginning, admin: SocketAddr) -> anyhow::Result<Option<(Li
     let Some(shared) = &beginning.file.store.shared else { return Ok(None) };
     let link = Link::new(shared, beginning.clock).context("store.ca_file")?;
     let stop = CancellationToken::new();
-    let task = tokio::spawn(link.clone().run(stop.clone()));
+    let mut task = JoinSet::new();
+    task.spawn(link.clone().run(stop.clone()));
     let keys = Keys::new(&shared.prefix);
     let this = Replica::this(shared.replica.as_deref(), &admin.to_string(), beginning.clock.now());
     let replicas = Replicas::new(link.clone(), keys.clone(), this);

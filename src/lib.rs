@@ -20,9 +20,9 @@
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire`, `secrets` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`proxy`] | the data plane | the above |
-//! | [`fleet`] | the way to the Redis that replicas share, its keys, and who else is there | `clock`, `config`, `domain` |
 //! | [`store`] | what outlives the process, in one file | `config`, `domain` |
-//! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `secrets` and below |
+//! | [`fleet`] | the way to the Redis that replicas share, and what is in it | `clock`, `config`, `domain`, `store` |
+//! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `fleet`, `secrets` and below |
 //! | [`api`] | what the admin listener and its clients say to each other | nothing |
 //! | [`admin`] | the admin listener | the above |
 //! | [`command`] | the commands that ask a running gateway | `api`, `clock`, `config`, `domain`, `secrets` |

@@ -5,14 +5,21 @@
 //! core 1, medians of three rounds, and prints a Markdown table. `docs/benchmarks.md` says
 //! what the figures mean.
 //!
-//! Arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load;
+//! `--redis` measures something else, see `outages.rs`: what requests notice of the Redis that
+//! replicas share.
+//!
+//! Other arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load;
 //! `--only list` names them), `--seconds N`, `--rounds N`, `--bin PATH` (another build of
 //! Pointsman).
 
 mod http;
 mod load;
+mod outages;
 mod report;
 mod systems;
+#[path = "../../tests/it/support/toxic.rs"]
+#[allow(dead_code, reason = "the tests use all of it")]
+mod toxic;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -94,6 +101,7 @@ struct Args {
     rounds: usize,
     window: Window,
     only: Option<String>,
+    redis: bool,
     program: PathBuf,
 }
 
@@ -112,6 +120,10 @@ fn main() -> anyhow::Result<()> {
     systems::settle_here()?;
     let dir = tempfile::tempdir()?;
     let upstream = systems::start_upstream()?;
+    if args.redis {
+        let load = RUNS.iter().find(|run| run.id == "rate").context("no such load")?;
+        return outages::measure(&args.program, upstream.addr, dir.path(), &|addr| job(load, addr));
+    }
     let mut report = Report::default();
     for round in 1..=args.rounds {
         if args.only.is_none() {
@@ -121,7 +133,7 @@ fn main() -> anyhow::Result<()> {
             })?;
         }
         let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir.path())?;
-        let pointsman = systems::start_pointsman(&args.program, upstream.addr, dir.path())?;
+        let (pointsman, _) = systems::start_pointsman(&args.program, upstream.addr, dir.path(), "")?;
         for run in RUNS.iter().filter(|run| args.only.as_deref().is_none_or(|only| only == run.id)) {
             let (addr, proxy) = match run.system {
                 Direct => (upstream.addr, None),
@@ -262,7 +274,7 @@ fn memory(
     let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir)?;
     measure(&nginx, unbuffered, SLOW_MODEL, "nginx-memory", report)?;
     drop(nginx);
-    let pointsman = systems::start_pointsman(&args.program, upstream.addr, dir)?;
+    let (pointsman, _) = systems::start_pointsman(&args.program, upstream.addr, dir, "")?;
     measure(&pointsman, pointsman.addr, "slow", "memory", report)
 }
 
@@ -278,6 +290,7 @@ impl Args {
                 measured: Duration::try_from_secs_f64(seconds)?,
             },
             only: value("--only").cloned(),
+            redis: args.iter().any(|arg| arg == "--redis"),
             program: value("--bin").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pointsman")), PathBuf::from),
         })
     }

@@ -20,6 +20,8 @@ pub const LOAD_CORE: &str = "1";
 
 /// The key that Pointsman checks.
 pub const KEY: &str = "pm-bench-0123456789abcdef0123456789abcdef";
+/// The admin token that it knows.
+pub const ADMIN_TOKEN: &str = "pma-bench-0123456789abcdef0123456789abcdef";
 
 /// A process that ends with this value.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn new(child: Child, addr: SocketAddr) -> Self {
+    pub fn new(child: Child, addr: SocketAddr) -> Self {
         Self { pids: vec![child.id()], child, addr }
     }
 
@@ -194,20 +196,27 @@ fn children(parent: u32) -> Vec<u32> {
     list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Pointsman on loopback, in front of the upstream.
-pub fn start_pointsman(program: &Path, upstream: SocketAddr, dir: &Path) -> anyhow::Result<Process> {
-    let addr = free_port()?;
+/// Pointsman on loopback, in front of the upstream, and where its admin listener is. `more` is
+/// put to its configuration.
+pub fn start_pointsman(
+    program: &Path,
+    upstream: SocketAddr,
+    dir: &Path,
+    more: &str,
+) -> anyhow::Result<(Process, SocketAddr)> {
+    let (addr, admin) = (free_port()?, free_port()?);
     let file = dir.join("pointsman.toml");
-    fs::write(&file, configuration(addr, free_port()?, upstream))?;
+    fs::write(&file, configuration(addr, admin, upstream) + more)?;
     let child = on_proxy_core(program)
         .args(["--log", "warn", "serve", "--config"])
         .arg(&file)
         .env("TOKIO_WORKER_THREADS", "1")
         .env("BENCH_KEY", KEY)
+        .env("POINTSMAN_ADMIN_TOKEN", ADMIN_TOKEN)
         .spawn()?;
     let process = Process::new(child, addr);
     wait_for(addr)?;
-    Ok(process)
+    Ok((process, admin))
 }
 
 /// Aliases: `one` with a single target, `eight` over eight providers, `translated` to the
@@ -246,11 +255,11 @@ fn configuration(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr) ->
 }
 
 /// A port that is free now.
-fn free_port() -> anyhow::Result<SocketAddr> {
+pub fn free_port() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?.local_addr()?)
 }
 
-fn wait_for(addr: SocketAddr) -> anyhow::Result<()> {
+pub fn wait_for(addr: SocketAddr) -> anyhow::Result<()> {
     let started = Instant::now();
     while std::net::TcpStream::connect(addr).is_err() {
         if started.elapsed() > Duration::from_secs(10) {

@@ -25,6 +25,7 @@ pub mod master_key;
 pub mod model;
 pub mod project;
 pub mod provider;
+pub mod replicas;
 pub mod request;
 pub mod screen;
 pub mod standing;
@@ -109,6 +110,8 @@ pub enum AdminCommand {
     Decisions(Verb<decisions::Decisions>),
     /// Ask where a request would go now, and why; exit 1 if nowhere.
     Explain(Verb<explain::command::Explain>),
+    /// Who shares what this gateway serves, and whether all serve the same.
+    Replicas(Verb<replicas::Replicas>),
     /// Print changes and targets that come and go, as it happens.
     Watch(Verb<watch::Watch>),
     /// Whose token this is, and what it allows.
@@ -137,6 +140,7 @@ impl AdminCommand {
             Self::Statistics(of) => run(of.args, &of.reach).await,
             Self::Decisions(of) => run(of.args, &of.reach).await,
             Self::Explain(of) => run(of.args, &of.reach).await,
+            Self::Replicas(of) => run(of.args, &of.reach).await,
             Self::Watch(of) => run(of.args, &of.reach).await,
             Self::Me(of) => run(of.args, &of.reach).await,
             Self::Reseal(of) => run(of.args, &of.reach).await,

@@ -236,7 +236,7 @@ impl Control {
         let this = Arc::clone(self);
         let compared = tokio::task::spawn_blocking(move || {
             let (from, to) = (this.documents_at(&held, from)?, this.documents_at(&held, to)?);
-            Ok(super::applied_to(&from, from.edits_to(&to)).2)
+            Ok(super::draft::applied_to(&from, from.edits_to(&to)).2)
         });
         compared.await.map_err(|_| ControlError::Ending)?
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::join::Pending;
 use super::key_record::{described, hex, secret};
 use super::{Applied, Control, ControlError, Proposal, Settings, Signed, State};
 use crate::config::{self, Documents, Edit, File, KeyConfig, Kind};
@@ -20,7 +21,8 @@ impl Control {
     /// Reads the configuration file again and does what it says otherwise than before.
     ///
     /// # Errors
-    /// If it cannot be read or does not fit; then everything stays as it was.
+    /// If it cannot be read or does not fit; then everything stays as it was. If Redis is away it
+    /// is done when it is back.
     pub async fn reload(self: &Arc<Self>, path: &Path) -> Result<Applied, ReloadError> {
         let path = path.to_owned();
         let read = tokio::task::spawn_blocking({
@@ -30,8 +32,16 @@ impl Control {
         let file = read.await.map_err(|_| ControlError::Ending)??;
         let signed = Signed::new(Author::new("file", "file"), "file.reload", path.display().to_string());
         let shown = path.display().to_string();
-        let applied = self.change(signed, move |state, control| control.of_file(state, file));
-        applied.await.map_err(|error| {
+        let pending = self.fleet.is_some().then(|| Pending::of_edit(file.clone()));
+        let applied = self.change(signed, move |state, control| control.of_file(state, file)).await;
+        if applied.is_ok() {
+            // Whatever waited is older.
+            *self.pending.lock().await = None;
+        } else if applied.as_ref().is_err_and(ControlError::is_of_redis) {
+            tracing::warn!(file = %shown, "what the configuration file says now is done when Redis is back");
+            *self.pending.lock().await = pending;
+        }
+        applied.map_err(|error| {
             match error {
                 ControlError::Invalid(problems) => {
                     ControlError::Invalid(config::Problems { file: Some(shown), ..problems })

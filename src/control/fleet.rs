@@ -159,10 +159,13 @@ impl Fleet {
     pub(super) async fn confirmed(&self, step: u64) -> Vec<Unconfirmed> {
         let until = Instant::now() + CONFIRMED_WITHIN;
         let mut pause = LOOK_EVERY / 8;
+        let me = self.replicas.this();
         loop {
             let beat = self.replicas.beat().await;
             let living = beat.unwrap_or_else(|_| self.replicas.living());
-            let late: Vec<&Replica> = living.iter().filter(|replica| replica.step < step).collect();
+            // What is known of this one may be old, if Redis did not answer.
+            let is_late = |replica: &&Replica| replica.step < step && replica.id != me.id;
+            let late: Vec<&Replica> = living.iter().filter(is_late).collect();
             if late.iter().all(|replica| replica.trouble.is_some()) || Instant::now() > until {
                 let why = |replica: &Replica| match &replica.trouble {
                     Some(trouble) => trouble.clone(),
@@ -225,10 +228,11 @@ impl Control {
                 return Ok(held);
             }
             if held.position.number == 0 && held.revision > 0 {
-                return Err(ControlError::Mistake(format!(
+                return Err(ControlError::Mistake(
                     "the store of this process has a configuration of its own, and the journal in Redis is another; \
                      take the file of `store.path` away to follow the journal, or choose another `store.prefix`"
-                )));
+                        .to_owned(),
+                ));
             }
             held = if head.at.number > held.position.number {
                 self.go_on(fleet, held, &head).await?

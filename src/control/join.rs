@@ -23,6 +23,14 @@ const NOBODY_AFTER: Duration = Duration::from_secs(3);
 /// Even if nobody tells anything it is looked as often as this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// A file that is to be taken when Redis is there.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    file: File,
+    /// Somebody has changed it while this process ran: it says what is wanted now.
+    edited: bool,
+}
+
 impl Control {
     /// Does what the file says that this process begins with, together with the others if
     /// there are any. Returns whether this process has made the first revision of all.
@@ -30,9 +38,10 @@ impl Control {
     /// # Errors
     /// If the file does not fit, or what is served and what is shared are not the same.
     pub(super) async fn begin_with(self: &Arc<Self>, file: File, warnings: Vec<Problem>) -> Result<bool, ControlError> {
-        let Some(fleet) = &self.fleet else { return self.take_first_file(file, warnings).await };
+        let Some(fleet) = &self.fleet else { return self.take_first_file(Pending::of_start(file), warnings).await };
+        let pending = Pending::of_start(file);
         let joined = match self.join(fleet).await {
-            Ok(()) => self.take_first_file(file.clone(), warnings).await,
+            Ok(()) => self.take_first_file(pending.clone(), warnings).await,
             Err(error) => Err(error),
         };
         let error = match joined {
@@ -42,11 +51,11 @@ impl Control {
         let revision = self.look(State::revision).await;
         if revision == 0 {
             tracing::warn!("Redis is away, and there is no copy yet: the configuration file is served: {error}");
-            self.serve_file(file.clone()).await?;
+            self.serve_file(pending.file.clone()).await?;
         } else {
             tracing::warn!(revision, "Redis is away: the last known configuration is served: {error}");
         }
-        self.pending.lock().await.replace(file);
+        self.pending.lock().await.replace(pending);
         Ok(false)
     }
 
@@ -69,13 +78,18 @@ impl Control {
 
     /// Does what a file says otherwise than the last one that was read. `warnings` are of what
     /// was served until now.
-    async fn take_first_file(self: &Arc<Self>, file: File, mut warnings: Vec<Problem>) -> Result<bool, ControlError> {
+    async fn take_first_file(
+        self: &Arc<Self>,
+        pending: Pending,
+        mut warnings: Vec<Problem>,
+    ) -> Result<bool, ControlError> {
+        let Pending { file, edited } = pending;
         let new = self.look(|state| state.revision == 0).await;
         let action = if new { "store.seed" } else { "file.reload" };
         let signed = Signed::new(Author::new("file", "file"), action, "the configuration file");
-        let shared = self.fleet.is_some();
+        let may_be_old = self.fleet.is_some() && !edited;
         let read = move |state: &State, control: &Self| {
-            if shared && state.source.was_replaced(&file.digest) {
+            if may_be_old && state.source.was_replaced(&file.digest) {
                 tracing::warn!(
                     "the configuration file is one that was read before and replaced by a later one; it changes nothing. \
                      `pointsman apply` does what it says all the same"
@@ -163,13 +177,24 @@ impl Control {
     /// Does what the file of the start says, which was not possible then.
     async fn take_pending(self: &Arc<Self>, fleet: &Fleet) -> Result<(), ControlError> {
         let mut pending = self.pending.lock().await;
-        let Some(file) = pending.clone() else { return Ok(()) };
+        let Some(waiting) = pending.clone() else { return Ok(()) };
         self.join(fleet).await?;
-        let taken = self.take_first_file(file, Vec::new()).await;
+        let taken = self.take_first_file(waiting, Vec::new()).await;
         if !taken.as_ref().is_err_and(ControlError::is_of_redis) {
             *pending = None;
         }
         taken.map(|_| ())
+    }
+}
+
+impl Pending {
+    fn of_start(file: File) -> Self {
+        Self { file, edited: false }
+    }
+
+    /// What a file says since somebody changed it.
+    pub(super) fn of_edit(file: File) -> Self {
+        Self { file, edited: true }
     }
 }
 

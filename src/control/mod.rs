@@ -9,6 +9,7 @@
 mod alias_part;
 mod diff;
 mod document;
+mod draft;
 mod error;
 mod file;
 mod fleet;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, broadcast};
+use tokio_util::task::TaskTracker;
 
 pub use diff::{FieldChange, REDACTED, field_changes, redacted, text_diff, unredacted};
 pub use document::{AtPart, Precondition};
@@ -41,12 +43,10 @@ pub use usage::{By, FLUSH_EVERY, UsageQuestion, UsageSum};
 pub use vault::Vault;
 
 use crate::clock::Clock;
-use crate::config::{self, Checked, Documents, Edit, KeyConfig, KeyNodes, Kind, Places, Problem, World};
-use crate::domain::ids::Revision;
-use crate::domain::project::Project;
+use crate::config::{Documents, Edit, KeyNodes, Kind, Places, Problem};
 use crate::domain::spent::Spent;
 use crate::limits::{Kind as OwnerKind, Owner};
-use crate::live::{Draft, KeyRing, Live, View};
+use crate::live::{Live, View};
 use crate::store::record::{AuditRecord, Author, ChangeRecord, KeyRecord, RevisionRecord, Role, Spender};
 use crate::store::{DocumentEdit, Entry, KeyEdit, Position, Source, Step, Store, Stored, TokenEdit};
 
@@ -65,8 +65,10 @@ pub struct Control {
     flushing: std::sync::Mutex<usage::Flushing>,
     /// The other replicas, if there may be any.
     pub fleet: Option<Fleet>,
-    /// What the file said at the start, as long as Redis was not there to share it.
-    pending: Mutex<Option<config::File>>,
+    /// Changes that are being made.
+    changes: TaskTracker,
+    /// What the file said, as long as Redis was not there to share it.
+    pending: Mutex<Option<join::Pending>>,
     /// Where the store is, if it is a file.
     path: Option<PathBuf>,
     /// What paths in the configuration are relative to.
@@ -236,11 +238,17 @@ impl Control {
     ) -> Result<Applied, ControlError> {
         let this = Arc::clone(self);
         // A caller that goes away meanwhile stops nothing halfway.
-        let made = tokio::spawn(async move { this.make(signed, propose).await });
+        let made = self.changes.spawn(async move { this.make(signed, propose).await });
         made.await.map_err(|error| {
             tracing::error!(%error, "a change broke off");
             ControlError::Ending
         })?
+    }
+
+    /// Waits until no change is being made any more.
+    pub async fn changes_have_ended(&self) {
+        self.changes.close();
+        self.changes.wait().await;
     }
 
     async fn make(
@@ -305,66 +313,6 @@ impl Control {
         self.events.subscribe()
     }
 
-    /// Finds out what a change comes to: everything that may be wrong with it.
-    fn draft(&self, state: &State, proposal: Proposal, signed: &Signed) -> Result<Ready, ControlError> {
-        let Proposal { edits, mut keys, tokens, secrets, mut source, process, nodes, first } = proposal;
-        let (settings, places) =
-            process.as_ref().map_or((&state.settings, &state.places), |(settings, places)| (settings, places));
-        let (after, edits, mut changes) = applied_to(&state.documents, edits);
-        check_role(&edits, signed.role)?;
-        let checked = match after.is_some() || *settings != state.settings {
-            true => {
-                let documents = after.as_ref().unwrap_or(&state.documents);
-                Some(self.check(documents, &nodes, places, settings.direct_models)?)
-            }
-            false => None,
-        };
-        let (named, warnings, checked) = match checked {
-            None => self.check_keys(&nodes).map(|(named, warnings)| (named, warnings, None))?,
-            Some(mut found) => {
-                let (named, warnings) = (std::mem::take(&mut found.keys), std::mem::take(&mut found.warnings));
-                (named, warnings, Some(found))
-            }
-        };
-        match &mut source {
-            Some(source) => {
-                let (edits, said) = self.key_edits_of_file(&named, state, &signed.author)?;
-                keys.extend(edits);
-                source.keys = said;
-            }
-            None => keys.extend(self.key_edits(&named, &signed.author)?),
-        }
-        let mut keys = self.key_changes(keys, &mut changes)?;
-        self.check_no_key_left(&edits, &keys)?;
-        let is_revision = !changes.is_empty() || first;
-        let number = state.revision + u64::from(is_revision);
-        for record in keys.iter_mut().filter_map(|change| change.edit.to.as_mut()) {
-            record.revision = number;
-        }
-        let ring = self.ring_with(&keys)?;
-        let view = match checked {
-            Some(checked) => Some(self.prepare(checked, ring, number, settings)?),
-            None => is_revision.then(|| self.live.view().with_keys(ring, Revision(number))),
-        };
-        if signed.dry_run {
-            let applied = Applied { revision: state.revision, changes, warnings, ..Applied::default() };
-            return Ok(Ready { entry: Entry::default(), view: None, process: None, applied });
-        }
-        let told = is_revision || !tokens.is_empty() || !secrets.is_empty();
-        let mut entry = Entry {
-            revision: is_revision.then(|| self.record(number, signed, changes.clone())),
-            documents: edits.into_iter().map(|edit| document_edit(state, edit)).collect(),
-            keys: keys.into_iter().map(|change| change.edit).collect(),
-            tokens,
-            secrets,
-            source: source.filter(|source| *source != state.source),
-            audit: told.then(|| self.audited(signed, "ok", is_revision.then_some(number))),
-        };
-        entry.secrets.extend(self.vault.unwritten());
-        let applied = Applied { revision: number, changes, warnings, ..Applied::default() };
-        Ok(Ready { entry, view, process, applied })
-    }
-
     /// Writes down what a change comes to, and serves it.
     fn keep(&self, state: &mut State, ready: Ready, step: Option<&Step>) -> Result<Applied, ControlError> {
         let Ready { entry, view, process, applied } = ready;
@@ -419,64 +367,12 @@ impl Control {
         Ok(self.store.commit(&entry, None, self.keep_revisions)?)
     }
 
-    fn check(
-        &self,
-        documents: &Documents,
-        nodes: &KeyNodes,
-        places: &Places,
-        direct_models: bool,
-    ) -> Result<Checked, ControlError> {
-        let (env, files) = config::outside(&self.folder);
-        let sealed = |provider: &str, id: &str| self.vault.open(provider, id);
-        let world = World { env: &env, files: &files, sealed: &sealed };
-        Ok(config::check(documents, nodes, places, direct_models, world)?)
-    }
-
-    /// Checks keys against what is served.
-    fn check_keys(&self, nodes: &KeyNodes) -> Result<(Vec<KeyConfig>, Vec<Problem>), ControlError> {
-        if nodes.is_empty() {
-            return Ok(Default::default());
-        }
-        let (env, files) = config::outside(&self.folder);
-        let sealed = |provider: &str, id: &str| self.vault.open(provider, id);
-        let world = World { env: &env, files: &files, sealed: &sealed };
-        let view = self.live.view();
-        Ok(config::check_keys(nodes, &view.catalog, &self.projects(), world)?)
-    }
-
-    /// The projects that are served.
-    fn projects(&self) -> Vec<Project> {
-        self.live.view().projects().map(|live| live.project.clone()).collect()
-    }
-
-    fn prepare(
-        &self,
-        checked: Checked,
-        keys: KeyRing,
-        revision: u64,
-        settings: &Settings,
-    ) -> Result<View, ControlError> {
-        let Checked { catalog, projects, .. } = checked;
-        let Settings { limits, open, .. } = *settings;
-        let draft = Draft { revision: Revision(revision), catalog, projects, keys, limits, open };
-        Ok(self.live.prepare(draft, &|owner| self.spent(owner))?)
-    }
-
     /// What somebody has spent of the running periods, who had no limits until now.
     pub fn spent(&self, owner: &Owner) -> Spent {
         // What is not written down yet counts as well; if it cannot be, it will be later.
         let _ = self.flush();
         spender(owner).and_then(|spender| self.store.spent_by(&spender).ok()).unwrap_or_default()
     }
-}
-
-/// Whoever can say where a provider's key is sent to has it.
-fn check_role(edits: &[Edit], role: Role) -> Result<(), ControlError> {
-    let provider = edits.iter().find(|edit| edit.kind == Kind::Provider).filter(|_| role < Role::Admin);
-    provider.map_or(Ok(()), |edit| {
-        let message = format!("provider {:?} would change, which takes a token of the role admin", edit.name);
-        Err(ControlError::Forbidden(message))
-    })
 }
 
 fn spender(owner: &Owner) -> Option<Spender> {
@@ -491,34 +387,6 @@ fn spender(owner: &Owner) -> Option<Spender> {
             Spender::Target(alias.to_owned(), model.to_owned())
         }
     })
-}
-
-/// The documents after some edits, if any changes something; those that do, and what they
-/// change.
-fn applied_to(documents: &Documents, mut edits: Vec<Edit>) -> (Option<Documents>, Vec<Edit>, Vec<ChangeRecord>) {
-    edits.retain(|edit| documents.get(edit.kind, &edit.name) != edit.to.as_ref());
-    if edits.is_empty() {
-        return (None, edits, Vec::new());
-    }
-    let mut after = documents.clone();
-    for edit in &edits {
-        after.apply(edit);
-    }
-    let shown = |kind: Kind, document: Option<&config::Document>| document.map(|document| redacted(kind, document));
-    let change = |edit: &Edit| ChangeRecord {
-        kind: edit.kind.as_str().to_owned(),
-        name: edit.name.clone(),
-        before: shown(edit.kind, documents.get(edit.kind, &edit.name)),
-        after: shown(edit.kind, edit.to.as_ref()),
-    };
-    let changes = edits.iter().map(change).collect();
-    (Some(after), edits, changes)
-}
-
-/// An edit, with what it does away with.
-fn document_edit(state: &State, edit: Edit) -> DocumentEdit {
-    let was = state.documents.get(edit.kind, &edit.name).cloned();
-    DocumentEdit { kind: edit.kind, name: edit.name, to: edit.to, was }
 }
 
 /// A key that changes, and what it was.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde_json::{Map, Value as Json};
 use tokio::sync::{Mutex, broadcast};
+use tokio_util::task::TaskTracker;
 
 use super::key::shown_by;
 use super::key_record::{digest, live};
@@ -174,6 +175,7 @@ impl Control {
             events: broadcast::channel(EVENTS).0,
             flushing: std::sync::Mutex::new(Flushing::after(last_flush)),
             fleet,
+            changes: TaskTracker::new(),
             pending: Mutex::default(),
             path: file.store.path.clone(),
             folder,

@@ -149,7 +149,8 @@ impl Control {
         let _one = fleet.shipping.lock().await;
         loop {
             let (last, rows) = self.blocking(|this| this.store.unshipped(SHIP_AT_ONCE)).await??;
-            if rows.is_empty() {
+            // What was told may be lost while there is nothing new to tell.
+            if rows.is_empty() && fleet.usage.counted(&fleet.ledger).await? == last {
                 return Ok(());
             }
             let number = last + 1;

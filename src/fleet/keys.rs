@@ -288,6 +288,8 @@ mod tests {
         let document = include_str!("../../docs/redis.md");
         let keys = Keys::new("pointsman");
         let mut all = of_config(&keys, "WHAT");
+        all.retain(|key| !key.contains(":incoming:"));
+        all.push(keys.incoming("WHAT", "REPLICA"));
         all.extend([keys.estimates("REPLICA"), keys.slices("REPLICA"), keys.edges(), keys.edges_changed()]);
         all.extend([keys.probe("ENDPOINT"), keys.account_leases("KIND", "NAME"), keys.account_rates("KIND", "NAME")]);
         all.extend([keys.account_spent("KIND", "NAME"), keys.usage(20_000), keys.usage_counted()]);

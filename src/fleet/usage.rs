@@ -75,6 +75,15 @@ impl SharedUsage {
         Ok(self.link.eval(&call).await?)
     }
 
+    /// The number of the last batch of a ledger that is there; 0 if there is none.
+    ///
+    /// # Errors
+    /// If Redis does not answer.
+    pub async fn counted(&self, ledger: &str) -> Result<u64, JournalError> {
+        let number: Option<u64> = self.link.call(cmd("HGET").arg(self.keys.usage_counted()).arg(ledger)).await?;
+        Ok(number.unwrap_or_default())
+    }
+
     /// Looks at the sums of all replicas together, on some days, both included.
     ///
     /// # Errors

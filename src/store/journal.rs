@@ -190,3 +190,89 @@ fn position(number: u64, tip: &str) -> Position {
 fn step(number: u64, (tip, text): (&str, &str)) -> Step {
     Step { at: position(number, tip), text: text.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::{Document, Kind};
+    use crate::store::record::{Author, KeyRecord, RevisionRecord};
+    use crate::store::{DocumentEdit, KeyEdit};
+
+    /// Puts a document or a key, or takes it out.
+    fn entry(number: u64, (name, of_key, there): (u8, bool, bool)) -> Entry {
+        let name = format!("n{name}");
+        let revision =
+            RevisionRecord { number, at_ms: number, author: Author::new("me", "api"), note: None, changes: Vec::new() };
+        let mut entry = Entry { revision: Some(revision), ..Entry::default() };
+        if of_key {
+            let to = there.then(|| KeyRecord { name: name.clone(), ..KeyRecord::default() });
+            entry.keys.push(KeyEdit { name, to });
+        } else {
+            let to = Document::from_text(&json!({"name": name, "number": number}).to_string()).filter(|_| there);
+            entry.documents.push(DocumentEdit { kind: Kind::Alias, name, to, was: None });
+        }
+        entry
+    }
+
+    fn do_next(store: &Store, what: (u8, bool, bool), keep: u64) -> Step {
+        let at = store.position().unwrap();
+        let step = Step::new(&at, &entry(at.number + 1, what));
+        store.commit(&step.entry().unwrap(), Some(&step), keep).unwrap();
+        step
+    }
+
+    #[test]
+    fn a_step_is_known_by_all_before_it() {
+        let first = Step::of_text(&Position::default(), "one".into());
+        let second = Step::of_text(&first.at, "two".into());
+        assert_eq!(second.at.number, 2);
+        let other = Step::of_text(&Step::of_text(&Position::default(), "another".into()).at, "two".into());
+        assert_ne!(second.at.tip, other.at.tip);
+        assert_ne!(Tip::default().after("ab").after("c"), Tip::default().after("a").after("bc"));
+    }
+
+    #[test]
+    fn steps_are_kept_as_long_as_they_should_be() {
+        let store = Store::in_memory().unwrap();
+        let steps: Vec<Step> = (0..6).map(|i| do_next(&store, (i, false, true), 3)).collect();
+        assert_eq!(store.steps_after(0).unwrap(), steps[3..]);
+        assert_eq!(store.steps_after(5).unwrap(), steps[5..]);
+        assert_eq!((store.step(5).unwrap(), store.step(3).unwrap()), (Some(steps[4].clone()), None));
+        assert_eq!(store.position().unwrap(), steps[5].at);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn copies_that_do_the_same_are_the_same(
+            all in prop::collection::vec((0u8..4, any::<bool>(), any::<bool>()), 1..12),
+            from in 0usize..12,
+        ) {
+            let [one, two, three] = [(); 3].map(|()| Store::in_memory().unwrap());
+            let steps: Vec<Step> = all.iter().map(|what| do_next(&one, *what, 100)).collect();
+            for step in &steps {
+                two.commit(&step.entry().unwrap(), Some(step), 100).unwrap();
+            }
+            let at = one.position().unwrap();
+            prop_assert_eq!(two.position().unwrap(), at.clone());
+            prop_assert_eq!(two.rows().unwrap(), one.rows().unwrap());
+
+            // One that takes a copy, whatever it had, with the last steps.
+            do_next(&three, (9, false, true), 100);
+            let last = &steps[from.min(steps.len())..];
+            three.replace(one.rows().unwrap(), at.number, &at, last).unwrap();
+            prop_assert_eq!(three.position().unwrap(), at.clone());
+            prop_assert_eq!(three.rows().unwrap(), one.rows().unwrap());
+            let [from_one, from_three] = [&one, &three].map(|store| store.steps_after(at.number.saturating_sub(1)).unwrap());
+            prop_assert!(from_three == from_one || last.is_empty());
+            // It goes on as the others do.
+            let next = do_next(&three, (1, true, true), 100);
+            one.commit(&next.entry().unwrap(), Some(&next), 100).unwrap();
+            prop_assert_eq!(one.position().unwrap(), three.position().unwrap());
+            prop_assert_eq!(one.rows().unwrap(), three.rows().unwrap());
+        }
+    }
+}

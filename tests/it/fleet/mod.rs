@@ -2,8 +2,12 @@
 //! and emptied in between.
 
 mod changes;
+mod moods;
 mod outages;
+mod propagation;
 mod quota;
+mod sums;
+mod topologies;
 
 use std::sync::Arc;
 
@@ -22,6 +26,8 @@ use crate::support::traffic::sim;
 /// Gateways that share a Redis, and the providers behind them.
 struct Fleet {
     redis: Redis,
+    /// Where the gateways find it.
+    url: String,
     sims: Vec<Sim>,
     replicas: Vec<Replica>,
     client: reqwest::Client,
@@ -51,8 +57,14 @@ impl Fleet {
     /// So many replicas over the providers `one` and `two`.
     async fn new(replicas: usize) -> Self {
         let redis = Redis::start().await;
+        let url = redis.url();
+        Self::over(redis, url, replicas).await
+    }
+
+    /// So many that find Redis there.
+    async fn over(redis: Redis, url: String, replicas: usize) -> Self {
         let sims = vec![sim("one", json!({})).await, sim("two", json!({})).await];
-        let mut fleet = Self { redis, sims, replicas: Vec::new(), client: http() };
+        let mut fleet = Self { redis, url, sims, replicas: Vec::new(), client: http() };
         for i in 0..replicas {
             let replica = fleet.another(&format!("r{i}"), &folder()).await;
             fleet.replicas.push(replica);
@@ -62,13 +74,13 @@ impl Fleet {
 
     /// One more replica, in a folder that may have something.
     async fn another(&self, name: &str, dir: &Arc<TempDir>) -> Replica {
-        let config = sharing(configured(&self.sims), &self.redis.url(), name);
+        let config = sharing(configured(&self.sims), &self.url, name);
         Replica::of(Gateway::start_in(dir, &config).await, name)
     }
 
     /// One chat through a replica.
     async fn ask_by(&self, replica: &Replica, alias: &str, key: &str) -> Got {
-        ask_with(&self.client, &replica.gateway, &Asked { alias, key, ..Asked::default() }).await
+        ask(&self.client, replica, alias, key).await
     }
 
     /// By which provider each replica serves an alias.
@@ -82,6 +94,11 @@ impl Fleet {
         }
         served
     }
+}
+
+/// One chat through a replica.
+async fn ask(client: &reqwest::Client, replica: &Replica, alias: &str, key: &str) -> Got {
+    ask_with(client, &replica.gateway, &Asked { alias, key, ..Asked::default() }).await
 }
 
 impl Replica {

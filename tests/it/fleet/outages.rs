@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Fleet;
 use crate::support::eventually;
-use crate::support::gateway::folder;
+use crate::support::gateway::{Signal, folder};
 use crate::support::redis::Data;
 
 fn only(provider: &str) -> Value {
@@ -97,6 +97,29 @@ async fn what_redis_lost_the_replicas_bring_back() {
     let history = fleet.replicas[3].admin.history().await;
     fleet.is_one().await;
     assert_eq!(history[0].number, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_edited_without_redis_is_taken_when_it_is_back() {
+    let mut fleet = Fleet::new(2).await;
+    fleet.redis.kill();
+    eventually("the loss is noticed", async || fleet.degraded().await.iter().all(|why| why.contains("Redis is away")))
+        .await;
+    let gateway = &fleet.replicas[0].gateway;
+    let file = gateway.config_file();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("strategy = \"priority\"", "strategy = \"priority\"\nmax_attempts = 7"))
+        .unwrap();
+    gateway.signal(Signal::Hangup);
+    eventually("it says so", async || gateway.log().contains("is done when Redis is back")).await;
+    fleet.redis.restart(Data::Kept).await;
+    for replica in &fleet.replicas {
+        eventually("the file is taken", async || {
+            replica.admin.document("aliases", "a").await.document.get("max_attempts") == Some(&json!(7))
+        })
+        .await;
+    }
+    fleet.is_one().await;
 }
 
 /// One replica alone has seen a change that Redis lost, and meanwhile the others have made
