@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn patience_ends_and_begins_anew() {
-        let (lateness, at) = (Lateness::default(), |ms| UnixMillis(1_000_000 + ms));
+        let (lateness, at) = (Lateness::default(), |ms: u64| UnixMillis(1_000_000 + ms));
         assert!(lateness.late(at(0)) && lateness.late(at(499)) && lateness.is_late());
         assert!(!lateness.late(at(500)));
         lateness.answered();

@@ -135,6 +135,8 @@ enum Step {
     Pass {
         ms: u64,
     },
+    /// Redis forgets what was spent, and is told again.
+    Forget,
 }
 
 fn step() -> impl Strategy<Value = (Step, Way)> {
@@ -144,6 +146,7 @@ fn step() -> impl Strategy<Value = (Step, Way)> {
         4 => (0..=100u64).prop_map(|used| Step::End { used }),
         2 => at.prop_map(|at| Step::Tend { at }),
         3 => prop_oneof![0..300u64, 0..5_000u64].prop_map(|ms| Step::Pass { ms }),
+        1 => Just(Step::Forget),
     ];
     let way = prop_oneof![8 => Just(Way::Answered), 1 => Just(Way::NotSent), 1 => Just(Way::AnswerLost)];
     (step, way)
@@ -244,6 +247,10 @@ impl Fleet {
                 }
             }
             Step::Pass { ms } => self.now.0 += ms,
+            Step::Forget => {
+                self.redis.spent.clear();
+                (0..REPLICAS).for_each(|at| self.spending(at, PicoUsd(0), Way::Answered, false));
+            }
         }
     }
 
@@ -317,6 +324,27 @@ proptest! {
             prop_assert!(fleet.tokens <= fleet.allowed(tokens.into()), "{} tokens", fleet.tokens);
             prop_assert!(fleet.in_flight() <= max, "{} at once", fleet.in_flight());
             prop_assert!(fleet.spent + fleet.reserved() <= budget * DOLLAR);
+        }
+    }
+
+    /// Redis goes and comes, for all at once. Who is apart does not know what the others have
+    /// taken since it heard of them last, so together they may take some of that again; but never
+    /// the limit of each, and nothing more once all have told what they did.
+    #[test]
+    fn an_outage_adds_less_than_the_limit(
+        steps in prop::collection::vec(step(), 1..150), goes in 0..80usize, comes in 80..150usize,
+    ) {
+        let (requests, budget) = (60, 20);
+        let mut fleet = Fleet::new(all_limits(requests, 1000, 7, "$20/month"));
+        for (i, (step, _)) in steps.into_iter().enumerate() {
+            let away = (goes..comes).contains(&i);
+            if i == comes {
+                (0..REPLICAS).for_each(|at| fleet.step(Step::Tend { at }, Way::Answered, false));
+            }
+            fleet.step(step, if away { Way::NotSent } else { Way::Answered }, away);
+            let money = fleet.spent + fleet.reserved();
+            prop_assert!(fleet.entered < 2 * fleet.allowed(requests.into()), "{} requests", fleet.entered);
+            prop_assert!(money < 2 * budget * DOLLAR, "{money} spent or set aside");
         }
     }
 }

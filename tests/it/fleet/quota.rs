@@ -29,7 +29,8 @@ async fn fleet(behaviour: Value) -> Fleet {
     // A disk that is busy with other tests would make it late.
     let redis = Redis::with(Setup::args("--appendfsync everysec")).await;
     let sims = vec![sim("one", behaviour).await];
-    let mut fleet = Fleet { redis, sims, replicas: Vec::new(), client: http() };
+    let url = redis.url();
+    let mut fleet = Fleet { redis, url, sims, replicas: Vec::new(), client: http() };
     for i in 0..REPLICAS {
         let replica = another(&fleet, &format!("r{i}")).await;
         fleet.replicas.push(replica);
@@ -48,7 +49,7 @@ async fn another(fleet: &Fleet, name: &str) -> Replica {
     let one = &fleet.sims[0];
     let config = ConfigText::new("").key("it", "pm-it", None).toml("[[projects]]\nname = \"shop\"");
     let config = config.provider(one.name(), one.protocol(), &one.base_url(), "").model(one.name(), PRICE);
-    let config = sharing(config.alias("a", &["one"], ""), &fleet.redis.url(), name);
+    let config = sharing(config.alias("a", &["one"], ""), &fleet.url, name);
     Replica::of(Gateway::start_in(&folder(), &config).await, name)
 }
 
