@@ -125,7 +125,7 @@ impl Line {
         // What is asked is looked at after this, and what came of it is put down before the
         // turn ends: the locks of the account see to the order of both.
         let taken = self.asking.compare_exchange(false, true, Relaxed, Relaxed);
-        taken.is_ok().then_some(Turn(self))
+        taken.is_ok().then(|| Turn(self))
     }
 
     /// Tells of every answer from now on.

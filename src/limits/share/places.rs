@@ -52,9 +52,16 @@ pub(super) struct Places {
     until: UnixMillis,
     asked_at: UnixMillis,
     refused_until: UnixMillis,
-    /// When all were taken last.
-    full_at: UnixMillis,
+    peak: Peak,
     alone: Option<Alone>,
+}
+
+/// The most that were under way lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peak {
+    since: UnixMillis,
+    now: u32,
+    before: u32,
 }
 
 /// What it goes on with while nobody can be asked.
@@ -86,9 +93,7 @@ impl Places {
 
     /// One more is taken; so many are now.
     pub(super) fn taken(&mut self, in_flight: u32, now: UnixMillis) {
-        if in_flight >= self.held {
-            self.full_at = now;
-        }
+        self.peak.note(in_flight, now);
     }
 
     /// Whether the others have to hear of something though no request waits for it.
@@ -105,7 +110,7 @@ impl Places {
     /// What is asked while so many wait for a place.
     pub(super) fn ask(&mut self, max: u32, in_flight: u32, need: u32, waiting: u32, now: UnixMillis) -> PlacesAsk {
         if self.has_empty(in_flight, now) || now >= self.until {
-            self.held = in_flight;
+            self.held = self.peak.lately(in_flight, now);
         }
         self.asked_at = now;
         let with = |more: u32| in_flight.saturating_add(more);
@@ -141,7 +146,27 @@ impl Places {
     }
 
     fn has_empty(&self, in_flight: u32, now: UnixMillis) -> bool {
-        self.alone.is_none() && self.held > in_flight && now.since(self.full_at) >= KEPT_FOR
+        self.alone.is_none() && self.held > self.peak.lately(in_flight, now)
+    }
+}
+
+impl Peak {
+    fn note(&mut self, in_flight: u32, now: UnixMillis) {
+        let age = now.since(self.since);
+        if age >= KEPT_FOR {
+            let before = if age < 2 * KEPT_FOR { self.now } else { 0 };
+            *self = Self { since: now, now: 0, before };
+        }
+        self.now = self.now.max(in_flight);
+    }
+
+    /// Within [`KEPT_FOR`] and a little longer.
+    fn lately(&self, in_flight: u32, now: UnixMillis) -> u32 {
+        match now.since(self.since) {
+            age if age < KEPT_FOR => in_flight.max(self.now).max(self.before),
+            age if age < 2 * KEPT_FOR => in_flight.max(self.now),
+            _ => in_flight,
+        }
     }
 }
 
@@ -169,9 +194,10 @@ mod tests {
         assert_eq!(places.look(40, 3, NOW), Err(Wait::Ask));
         places.taken(3, NOW);
         // Two have ended: the places are kept for a moment.
-        assert!(!places.is_due(1, NOW) && places.is_due(1, NOW + KEPT_FOR));
-        assert_eq!(places.ask(40, 1, 0, 0, NOW + KEPT_FOR), PlacesAsk { max: Some(40), held: 1, need: 0, wanted: 1 });
-        assert!(!places.is_due(1, NOW + KEPT_FOR) && places.is_due(1, NOW + KEPT_FOR + RENEWED_AFTER));
+        let later = NOW + 2 * KEPT_FOR;
+        assert!(!places.is_due(1, NOW + KEPT_FOR) && places.is_due(1, later));
+        assert_eq!(places.ask(40, 1, 0, 0, later), PlacesAsk { max: Some(40), held: 1, need: 0, wanted: 1 });
+        assert!(!places.is_due(1, later) && places.is_due(1, later + RENEWED_AFTER));
         assert_eq!(places.look(40, 0, NOW + LEASE), Err(Wait::Ask), "the lease is over");
     }
 

@@ -75,6 +75,8 @@ pub(super) struct Pool {
     held: u64,
     /// When the oldest of them were taken.
     since: UnixMillis,
+    /// When the bucket gave some last.
+    given_at: UnixMillis,
     /// To go back, and when the oldest of them were taken.
     back: u64,
     back_since: UnixMillis,
@@ -162,8 +164,7 @@ impl Pool {
 
     /// Whether the bucket has to hear of something though no request waits for it.
     pub(super) fn is_due(&self, now: UnixMillis) -> bool {
-        let unused = self.held > 0 && now.since(self.since) >= HELD_FOR;
-        self.back > 0 || self.debt > 0 || unused || self.alone.is_some()
+        self.back > 0 || self.debt > 0 || self.is_unused(now) || self.alone.is_some()
     }
 
     /// Whether there is nothing that the bucket would ever have to hear of.
@@ -174,7 +175,7 @@ impl Pool {
     /// What is asked for a request that needs `need` units, while `wanted` are waited for in
     /// all. None at all only brings back what is not needed.
     pub(super) fn ask(&mut self, limit: NonZeroU32, need: u64, wanted: u64, peers: Peers, now: UnixMillis) -> RateAsk {
-        if self.held > 0 && now.since(self.since) >= HELD_FOR {
+        if self.is_unused(now) {
             let held = std::mem::take(&mut self.held);
             self.to_go_back(held, self.since);
         }
@@ -206,6 +207,9 @@ impl Pool {
         self.full_at = Some(micros(now).saturating_add(grant.owed_us));
         self.seq = grant.seq;
         self.refused_until = if grant.granted < ask.need { now + BELIEVED_FOR } else { UnixMillis(0) };
+        if grant.granted > 0 {
+            self.given_at = now;
+        }
         self.hold(grant.granted, now);
     }
 
@@ -232,6 +236,10 @@ impl Pool {
             let free = self.bucket().level(limit, now).saturating_sub(used);
             self.alone = Some(Alone::with(free, limit, peers, now));
         }
+    }
+
+    fn is_unused(&self, now: UnixMillis) -> bool {
+        self.held > 0 && now.since(self.given_at) >= HELD_FOR
     }
 
     fn bucket(&self) -> Bucket {

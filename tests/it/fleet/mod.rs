@@ -6,6 +6,7 @@ mod moods;
 mod outages;
 mod propagation;
 mod quota;
+mod quota_cost;
 mod sums;
 mod topologies;
 

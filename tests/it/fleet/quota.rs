@@ -25,7 +25,7 @@ const REPLICAS: usize = 4;
 const PRICE: &str = "usd_per_mtok = { input = 1, output = 10 }";
 
 /// Four replicas in front of a provider that behaves like this.
-async fn fleet(behaviour: Value) -> Fleet {
+pub(super) async fn fleet(behaviour: Value) -> Fleet {
     // A disk that is busy with other tests would make it late.
     let redis = Redis::with(Setup::args("--appendfsync everysec")).await;
     let sims = vec![sim("one", behaviour).await];
@@ -99,7 +99,7 @@ async fn burst(fleet: &Fleet, key: &str, requests: usize, more: Value, during: i
     Burst { all, took: begun.elapsed() }
 }
 
-async fn ask(fleet: &Fleet, at: usize, key: &str, more: Value) -> Got {
+pub(super) async fn ask(fleet: &Fleet, at: usize, key: &str, more: Value) -> Got {
     let asked = Asked { alias: "a", key, more, ..Asked::default() };
     ask_with(&fleet.client, &fleet.replicas[at].gateway, &asked).await
 }
