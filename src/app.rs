@@ -281,8 +281,7 @@ fn quota(control: &Control, keys: Keys) -> Option<Quota> {
     let fleet = control.fleet.as_ref()?;
     let live = Arc::clone(&control.live);
     let all = Arc::new(move || live.view().all_accounts());
-    let (link, replicas, ledger) = (&fleet.link, fleet.replicas.clone(), fleet.ledger().to_owned());
-    Some(Quota::new(link, keys, replicas, ledger, control.clock(), all))
+    Some(Quota::new(&fleet.link, keys, fleet.replicas.clone(), fleet.ledger(), control.clock(), all))
 }
 
 /// What the control begins with.

@@ -1,6 +1,7 @@
 //! One question to Redis about one account, and its answer: an [`EntryAsk`] or a [`SpendAsk`]
 //! as a call of a script.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::money::PicoUsd;
@@ -23,20 +24,29 @@ const PARTS: u32 = 4;
 
 /// Who asks: this replica for places, which end with the process, and its ledger for money,
 /// which does not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asker {
     pub(super) link: Link,
-    pub(super) keys: Keys,
-    pub(super) replica: String,
-    pub(super) ledger: String,
+    keys: Keys,
+    replica: Arc<str>,
+    ledger: Arc<str>,
 }
 
 impl Asker {
+    pub(super) fn new(link: &Link, keys: Keys, replica: &str, ledger: &str) -> Self {
+        Self { link: link.clone(), keys, replica: replica.into(), ledger: ledger.into() }
+    }
+
+    /// The same, who waits no longer than that.
+    pub(super) fn within(&self, limit: Duration) -> Self {
+        Self { link: self.link.within(limit), ..self.clone() }
+    }
+
     pub(super) async fn enter(&self, owner: &Owner, ask: &EntryAsk, peers: u32) -> Result<EntryGrant, LinkError> {
         let (kind, name) = (owner.kind.as_str(), &*owner.name);
         let (rates, leases) = (self.keys.account_rates(kind, name), self.keys.account_leases(kind, name));
         let places = &ask.places;
-        let mut call = ENTER.on(&[&rates, &leases]).arg(&self.replica).arg(ms(LEASE)).arg(PARTS * peers);
+        let mut call = ENTER.on(&[&rates, &leases]).arg(&*self.replica).arg(ms(LEASE)).arg(PARTS * peers);
         call = call.arg(places.max.map_or(-1, i64::from)).arg(places.held).arg(places.need).arg(places.wanted);
         for rate in [&ask.requests, &ask.tokens] {
             call = call.arg(rate.limit).arg(rate.back).arg(us(rate.back_age)).arg(rate.charge);
@@ -54,7 +64,7 @@ impl Asker {
 
     pub(super) async fn spend(&self, owner: &Owner, ask: &SpendAsk, peers: u32) -> Result<SpendGrant, LinkError> {
         let key = self.keys.account_spent(owner.kind.as_str(), &owner.name);
-        let mut call = SPEND.on(&[&key]).arg(&self.ledger).arg(ms(LEASE)).arg(PARTS * peers);
+        let mut call = SPEND.on(&[&key]).arg(&*self.ledger).arg(ms(LEASE)).arg(PARTS * peers);
         call = call.arg(ask.held.0).arg(ask.need.0).arg(ask.wanted.0).arg(ask.ahead.0).arg(ms(SPENT_KEPT));
         for period in Period::ALL {
             let (window, budget) = (ask.spent.window(period), ask.budgets.get(period));

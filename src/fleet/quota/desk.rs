@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::domain::money::PicoUsd;
 use crate::domain::time::UnixMillis;
-use crate::limits::Account;
+use crate::limits::{Account, Waiting};
 
 /// What somebody wants.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,18 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn of(account: Arc<Account>) -> Self {
         Self { account: ArcSwap::new(account), entry: Line::default(), spending: Line::default() }
+    }
+
+    /// Those who want to come in, for one of whom is asked.
+    pub(super) fn waiting(&self, want: Option<Want>) -> Waiting {
+        let Self { entry, .. } = self;
+        Waiting { tokens: want.map(Want::amount), all_requests: entry.count(), all_tokens: entry.amount() }
+    }
+
+    /// The most that wanted to come in since somebody was answered.
+    pub(super) fn most_waiting(&self) -> Waiting {
+        let Self { entry, .. } = self;
+        Waiting { tokens: None, all_requests: entry.most_count(), all_tokens: entry.most_amount() }
     }
 
     /// Where those wait who want this.

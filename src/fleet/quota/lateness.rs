@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::domain::time::UnixMillis;
 
 /// Late for so long, Redis counts as away. A link gives a mute server up after as long.
-const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// After so long without a question it begins anew.
 const REMEMBERED: Duration = Duration::from_secs(2);
@@ -32,6 +32,11 @@ impl Lateness {
     /// Whether no answer came in time lately.
     pub(super) fn is_late(&self) -> bool {
         self.set(|late| late).is_some()
+    }
+
+    /// Whether it has been late for so long that there is no patience any more.
+    pub(super) fn is_over(&self, now: UnixMillis) -> bool {
+        self.set(|late| late).is_some_and(|late| now.since(late.since) >= PATIENCE)
     }
 
     /// An answer did not come in time. Returns whether there is still patience.
@@ -59,7 +64,7 @@ mod tests {
     fn patience_ends_and_begins_anew() {
         let (lateness, at) = (Lateness::default(), |ms: u64| UnixMillis(1_000_000 + ms));
         assert!(lateness.late(at(0)) && lateness.late(at(499)) && lateness.is_late());
-        assert!(!lateness.late(at(500)));
+        assert!(!lateness.is_over(at(499)) && lateness.is_over(at(500)) && !lateness.late(at(500)));
         lateness.answered();
         assert!(!lateness.is_late() && lateness.late(at(600)));
         assert!(lateness.late(at(2600)), "nobody has asked for a while");

@@ -31,10 +31,10 @@ use super::replicas::Replicas;
 use crate::clock::Clock;
 use crate::domain::money::PicoUsd;
 use crate::domain::time::UnixMillis;
-use crate::limits::{self, Account, Owner, Peers, Permit, Refusal, Reservation, Wait, Waiting, WaitingSpend};
+use crate::limits::{self, Account, Owner, Peers, Permit, Refusal, Reservation, Wait, WaitingSpend};
 
-/// No request waits longer for one answer.
-pub const WITHIN: Duration = Duration::from_millis(50);
+/// An answer comes within this time, or Redis is late.
+const WITHIN: Duration = Duration::from_millis(50);
 
 /// A request asks so often: what is granted to all who wait may be taken by those who came
 /// later. Then it is refused for the moment.
@@ -72,18 +72,11 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// What came of a question.
-enum Answer {
-    Heard,
-    /// Nothing yet; it may be asked again.
-    Late,
-}
-
 impl Quota {
     /// Limits behind a link. Money is accounted for under `ledger`, which outlives the process if
     /// what it has spent does.
-    pub fn new(link: &Link, keys: Keys, replicas: Replicas, ledger: String, clock: Clock, all: AllAccounts) -> Self {
-        let asker = Asker { link: link.within(WITHIN), keys, replica: replicas.this().id.clone(), ledger };
+    pub fn new(link: &Link, keys: Keys, replicas: Replicas, ledger: &str, clock: Clock, all: AllAccounts) -> Self {
+        let asker = Asker::new(link, keys, &replicas.this().id, ledger);
         let (desks, settled_at, lateness) = (Mutex::default(), AtomicU64::new(0), Lateness::default());
         Self(Arc::new(Inner { asker, replicas, clock, desks, all, settled_at, lateness }))
     }
@@ -152,31 +145,35 @@ impl Quota {
         match line.turn() {
             Some(_turn) => self.ask(desk, Some(want), want, self.now()).await,
             // No longer than for a question of one's own. The line is never dropped before.
-            None => drop(tokio::time::timeout(WITHIN, answers.changed()).await),
+            None => drop(tokio::time::timeout(lateness::PATIENCE, answers.changed()).await),
         }
     }
 
     /// Asks for all who wait, one of whom wants this; or only tells what there is to be told.
     /// Whoever calls has the turn.
     async fn ask(&self, desk: &Desk, want: Option<Want>, about: Want, now: UnixMillis) {
-        let account = desk.account.load_full();
+        let (account, lateness, began) = (desk.account.load_full(), &self.0.lateness, self.now());
         let answered = match about {
             Want::Tokens(_) => self.ask_to_enter(&account, desk, want, now).await,
             Want::Money(_) => self.ask_to_spend(&account, desk, want, now).await,
         };
-        match answered {
-            Ok(Answer::Heard) => self.0.lateness.answered(),
-            Ok(Answer::Late) => tokio::time::sleep(PAUSE).await,
-            Err(error) if error.may_pass() => tracing::debug!("{} goes on with its share: {error}", account.owner()),
-            Err(error) => tracing::warn!("{} goes on with its share: {error}", account.owner()),
+        let now = self.now();
+        if answered.is_ok() && now.since(began) <= WITHIN {
+            return lateness.answered();
         }
-    }
-
-    /// What it means that an answer did not come: it is late, or nobody can be asked.
-    fn unanswered(&self, error: LinkError) -> Result<Answer, LinkError> {
-        let late = matches!(error, LinkError::Timeout(_) | LinkError::Slow { .. } | LinkError::Lost(_));
-        let patient = self.0.lateness.late(self.now());
-        if late && patient && self.0.asker.link.is_up() { Ok(Answer::Late) } else { Err(error) }
+        let patient = lateness.late(now) && self.0.asker.link.is_up();
+        match &answered {
+            Ok(()) if patient => return,
+            Err(LinkError::Timeout(_) | LinkError::Slow { .. } | LinkError::Lost(_)) if patient => {
+                return tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) if !error.may_pass() => tracing::warn!("{} goes on with its share: {error}", account.owner()),
+            _ => tracing::debug!("{} goes on with its share: {answered:?}", account.owner()),
+        }
+        match about {
+            Want::Tokens(_) => account.enter_apart(desk.most_waiting(), self.peers(), now),
+            Want::Money(_) => account.spend_apart(PicoUsd(desk.spending.most_amount()), self.peers(), now),
+        }
     }
 
     async fn ask_to_enter(
@@ -185,27 +182,19 @@ impl Quota {
         desk: &Desk,
         want: Option<Want>,
         now: UnixMillis,
-    ) -> Result<Answer, LinkError> {
-        let peers = self.peers();
-        let (all_requests, all_tokens) = (desk.entry.count(), desk.entry.amount());
-        let waiting = Waiting { tokens: want.map(Want::amount), all_requests, all_tokens };
+    ) -> Result<(), LinkError> {
+        let (peers, waiting) = (self.peers(), desk.waiting(want));
         let ask = account.ask_to_enter(waiting, peers, now);
-        let answered = self.0.asker.enter(account.owner(), &ask, peers.count).await;
-        let now = self.now();
+        let answered = self.asker().enter(account.owner(), &ask, peers.count).await;
         match answered {
-            Ok(grant) => account.may_enter(&ask, &grant, now),
+            Ok(grant) => account.may_enter(&ask, &grant, self.now()),
             Err(error) => {
-                account.entry_unanswered(&ask, error.may_have_happened(), now);
-                let late = self.unanswered(error);
-                if late.is_err() {
-                    let (all_requests, all_tokens) = (desk.entry.most_count(), desk.entry.most_amount());
-                    account.enter_apart(Waiting { all_requests, all_tokens, ..waiting }, peers, now);
-                }
-                return late;
+                account.entry_unanswered(&ask, error.may_have_happened(), self.now());
+                return Err(error);
             }
         }
         desk.entry.answered();
-        Ok(Answer::Heard)
+        Ok(())
     }
 
     async fn ask_to_spend(
@@ -214,29 +203,31 @@ impl Quota {
         desk: &Desk,
         want: Option<Want>,
         now: UnixMillis,
-    ) -> Result<Answer, LinkError> {
+    ) -> Result<(), LinkError> {
         let (peers, settling) = (self.peers(), self.is_settling());
         let (amount, all) = (PicoUsd(want.map_or(0, Want::amount)), PicoUsd(desk.spending.amount()));
         let waiting = if settling { WaitingSpend::default() } else { WaitingSpend { amount, all } };
-        let Some(mut ask) = account.ask_to_spend(waiting, now) else { return Ok(Answer::Heard) };
+        let Some(mut ask) = account.ask_to_spend(waiting, now) else { return Ok(()) };
         ask.only_tells = settling;
-        let answered = self.0.asker.spend(account.owner(), &ask, peers.count).await;
-        let now = self.now();
-        let answered = match answered {
-            Ok(grant) => {
-                account.may_spend(&ask, &grant, now);
-                desk.spending.answered();
-                Ok(Answer::Heard)
-            }
+        let answered = self.asker().spend(account.owner(), &ask, peers.count).await;
+        match answered {
+            Ok(grant) => account.may_spend(&ask, &grant, self.now()),
             Err(error) => {
-                account.spend_unanswered(&ask, now);
-                self.unanswered(error)
+                account.spend_unanswered(&ask, self.now());
+                return Err(error);
             }
-        };
-        if settling || answered.is_err() {
-            account.spend_apart(PicoUsd(desk.spending.most_amount()), peers, now);
         }
-        answered
+        if settling {
+            account.spend_apart(PicoUsd(desk.spending.most_amount()), peers, self.now());
+        }
+        desk.spending.answered();
+        Ok(())
+    }
+
+    /// Who asks. A Redis that has been late for long is not waited for.
+    fn asker(&self) -> Asker {
+        let patience = if self.0.lateness.is_over(self.now()) { WITHIN } else { lateness::PATIENCE };
+        self.0.asker.within(patience)
     }
 
     /// The desk of an account, which is as this request knows it.
