@@ -18,6 +18,9 @@ use crate::limits::Account;
 /// How often it is looked whether something has to be told.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// While Redis is away it is looked only once in so many times.
+const WHILE_DOWN: u32 = 8;
+
 /// How often everything that was spent is told again, in case that Redis was emptied while we
 /// were connected.
 const ALL_AGAIN: Duration = Duration::from_secs(600);
@@ -37,11 +40,17 @@ impl Quota {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut state = self.0.asker.link.changes();
-        let mut was_up = false;
+        let (mut was_up, mut ticks) = (false, 0_u32);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = tick.tick() => self.tend(self.now()).await,
+                _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    // Of a cluster another node may be there.
+                    if self.0.asker.link.is_up() || ticks.is_multiple_of(WHILE_DOWN) {
+                        self.tend(self.now()).await;
+                    }
+                }
                 _ = again.tick() => self.tell_all().await,
                 changed = state.changed() => {
                     if changed.is_err() {
@@ -63,9 +72,6 @@ impl Quota {
 
     /// Tells what is due at all desks, and takes away those where nothing is left to do.
     async fn tend(&self, now: UnixMillis) {
-        if !self.0.asker.link.is_up() {
-            return;
-        }
         let desks: Vec<Arc<Desk>> = self.desks().values().cloned().collect();
         for some in desks.chunks(AT_ONCE) {
             join_all(some.iter().map(|desk| self.tend_one(desk, now))).await;

@@ -140,7 +140,7 @@ impl Pool {
         if now.since(taken) < HELD_FOR || self.alone.is_some() {
             self.hold(units, taken);
         } else if units > 0 {
-            self.to_go_back(units, taken);
+            self.put_aside(units, taken);
         }
     }
 
@@ -177,7 +177,7 @@ impl Pool {
     pub(super) fn ask(&mut self, limit: NonZeroU32, need: u64, wanted: u64, peers: Peers, now: UnixMillis) -> RateAsk {
         if self.is_unused(now) {
             let held = std::mem::take(&mut self.held);
-            self.to_go_back(held, self.since);
+            self.put_aside(held, self.since);
         }
         let wanted = wanted.max(need);
         let largest = u64::from(limit.get()) / (LARGEST_PART * u64::from(peers.count.max(1)));
@@ -220,7 +220,7 @@ impl Pool {
             return;
         }
         if ask.back > 0 {
-            self.to_go_back(ask.back, now - ask.back_age);
+            self.put_aside(ask.back, now - ask.back_age);
         }
         let untold = self.alone.as_mut().map_or(&mut self.debt, |alone| &mut alone.used);
         *untold = untold.saturating_add(ask.charge);
@@ -257,7 +257,7 @@ impl Pool {
         }
     }
 
-    fn to_go_back(&mut self, units: u64, since: UnixMillis) {
+    fn put_aside(&mut self, units: u64, since: UnixMillis) {
         self.back_since = if self.back == 0 { since } else { self.back_since.min(since) };
         self.back = self.back.saturating_add(units);
     }

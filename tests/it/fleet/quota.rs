@@ -28,8 +28,13 @@ const PRICE: &str = "usd_per_mtok = { input = 1, output = 10 }";
 pub(super) async fn fleet(behaviour: Value) -> Fleet {
     // A disk that is busy with other tests would make it late.
     let redis = Redis::with(Setup::args("--appendfsync everysec")).await;
-    let sims = vec![sim("one", behaviour).await];
     let url = redis.url();
+    fleet_over(redis, url, behaviour).await
+}
+
+/// The same, who find Redis there.
+pub(super) async fn fleet_over(redis: Redis, url: String, behaviour: Value) -> Fleet {
+    let sims = vec![sim("one", behaviour).await];
     let mut fleet = Fleet { redis, url, sims, replicas: Vec::new(), client: http() };
     for i in 0..REPLICAS {
         let replica = another(&fleet, &format!("r{i}")).await;
@@ -166,21 +171,21 @@ async fn places_are_shared_and_a_dead_replica_holds_none() {
     assert!(peak <= LIMIT && burst.served() >= LIMIT, "{peak} of {LIMIT}");
 
     // One replica takes them all, and dies with them.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     fleet.sims[0].behave(json!({"ttft_ms": 60_000})).await;
-    let taken = (0..LIMIT).map(|_| {
+    let mut taken = JoinSet::new();
+    for _ in 0..LIMIT {
         let url = fleet.replicas[0].gateway.url("/v1/chat/completions");
         let body = json!({"model": "a", "stream": true, "messages": [{"role": "user", "content": "hello"}]});
-        tokio::spawn(fleet.client.post(url).bearer_auth(&key).body(body.to_string()).send())
-    });
-    let taken: Vec<_> = taken.collect();
+        taken.spawn(fleet.client.post(url).bearer_auth(&key).body(body.to_string()).send());
+    }
     let in_flight = async || fleet.sims[0].stats().await["in_flight"].as_u64().unwrap_or(0) as usize;
     eventually("all are taken", async || in_flight().await == LIMIT).await;
     fleet.sims[0].behave(json!({})).await;
     assert_eq!(ask(&fleet, 1, &key, json!({})).await.status, 429);
     let since = Instant::now();
     drop(fleet.replicas.remove(0).gateway.killed().await);
-    taken.iter().for_each(tokio::task::JoinHandle::abort);
+    taken.abort_all();
     eventually("its places are free", async || ask(&fleet, 1, &key, json!({})).await.status == 200).await;
     println!("the places of a dead replica were free after {:?}", since.elapsed());
     assert!(since.elapsed() < Duration::from_secs(12));
@@ -261,7 +266,7 @@ async fn a_redis_that_goes_in_the_middle_of_a_burst_stops_nobody_and_adds_nothin
         }
         times.sort();
         let allowed = LIMIT + (LIMIT as f64 * began.elapsed().as_secs_f64() / 60.0).ceil() as usize;
-        let late = times.iter().filter(|time| **time > Duration::from_millis(20)).count();
+        let late = times.iter().filter(|time| **time > Duration::from_millis(100)).count();
         println!(
             "{mood}: {more} more, p50 {:?}, p90 {:?}, {late} late, at most {:?}; {allowed} allowed",
             times[200], times[360], times[399]

@@ -9,8 +9,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Fleet;
-use super::quota::{ask, fleet};
+use super::quota::{ask, fleet, fleet_over};
 use crate::support::chat::{Asked, ask_at, ask_with};
+use crate::support::redis::{Redis, Setup};
+use crate::support::toxic::{Mood, Toxic};
+
+const MS: Duration = Duration::from_millis(1);
 
 /// A key with limits of every kind, far from reached.
 async fn limited(fleet: &Fleet, name: &str) -> String {
@@ -116,4 +120,32 @@ async fn a_request_waits_for_redis_seldom_and_not_for_long() {
     }
     alone.sort_by(f64::total_cmp);
     println!("one that comes alone waits {:.2} ms more", alone[5] * 1000.0);
+}
+
+/// Redis is refused, mute, half a second late, or a fifth of one: callers with limits are served on.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_redis_does_callers_with_limits_are_served_on() {
+    let redis = Redis::with(Setup::args("--appendfsync everysec")).await;
+    let network = Toxic::before(redis.port()).await;
+    let fleet = fleet_over(redis, network.url(), json!({})).await;
+    let key = limited(&fleet, "k").await;
+    let moods = [Mood::Refusing, Mood::Swallowing, Mood::Delaying(MS * 500), Mood::Delaying(MS * 200), Mood::Well];
+    for mood in moods {
+        network.be(mood).await;
+        let mut times = Vec::new();
+        for i in 0..500 {
+            let sent = Instant::now();
+            let got = ask(&fleet, i % fleet.replicas.len(), &key, json!({})).await;
+            assert_eq!(got.status, 200, "{mood:?}: {got:?}");
+            times.push(sent.elapsed());
+            tokio::time::sleep(MS * 10).await;
+        }
+        times.sort();
+        let late = times.iter().filter(|time| **time > MS * 100).count();
+        println!("{mood:?}: p50 {:?}, p90 {:?}, at most {:?}; {late} of 500 late", times[250], times[450], times[499]);
+        // Until it is known to be away; two questions at each replica.
+        assert!(late <= 2 * fleet.replicas.len() && times[499] < MS * 1500, "{mood:?}: {late} late");
+        network.be(Mood::Well).await;
+        tokio::time::sleep(MS * 4000).await;
+    }
 }
