@@ -5,6 +5,7 @@
 //!   is away; it heals by itself and tells how it stands.
 //! - [`Keys`] spells every key; [`script`] has the scripts that run inside Redis.
 //! - [`replicas`] keeps the list of the processes that live.
+//! - [`quota`] makes limits and budgets hold for all of them together.
 //!
 //! What is shared, and what the loss of Redis means for it, belongs to those who use the link.
 //! Nothing here is on the way of a routing decision.
@@ -13,6 +14,7 @@ mod error;
 pub mod journal;
 mod keys;
 mod link;
+pub mod quota;
 pub mod replicas;
 pub mod script;
 mod slot;
