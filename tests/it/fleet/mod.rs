@@ -8,6 +8,7 @@ mod outages;
 mod propagation;
 mod quota;
 mod quota_cost;
+mod statistics;
 mod sums;
 mod topologies;
 
