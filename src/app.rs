@@ -19,6 +19,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, File, MASTER_KEY_VARIABLE, StoreConfig};
 use crate::control::{Beginning, Control, FLUSH_EVERY, Sharing, Started};
+use crate::fleet::quota::Quota;
 use crate::fleet::replicas::{Replica, Replicas};
 use crate::fleet::{Keys, Link};
 use crate::proxy::Gateway;
@@ -131,10 +132,12 @@ impl App {
         let shown = path.as_ref().map(|path| path.display().to_string());
         let beginning = beginning(file, path.as_deref())?;
         let (link, sharing) = linked(&beginning, admin.local_addr()?)?.unzip();
+        let keys = sharing.as_ref().map(|sharing| sharing.keys.clone());
         let beginning = Beginning { sharing, ..beginning };
         let Started { control, first_key, first_token } =
             Control::start(beginning).await.map_err(|error| in_file(error, shown))?;
-        let gateway = Arc::new(Gateway::new(Arc::clone(&control.live)));
+        let quota = keys.and_then(|keys| quota(&control, keys));
+        let gateway = Arc::new(Gateway::new(Arc::clone(&control.live), quota.clone()));
 
         let mut app = Self {
             data_addr: data.local_addr()?,
@@ -171,6 +174,9 @@ impl App {
         if let Some(fleet) = &control.fleet {
             app.spawn_late("replica", fleet.replicas.clone().run(app.drained.clone()));
             app.spawn_late("journal", Arc::clone(&control).follow_others(app.drained.clone()));
+        }
+        if let Some(quota) = quota {
+            app.spawn_late("limits", quota.run(app.drained.clone()));
         }
         if let Some(tls) = tls_config {
             app.spawn("certificates", watch_certificates(tls, app.stop.clone()));
@@ -284,6 +290,14 @@ fn linked(beginning: &Beginning, admin: SocketAddr) -> anyhow::Result<Option<(Li
     let this = Replica::this(shared.replica.as_deref(), &admin.to_string(), beginning.clock.now());
     let replicas = Replicas::new(link.clone(), keys.clone(), this);
     Ok(Some((Linked { task, stop }, Sharing { link, keys, replicas })))
+}
+
+/// Limits that hold for all replicas, if there may be several.
+fn quota(control: &Control, keys: Keys) -> Option<Quota> {
+    let fleet = control.fleet.as_ref()?;
+    let live = Arc::clone(&control.live);
+    let all = Arc::new(move || live.view().all_accounts());
+    Some(Quota::new(&fleet.link, keys, fleet.replicas.clone(), fleet.ledger(), control.clock(), all))
 }
 
 /// What the control begins with.

@@ -13,6 +13,7 @@ use crate::api::project::{BudgetStanding, RateStanding, Standing};
 use crate::config::Kind;
 use crate::control::{Control, ControlError};
 use crate::limits::{self, Account, Owner, RateLeft};
+use crate::proxy::Gateway;
 use crate::store::record::Role;
 
 /// What a project has used.
@@ -23,6 +24,7 @@ use crate::store::record::Role;
 )]
 pub async fn of_project(
     asker: Asker,
+    State(gateway): State<Arc<Gateway>>,
     State(control): State<Arc<Control>>,
     Named(name): Named<String>,
 ) -> Result<Answer<Standing>, AdminError> {
@@ -33,7 +35,7 @@ pub async fn of_project(
         return Err(ControlError::no_document(Kind::Project, &name, names).into());
     };
     let account = live.account.clone();
-    standing(control, account, Owner::new(limits::Kind::Project, name)).await
+    standing(&gateway, control, account, Owner::new(limits::Kind::Project, name)).await
 }
 
 /// What a key has used.
@@ -44,20 +46,26 @@ pub async fn of_project(
 )]
 pub async fn of_key(
     asker: Asker,
+    State(gateway): State<Arc<Gateway>>,
     State(control): State<Arc<Control>>,
     Named(name): Named<String>,
 ) -> Result<Answer<Standing>, AdminError> {
     asker.must_be(Role::Viewer)?;
     control.key(&name)?;
     let account = control.live_key(&name)?.and_then(|key| key.account.clone());
-    standing(control, account, Owner::new(limits::Kind::Key, name)).await
+    standing(&gateway, control, account, Owner::new(limits::Kind::Key, name)).await
 }
 
 async fn standing(
+    gateway: &Gateway,
     control: Arc<Control>,
     account: Option<Arc<Account>>,
     owner: Owner,
 ) -> Result<Answer<Standing>, AdminError> {
+    if let (Some(quota), Some(account)) = (&gateway.quota, &account) {
+        // What the others have used is known only as of the last request here.
+        quota.look(account).await;
+    }
     let now = control.clock().now();
     let spent = match &account {
         Some(account) => account.purse().spent(now),

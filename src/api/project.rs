@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// What a key or a project has used, and what is left of its limits.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Standing {
-    /// Requests under way, where any limit is set.
+    /// Requests under way at the replica that is asked, where any limit is set.
     pub in_flight: u32,
     /// Of requests per minute, if they are limited.
     pub requests: Option<RateStanding>,

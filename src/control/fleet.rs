@@ -97,6 +97,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 impl Fleet {
+    /// Under which what this replica counts by itself is known to the others.
+    pub fn ledger(&self) -> &str {
+        &self.ledger
+    }
+
     /// Why this replica cannot serve what the others do, if it cannot.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()

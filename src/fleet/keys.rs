@@ -129,19 +129,20 @@ impl Keys {
         format!("{{{}:account:{}:{}}}:{what}", self.prefix, escaped(kind), escaped(name))
     }
 
-    /// Which share of its limits each replica holds. A hash: replica → share; each share has
-    /// an end of its own.
+    /// How many of its places each replica holds. A hash: replica → places, until when; expires
+    /// with the last lease.
     pub fn account_leases(&self, kind: &str, name: &str) -> String {
         self.of_account(kind, name, "leases")
     }
 
-    /// What is left of its rates. A hash; expires when it would be full again.
+    /// What is left of its rates. A hash: rate → when it is full again, when it was last found
+    /// full, how often it has changed; expires a little after it would be full.
     pub fn account_rates(&self, kind: &str, name: &str) -> String {
         self.of_account(kind, name, "rates")
     }
 
-    /// What it has spent and set aside of its budgets. A hash: period → amounts; expires with
-    /// the longest period.
+    /// What it has spent of its budgets. A hash: ledger → start and amount of day, week and
+    /// month, what is held beside that, until when; expires after more than the longest period.
     pub fn account_spent(&self, kind: &str, name: &str) -> String {
         self.of_account(kind, name, "spent")
     }

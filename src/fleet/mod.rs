@@ -5,6 +5,7 @@
 //!   is away; it heals by itself and tells how it stands.
 //! - [`Keys`] spells every key; [`script`] has the scripts that run inside Redis.
 //! - [`replicas`] keeps the list of the processes that live.
+//! - [`quota`] makes limits and budgets hold for all of them together.
 //! - [`telemetry`] carries what they learn of endpoints.
 //!
 //! What is shared, and what the loss of Redis means for it, belongs to those who use the link.
@@ -14,6 +15,7 @@ mod error;
 pub mod journal;
 mod keys;
 mod link;
+pub mod quota;
 pub mod replicas;
 pub mod script;
 mod slot;

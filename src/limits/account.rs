@@ -1,13 +1,16 @@
 //! What has somebody used, and what may they still? The live state of one account.
 
 use std::num::NonZeroU32;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use smallvec::SmallVec;
 
 use super::cells::Cells;
 use super::owner::Owner;
 use super::purse::Purse;
-use super::refusal::{Lack, Limit, Wait};
+use super::refusal::{Lack, Limit, Wait, no_place, tokens_lack};
+use super::share::{Measure, Share};
 use super::standing::Standing;
 use crate::domain::limits::CallerLimits;
 use crate::domain::spent::Spent;
@@ -31,12 +34,14 @@ pub struct Account {
 struct State {
     in_flight: AtomicU32,
     purse: Purse,
+    /// Of what all replicas share, if there may be several.
+    share: OnceLock<Share>,
 }
 
 impl Account {
     /// Nothing is under way; `spent` is what was spent before.
     pub fn new(owner: Owner, limits: CallerLimits, spent: Spent) -> Self {
-        let state = Arc::new(State { in_flight: AtomicU32::new(0), purse: Purse::new(spent) });
+        let state = Arc::new(State { in_flight: AtomicU32::new(0), purse: Purse::new(spent), share: OnceLock::new() });
         Self {
             owner,
             limits,
@@ -80,19 +85,43 @@ impl Account {
         &self.state.purse
     }
 
-    /// What is left of its limits at `now`.
+    /// What is left of its limits at `now`; of those that all replicas share, as far as it is
+    /// known.
     pub fn standing(&self, now: UnixMillis) -> Standing {
-        Standing {
-            requests: self.requests.as_ref().map(|cells| cells.left(now)),
-            tokens: self.tokens.as_ref().map(|cells| cells.left(now)),
-            budgets: self.purse().left_of_each(&self.limits.budgets, now),
-        }
+        let left = |cells: &Option<Arc<Cells>>| cells.as_ref().map(|cells| cells.left(now));
+        let [requests, tokens] = match self.share() {
+            Some(share) => share.left(&self.limits, now),
+            None => [left(&self.requests), left(&self.tokens)],
+        };
+        Standing { requests, tokens, budgets: self.purse().left_of_each(&self.limits.budgets, now) }
+    }
+
+    /// From now on its limits are shared with other replicas: requests are let in by what is
+    /// asked for and granted.
+    pub fn join(&self) {
+        self.state.share.get_or_init(|| {
+            self.purse().join();
+            Share::default()
+        });
+    }
+
+    /// What this replica holds of what is shared.
+    pub(super) fn share(&self) -> Option<&Share> {
+        self.state.share.get()
+    }
+
+    /// What requests are measured by.
+    pub(super) fn measure(&self, now: UnixMillis) -> Measure<'_> {
+        Measure { limits: &self.limits, in_flight: &self.state.in_flight, now }
     }
 
     /// Takes a place, a request and `tokens`: all of them or nothing.
     pub(super) fn take(&self, tokens: u64, now: UnixMillis) -> Result<(), Lack> {
         if let Some(exhausted) = self.purse().used_up(&self.limits.budgets, now) {
             return Err(exhausted.into());
+        }
+        if let Some(share) = self.share() {
+            return share.take(self.measure(now), tokens);
         }
         self.take_place()?;
         if let Some(requests) = &self.requests
@@ -106,13 +135,16 @@ impl Account {
         {
             self.give_request_back();
             self.give_place_back();
-            return Err(tokens_lack(cells, tokens, wait));
+            return Err(tokens_lack(cells.limit(), tokens, wait));
         }
         Ok(())
     }
 
     /// Undoes [`take`](Self::take) at once, as if nobody had asked.
-    pub(super) fn give_back(&self, tokens: u64) {
+    pub(super) fn give_back(&self, tokens: u64, now: UnixMillis) {
+        if let Some(share) = self.share() {
+            return share.give_back(self.measure(now), tokens);
+        }
         if let Some(cells) = &self.tokens {
             cells.give_back(tokens);
         }
@@ -120,8 +152,12 @@ impl Account {
         self.give_place_back();
     }
 
-    /// A request that came at `entered` is over and did not use `tokens` of what it took.
-    pub(super) fn leave(&self, unused: u64, entered: UnixMillis) {
+    /// A request that came at `entered` is over and did not use `unused` tokens of what it took.
+    /// It was heard of last at `now`.
+    pub(super) fn leave(&self, unused: u64, entered: UnixMillis, now: UnixMillis) {
+        if let Some(share) = self.share() {
+            return share.leave(self.measure(now), unused, entered);
+        }
         if let Some(cells) = &self.tokens {
             cells.give_back_unused(unused, entered);
         }
@@ -130,30 +166,36 @@ impl Account {
 
     /// A request has used `tokens` beyond what it took.
     pub(super) fn charge(&self, tokens: u64, now: UnixMillis) {
+        if let Some(share) = self.share() {
+            return share.charge(&self.limits, tokens, now);
+        }
         if let Some(cells) = &self.tokens {
             cells.charge(tokens, now);
         }
     }
 
     /// All limits that are in the way of such a request.
-    pub(super) fn lacks(&self, tokens: u64, now: UnixMillis) -> impl Iterator<Item = Lack> {
-        let place = self.limits.max_in_flight.filter(|max| self.in_flight() >= *max).map(no_place);
+    pub(super) fn lacks(&self, tokens: u64, now: UnixMillis) -> SmallVec<[Lack; 4]> {
+        let budget = self.purse().used_up(&self.limits.budgets, now).map(Lack::from);
+        if let Some(share) = self.share() {
+            return share.lacks(self.measure(now), tokens).into_iter().chain(budget).collect();
+        }
+        let place = self.limits.max_in_flight.filter(|max| self.in_flight() >= *max).map(full);
         let request = self.requests.as_ref().and_then(|cells| {
             let wait = cells.look(1, now).err()?;
             Some(Lack { limit: Limit::Requests(cells.limit()), wait })
         });
         let tokens = self.tokens.as_ref().and_then(|cells| {
             let wait = cells.look(tokens, now).err()?;
-            Some(tokens_lack(cells, tokens, wait))
+            Some(tokens_lack(cells.limit(), tokens, wait))
         });
-        let budget = self.purse().used_up(&self.limits.budgets, now).map(Lack::from);
-        [request, tokens, budget, place].into_iter().flatten()
+        [request, tokens, budget, place].into_iter().flatten().collect()
     }
 
     fn take_place(&self) -> Result<(), Lack> {
         let max = self.limits.max_in_flight.unwrap_or(u32::MAX);
         let taken = self.state.in_flight.fetch_update(Relaxed, Relaxed, |now| (now < max).then(|| now + 1));
-        taken.map(|_| ()).map_err(|_| no_place(max))
+        taken.map(|_| ()).map_err(|_| full(max))
     }
 
     fn give_place_back(&self) {
@@ -176,13 +218,7 @@ fn cells(limit: Option<NonZeroU32>, before: Option<&Arc<Cells>>) -> Option<Arc<C
     }
 }
 
-fn no_place(max: u32) -> Lack {
+fn full(max: u32) -> Lack {
     // A limit of nobody is not waited for.
-    Lack { limit: Limit::InFlight(max), wait: if max == 0 { Wait::Never } else { Wait::Others } }
-}
-
-fn tokens_lack(cells: &Cells, tokens: u64, wait: Wait) -> Lack {
-    let per_minute = cells.limit();
-    let limit = if wait == Wait::Never { Limit::TooLarge { per_minute, tokens } } else { Limit::Tokens(per_minute) };
-    Lack { limit, wait }
+    no_place(max, if max == 0 { Wait::Never } else { Wait::Others })
 }

@@ -7,23 +7,33 @@
 //! attempt at the request has what it is expected to cost [`reserve`]d, which becomes what
 //! it did cost when its [`Reservation`] is settled.
 //!
+//! Where there are several replicas, what they share is asked for in time: an account that has
+//! [`join`](Account::join)ed them lets in what it holds, and answers [`Wait::Ask`] where that is
+//! not enough.
+//!
 //! Nothing here waits and nothing asks what time it is: the time of a call is handed in.
 
 mod account;
+mod allowance;
 mod cells;
 mod owner;
 mod permit;
 mod purse;
 mod refusal;
 mod reservation;
+mod share;
+mod shared;
 mod standing;
 #[cfg(test)]
 mod tests;
 
 pub use account::Account;
+pub use allowance::{SpendAsk, SpendGrant};
 pub use owner::{Kind, Owner};
 pub use permit::{Permit, enter};
 pub use purse::{Exhausted, Purse};
 pub use refusal::{Limit, Refusal, Wait};
 pub use reservation::{Reservation, reserve, would_refuse};
+pub use share::{EntryAsk, EntryGrant, LEASE, Peers, PlacesAsk, PlacesGrant, RateAsk, RateGrant, Waiting};
+pub use shared::WaitingSpend;
 pub use standing::{BudgetLeft, RateLeft, Standing};

@@ -21,6 +21,8 @@ pub struct Permit {
     entered: UnixMillis,
     taken: u64,
     used: AtomicU64,
+    /// The latest time that is known to have come, in milliseconds.
+    latest: AtomicU64,
 }
 
 /// Lets a request of about `tokens` tokens in, with all `accounts` or with none: what one of
@@ -34,24 +36,26 @@ pub struct Permit {
 pub fn enter(accounts: &[Arc<Account>], tokens: u64, now: UnixMillis) -> Result<Permit, Refusal> {
     for (at, account) in accounts.iter().enumerate() {
         if let Err(lack) = account.take(tokens, now) {
-            accounts[..at].iter().for_each(|account| account.give_back(tokens));
+            accounts[..at].iter().for_each(|account| account.give_back(tokens, now));
             // Meanwhile somebody may have made room.
             let (account, lack) = worst(lacks(accounts, tokens, now)).unwrap_or((account, lack));
             return Err(lack.of(account));
         }
     }
-    Ok(Permit { accounts: accounts.iter().cloned().collect(), entered: now, taken: tokens, used: AtomicU64::new(0) })
+    let (accounts, used, latest) = (accounts.iter().cloned().collect(), AtomicU64::new(0), AtomicU64::new(now.0));
+    Ok(Permit { accounts, entered: now, taken: tokens, used, latest })
 }
 
 /// All that is in the way of such a request.
 fn lacks(accounts: &[Arc<Account>], tokens: u64, now: UnixMillis) -> impl Iterator<Item = (&Account, Lack)> {
-    accounts.iter().flat_map(move |account| account.lacks(tokens, now).map(move |lack| (&**account, lack)))
+    accounts.iter().flat_map(move |account| account.lacks(tokens, now).into_iter().map(move |lack| (&**account, lack)))
 }
 
 impl Permit {
     /// The request has used so many tokens more, in one of its attempts. What goes beyond
     /// what was taken is taken now, though it be more than is left.
     pub fn used(&self, tokens: u64, now: UnixMillis) {
+        self.latest.fetch_max(now.0, Relaxed);
         let sum = |used: u64| used.saturating_add(tokens);
         // Never refuses; both answers are what was there before.
         let (Ok(before) | Err(before)) = self.used.fetch_update(Relaxed, Relaxed, |used| Some(sum(used)));
@@ -75,6 +79,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let unused = self.taken.saturating_sub(*self.used.get_mut());
-        self.accounts.iter().for_each(|account| account.leave(unused, self.entered));
+        let latest = UnixMillis(*self.latest.get_mut());
+        self.accounts.iter().for_each(|account| account.leave(unused, self.entered, latest));
     }
 }

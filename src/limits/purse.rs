@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use smallvec::SmallVec;
 use thiserror::Error;
 
+use super::allowance::Allowance;
 use super::refusal::Wait;
 use super::standing::BudgetLeft;
 use crate::domain::budget::{Budget, Budgets};
@@ -39,8 +40,11 @@ pub struct Purse {
 
 #[derive(Debug)]
 struct Ledger {
+    /// By this process.
     spent: Spent,
     reserved: PicoUsd,
+    /// What it may spend of budgets that all replicas share, and what the others have.
+    allowance: Option<Box<Allowance>>,
     /// When `spent` has to be looked through for windows that are over: no sooner than with
     /// the day, as no other ends before.
     day_end: UnixMillis,
@@ -49,8 +53,25 @@ struct Ledger {
 impl Purse {
     /// With what was spent before.
     pub fn new(spent: Spent) -> Self {
-        let ledger = Ledger { spent, reserved: PicoUsd(0), day_end: UnixMillis(0) };
+        let ledger = Ledger { spent, reserved: PicoUsd(0), allowance: None, day_end: UnixMillis(0) };
         Self { ledger: Mutex::new(ledger) }
+    }
+
+    /// From now on the budgets are shared with other replicas.
+    pub(super) fn join(&self) {
+        self.lock().allowance.get_or_insert_default();
+    }
+
+    /// Does something with what is shared, if that is: with what this process has spent of the
+    /// running periods, and what it has set aside.
+    pub(super) fn shared<T>(
+        &self,
+        now: UnixMillis,
+        act: impl FnOnce(&mut Allowance, &Spent, PicoUsd) -> T,
+    ) -> Option<T> {
+        let mut ledger = self.at(now);
+        let Ledger { spent, reserved, allowance, .. } = &mut *ledger;
+        allowance.as_mut().map(|allowance| act(allowance, spent, *reserved))
     }
 
     /// Sets `amount` aside. What costs nothing is always allowed, even if budgets are used
@@ -66,6 +87,9 @@ impl Purse {
         let mut ledger = self.at(now);
         ledger.allows(budgets, amount, now)?;
         ledger.reserved = PicoUsd(ledger.reserved.0.saturating_add(amount.0));
+        if let Some(allowance) = &mut ledger.allowance {
+            allowance.reserved(amount, now);
+        }
         Ok(())
     }
 
@@ -82,6 +106,9 @@ impl Purse {
         let mut ledger = self.at(now);
         ledger.release(reserved);
         ledger.spent.add_to_all(actual);
+        if let Some(allowance) = &mut ledger.allowance {
+            allowance.spent(actual);
+        }
     }
 
     /// What was set aside was not needed.
@@ -95,7 +122,7 @@ impl Purse {
         if budgets.is_empty() {
             return None;
         }
-        let spent = self.at(now).spent;
+        let spent = self.spent(now);
         let used_up = |budget: &Budget| {
             let spent = spent.get(budget.period);
             // A budget of nothing is not used up by nothing: what is free may be used.
@@ -104,8 +131,13 @@ impl Purse {
         latest(budgets.iter().filter(used_up).map(|budget| Exhausted { budget, wait: end_of(budget.period, now) }))
     }
 
-    /// What was spent in the periods that run at `now`.
+    /// What was spent in the periods that run at `now`, by all replicas as far as it is known.
     pub fn spent(&self, now: UnixMillis) -> Spent {
+        self.at(now).spent_by_all()
+    }
+
+    /// What this process has spent of them.
+    pub(super) fn own(&self, now: UnixMillis) -> Spent {
         self.at(now).spent
     }
 
@@ -126,7 +158,7 @@ impl Purse {
         }
         let (spent, reserved) = {
             let ledger = self.at(now);
-            (ledger.spent, ledger.reserved)
+            (ledger.spent_by_all(), ledger.reserved)
         };
         let left = |budget: Budget| BudgetLeft {
             budget,
@@ -141,6 +173,9 @@ impl Purse {
         let mut ledger = self.lock();
         if now >= ledger.day_end {
             ledger.spent = ledger.spent.at(now);
+            if let Some(allowance) = &mut ledger.allowance {
+                allowance.begin_periods(now);
+            }
             ledger.day_end = Period::Day.end(now);
         }
         ledger
@@ -159,19 +194,25 @@ impl Ledger {
 
     /// Whether a budget has less than `amount` left.
     fn short(&self, budget: Budget, amount: PicoUsd, now: UnixMillis) -> Option<Exhausted> {
-        // Sums of three such amounts fit in twice the bits.
+        // Sums of a few such amounts fit in twice the bits.
         let sum = |amounts: &[PicoUsd]| amounts.iter().map(|amount| u128::from(amount.0)).sum::<u128>();
-        let (spent, allowed) = (self.spent.get(budget.period), u128::from(budget.amount.0));
+        let (spent, allowed) = (self.spent_by_all().get(budget.period), u128::from(budget.amount.0));
+        let others = self.allowance.as_ref().map_or(PicoUsd(0), |allowance| allowance.set_aside_by_others(now));
         let wait = if sum(&[amount]) > allowed {
             Wait::Never
         } else if sum(&[amount, spent]) > allowed {
             end_of(budget.period, now)
-        } else if sum(&[amount, spent, self.reserved]) > allowed {
+        } else if sum(&[amount, spent, self.reserved, others]) > allowed {
             Wait::Others
         } else {
-            return None;
+            let allowance = self.allowance.as_ref()?;
+            allowance.allows(budget.period, amount, self.reserved, &self.spent).err()?
         };
         Some(Exhausted { budget, wait })
+    }
+
+    fn spent_by_all(&self) -> Spent {
+        self.allowance.as_ref().map_or(self.spent, |allowance| allowance.with_others(&self.spent))
     }
 
     fn release(&mut self, reserved: PicoUsd) {

@@ -13,6 +13,9 @@ use crate::domain::budget::Budget;
 /// When what was refused would pass, if nothing else came. The worse is the greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Wait {
+    /// For nothing, perhaps: what this replica holds of a limit that all replicas share is not
+    /// enough, and more of it has to be asked for.
+    Ask,
     /// When others have ended, which may be at any time.
     Others,
     /// After this time, in whole milliseconds, and not before.
@@ -88,7 +91,7 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.wait {
             Wait::For(time) => Some(time),
-            Wait::Others | Wait::Never => None,
+            Wait::Ask | Wait::Others | Wait::Never => None,
         }
     }
 }
@@ -105,6 +108,15 @@ impl Lack {
     pub(super) fn of(self, account: &Account) -> Refusal {
         Refusal { owner: account.owner().clone(), limit: self.limit, wait: self.wait }
     }
+}
+
+pub(super) fn no_place(max: u32, wait: Wait) -> Lack {
+    Lack { limit: Limit::InFlight(max), wait }
+}
+
+pub(super) fn tokens_lack(per_minute: NonZeroU32, tokens: u64, wait: Wait) -> Lack {
+    let limit = if wait == Wait::Never { Limit::TooLarge { per_minute, tokens } } else { Limit::Tokens(per_minute) };
+    Lack { limit, wait }
 }
 
 /// Of the lacks of several accounts the worst, the first of them where some are equally bad.

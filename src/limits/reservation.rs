@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::account::Account;
 use super::purse::Exhausted;
-use super::refusal::{Lack, Limit, Refusal, worst};
+use super::refusal::{Lack, Limit, Refusal, Wait, worst};
 use crate::domain::money::PicoUsd;
 use crate::domain::time::UnixMillis;
 
@@ -39,9 +39,10 @@ pub fn reserve(accounts: &[Arc<Account>], amount: PicoUsd, now: UnixMillis) -> R
     Ok(reservation)
 }
 
-/// What [`reserve`] would refuse with, if it would.
+/// What [`reserve`] would refuse with, if it would however much was asked for.
 pub fn would_refuse(accounts: &[Arc<Account>], amount: PicoUsd, now: UnixMillis) -> Option<Refusal> {
-    worst(lacks(accounts, amount, now)).map(|(account, lack)| lack.of(account))
+    let lacks = lacks(accounts, amount, now).filter(|(_, lack)| lack.wait != Wait::Ask);
+    worst(lacks).map(|(account, lack)| lack.of(account))
 }
 
 /// All budgets that are in the way of such an attempt.

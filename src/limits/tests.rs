@@ -1,4 +1,5 @@
 mod enter;
+mod fleet;
 mod properties;
 mod threads;
 

@@ -101,6 +101,11 @@ impl Accounts {
         Self { providers, aliases, ..accounts }
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.by_owner.values()
+    }
+
     /// The account of a project, if it is limited.
     pub fn of_project(&self, name: &str) -> Option<&Arc<Account>> {
         self.by_owner.get(&Owner::new(Kind::Project, name))

@@ -155,6 +155,11 @@ impl KeyRing {
         self.parts[part_of(digest)].get(digest)
     }
 
+    /// All keys; one that has several secrets comes as often.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.parts.iter().flat_map(|part| part.values()).map(|shown| &shown.key)
+    }
+
     /// How many secrets there are.
     pub fn len(&self) -> usize {
         self.parts.iter().map(|part| part.len()).sum()

@@ -108,7 +108,7 @@ pub fn over_budget(refusal: &Refusal, now: UnixMillis) -> OverBudget {
     let wait = match refusal.wait {
         Wait::For(time) => Some(time),
         // Others may end at any moment; a second is as good a guess as any.
-        Wait::Others => Some(Duration::from_secs(1)),
+        Wait::Ask | Wait::Others => Some(Duration::from_secs(1)),
         Wait::Never => None,
     };
     OverBudget { whose: refusal.owner.kind.as_str(), until: wait.map(|wait| now + wait) }
@@ -221,6 +221,12 @@ impl View {
     pub fn accounts_of(&self, caller: &Caller) -> SmallVec<[Arc<Account>; 2]> {
         let key = caller.key.as_ref().and_then(|key| key.account.clone());
         key.into_iter().chain(caller.project.account.clone()).collect()
+    }
+
+    /// All that there are.
+    pub fn all_accounts(&self) -> Vec<Arc<Account>> {
+        let of_keys = self.keys.keys().filter_map(|key| key.account.as_ref());
+        of_keys.chain(self.accounts.iter()).cloned().collect()
     }
 
     /// What an attempt may cost: its prompt, and the longest answer that was asked for, or

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Gateway;
 use super::error::GatewayError;
 use super::respond::Trace;
 use crate::domain::ids::AliasIdx;
 use crate::domain::money::PicoUsd;
 use crate::domain::names::NameError;
-use crate::domain::time::UnixMillis;
 use crate::limits::{self, Permit, Reservation, Standing};
 use crate::live::{Caller, Touched, View, over_budget};
 use crate::routing::RequestFacts;
@@ -37,12 +37,12 @@ pub fn resolve(view: &View, caller: &Caller, name: &str) -> Result<AliasIdx, Gat
 ///
 /// # Errors
 /// If a limit is reached.
-pub fn admit(
+pub async fn admit(
+    gateway: &Gateway,
     view: &View,
     caller: &Caller,
     alias: AliasIdx,
     facts: &RequestFacts,
-    now: UnixMillis,
     trace: &mut Trace,
 ) -> Result<Option<Arc<Permit>>, GatewayError> {
     let accounts = view.accounts_of(caller);
@@ -52,7 +52,12 @@ pub fn admit(
     let expected = view.alias(alias).stats.reading(facts.max_output_tokens).expected_output;
     // A float of at most a few million.
     let output = facts.max_output_tokens.unwrap_or(u64::MAX).min(expected as u64);
-    let entered = limits::enter(&accounts, facts.prompt_tokens + output, now);
+    let (tokens, now) = (facts.prompt_tokens + output, || gateway.live.clock.now());
+    let entered = match &gateway.quota {
+        Some(quota) => quota.enter(&accounts, tokens).await,
+        None => limits::enter(&accounts, tokens, now()),
+    };
+    let now = now();
     // Told in either case, as it is with this request in or out.
     trace.standing = accounts.iter().map(|account| account.standing(now)).reduce(Standing::tightest);
     entered.map(|permit| Some(Arc::new(permit))).map_err(GatewayError::Limited)
@@ -62,10 +67,14 @@ pub fn admit(
 ///
 /// # Errors
 /// If one of them has less than that left.
-pub fn set_aside(touched: &Touched, cost: PicoUsd, now: UnixMillis) -> Result<Option<Reservation>, SkipReason> {
+pub async fn set_aside(gateway: &Gateway, touched: &Touched, cost: PicoUsd) -> Result<Option<Reservation>, SkipReason> {
     if touched.is_empty() {
         return Ok(None);
     }
-    let reserved = limits::reserve(touched, cost, now);
-    reserved.map(Some).map_err(|refusal| SkipReason::OverBudget(over_budget(&refusal, now)))
+    let now = || gateway.live.clock.now();
+    let reserved = match &gateway.quota {
+        Some(quota) => quota.reserve(touched, cost).await,
+        None => limits::reserve(touched, cost, now()),
+    };
+    reserved.map(Some).map_err(|refusal| SkipReason::OverBudget(over_budget(&refusal, now())))
 }

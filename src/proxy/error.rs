@@ -139,7 +139,7 @@ impl GatewayError {
             Self::NoneReady { retry_after, .. } => *retry_after,
             Self::OverBudget { retry_after, .. } => *retry_after,
             // Others may end at any moment; a second is as good a guess as any.
-            Self::Limited(Refusal { wait: Wait::Others, .. }) => Some(Duration::from_secs(1)),
+            Self::Limited(Refusal { wait: Wait::Ask | Wait::Others, .. }) => Some(Duration::from_secs(1)),
             Self::Limited(refusal) => refusal.retry_after(),
             Self::AllFailed { attempts, .. } if all(attempts, FailureKind::RateLimited) => {
                 attempts.iter().filter_map(|(_, error)| error.retry_after).min()

@@ -23,6 +23,7 @@ mod unserved;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::time::UnixMillis;
+use crate::fleet::quota::Quota;
 use crate::health::RetryBudget;
 use crate::live::Live;
 use crate::live::decisions::Decisions;
@@ -34,15 +35,17 @@ pub struct Gateway {
     pub live: Arc<Live>,
     /// What was decided lately.
     pub decisions: Decisions,
+    /// Where limits are shared with other replicas.
+    pub quota: Option<Quota>,
     /// Held for a few instructions at a time, never across an await.
     retries: Mutex<RetryBudget>,
 }
 
 impl Gateway {
     /// A gateway over a first view.
-    pub fn new(live: Arc<Live>) -> Self {
+    pub fn new(live: Arc<Live>, quota: Option<Quota>) -> Self {
         let retries = Mutex::new(RetryBudget::new(live.clock.now()));
-        Self { live, decisions: Decisions::default(), retries }
+        Self { live, decisions: Decisions::default(), quota, retries }
     }
 
     fn retries<T>(&self, f: impl FnOnce(&mut RetryBudget) -> T) -> T {

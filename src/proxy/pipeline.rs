@@ -50,8 +50,8 @@ pub async fn serve(
     let narrowing = narrowing::narrowing(&call.headers)?;
     let limits = narrowing::limits(&call.headers, alias.limits)?;
     let facts = facts_of(call, alias);
+    let permit = admission::admit(gateway, view, caller, idx, &facts, trace).await?;
     let now = gateway.live.clock.now();
-    let permit = admission::admit(view, caller, idx, &facts, now, trace)?;
     let snapshot = view.snapshot(idx, &facts, caller, now);
     let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing: &narrowing, now };
     let seed = rand::rng().random();
@@ -202,7 +202,9 @@ impl<'a> Walk<'a> {
         trace: &mut Trace,
     ) -> Result<Tried, GatewayError> {
         let race = Arc::new(AtomicBool::new(false));
-        let Some(first) = self.depart(candidate, may_come, last_resort, &race)? else { return Ok(Tried::PassedOver) };
+        let Some(first) = self.depart(candidate, may_come, last_resort, &race).await? else {
+            return Ok(Tried::PassedOver);
+        };
         let first = self.fly(candidate, first);
         tokio::pin!(first);
         let begun = Instant::now();
@@ -217,7 +219,15 @@ impl<'a> Walk<'a> {
             () = tokio::time::sleep(Duration::from_secs_f64(after)) => {}
         }
         let second = Candidate { purpose: Purpose::Hedge, give_up_s: None, ..*rival };
-        let departed = if self.live.stats.may_hedge() { self.depart(&second, 1, false, &race)? } else { None };
+        let departed = if self.live.stats.may_hedge() {
+            tokio::select! {
+                biased;
+                landed = &mut first => return Ok(self.landed(landed, last_resort, trace)),
+                departed = self.depart(&second, 1, false, &race) => departed?,
+            }
+        } else {
+            None
+        };
         let Some(departed) = departed else {
             let landed = first.await;
             return Ok(self.landed(landed, last_resort, trace));
@@ -259,7 +269,7 @@ impl<'a> Walk<'a> {
 
     /// Writes the request for a candidate and opens its account; `None` where it cannot even
     /// be asked.
-    fn depart(
+    async fn depart(
         &mut self,
         candidate: &Candidate,
         may_come: u32,
@@ -279,7 +289,7 @@ impl<'a> Walk<'a> {
         let at = self.view.catalog.endpoint(endpoint);
         let cost = self.view.expected_cost(endpoint, self.facts, self.expected_output);
         let touched = self.view.touched(self.caller, self.alias, target, endpoint);
-        let reservation = match admission::set_aside(&touched, cost, self.now()) {
+        let reservation = match admission::set_aside(self.gateway, &touched, cost).await {
             Ok(reservation) => reservation,
             Err(reason) => {
                 self.skipped.push(Skipped { endpoint, reason });

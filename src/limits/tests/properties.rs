@@ -72,7 +72,7 @@ proptest! {
                 let smallest = own.tokens_per_minute.into_iter().chain(shared.tokens_per_minute).min();
                 prop_assert!(smallest.is_some_and(|limit| u64::from(limit.get()) < step.tokens));
             }
-            Wait::Others => prop_assert!(false, "nothing limits what is under way"),
+            Wait::Ask | Wait::Others => prop_assert!(false, "nothing limits what is under way, or is shared"),
         }
     }
 

@@ -6,6 +6,8 @@ mod clocks;
 mod moods;
 mod outages;
 mod propagation;
+mod quota;
+mod quota_cost;
 mod statistics;
 mod sums;
 mod topologies;

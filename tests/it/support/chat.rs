@@ -56,6 +56,11 @@ pub async fn ask(gateway: &Gateway, asked: &Asked<'_>) -> Got {
 
 /// Asks with a client of one's own, so that many can share connections.
 pub async fn ask_with(client: &reqwest::Client, gateway: &Gateway, asked: &Asked<'_>) -> Got {
+    ask_at(client, &gateway.url("/v1/chat/completions"), asked).await
+}
+
+/// Asks at a URL.
+pub async fn ask_at(client: &reqwest::Client, url: &str, asked: &Asked<'_>) -> Got {
     let mut body = json!({
         "model": asked.alias,
         "stream": asked.stream,
@@ -64,11 +69,8 @@ pub async fn ask_with(client: &reqwest::Client, gateway: &Gateway, asked: &Asked
     if let (Some(body), Some(more)) = (body.as_object_mut(), asked.more.as_object()) {
         body.extend(more.clone());
     }
-    let mut request = client
-        .post(gateway.url("/v1/chat/completions"))
-        .bearer_auth(asked.key)
-        .header("content-type", "application/json")
-        .body(body.to_string());
+    let mut request =
+        client.post(url).bearer_auth(asked.key).header("content-type", "application/json").body(body.to_string());
     for (name, value) in asked.headers {
         request = request.header(*name, *value);
     }
