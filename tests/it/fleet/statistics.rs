@@ -165,19 +165,26 @@ async fn one_request_of_the_whole_fleet_is_the_probe() {
     for _ in 0..3 {
         fleet.ask_by(&fleet.replicas[0], "a", "pm-it").await;
     }
-    let before = seen(&fleet.sims[0]).await[0];
-    // Time outs of 1, 1.6, 2.6 and 4.1 seconds, the first of which has begun: three end.
-    let since = Instant::now();
-    let traffic = fleet.replicas.iter().map(async |replica| {
-        while since.elapsed() < Duration::from_secs(7) {
-            assert_eq!(fleet.ask_by(replica, "a", "pm-it").await.status, 200);
-            sleep(Duration::from_millis(5)).await;
+    // Time outs of 1, 1.6, 2.6, 4.1 and then 6 seconds. On a machine that stands still for longer than
+    // their ends differ, several find it due in the same moment; then once more.
+    let mut counted = Vec::new();
+    for most in [4, 2, 2] {
+        let before = seen(&fleet.sims[0]).await[0];
+        let since = Instant::now();
+        let traffic = fleet.replicas.iter().map(async |replica| {
+            while since.elapsed() < Duration::from_secs(7) {
+                assert_eq!(fleet.ask_by(replica, "a", "pm-it").await.status, 200);
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        join_all(traffic).await;
+        let probes = seen(&fleet.sims[0]).await[0] - before;
+        if (1..=most).contains(&probes) {
+            return;
         }
-    });
-    join_all(traffic).await;
-    let probes = seen(&fleet.sims[0]).await[0] - before;
-    // Whoever was about to do the same when it was told has done it.
-    assert!((2..=5).contains(&probes), "{probes} probes");
+        counted.push(probes);
+    }
+    panic!("{counted:?} probes");
 }
 
 /// Twenty minutes lie between their clocks.
