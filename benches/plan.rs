@@ -15,7 +15,7 @@ use divan::{AllocProfiler, Bencher};
 use pointsman::clock::Clock;
 use pointsman::config::{self, Config};
 use pointsman::domain::feature::FeatureSet;
-use pointsman::domain::ids::{AliasIdx, Revision};
+use pointsman::domain::ids::{AliasIdx, EndpointId, Revision};
 use pointsman::domain::provider::Limits;
 use pointsman::domain::spent::Spent;
 use pointsman::domain::time::UnixMillis;
@@ -65,7 +65,7 @@ impl Fleet {
             limits: config.server.limits,
             open: true,
         };
-        let live = match Live::new(draft, &|_| Spent::default(), Clock::new()) {
+        let live = match Live::new(draft, &|_| Spent::default(), Clock::new(), None) {
             Ok(live) => live,
             Err(error) => panic!("{error}"),
         };
@@ -302,7 +302,8 @@ fn memory() {
         Some(pages.split_whitespace().nth(1)?.parse::<f64>().ok()? * 4.0)
     };
     let before = resident();
-    let targets: Vec<EndpointLive> = (0..TARGETS).map(|_| EndpointLive::new(Limits::default())).collect();
+    let targets: Vec<EndpointLive> =
+        (0..TARGETS).map(|_| EndpointLive::new(&EndpointId::new("m@p"), Limits::default(), None)).collect();
     let fresh = resident();
     let mut now = START;
     // A quarter of an hour is kept, in which speeds vary by a factor of two.

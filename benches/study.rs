@@ -8,7 +8,7 @@ use study::measure::{Figures, Study};
 use study::parallel::side_by_side;
 use study::router::Kind;
 use study::scenario::Scenario;
-use study::{fresh, table};
+use study::{fresh, replicas, table};
 
 /// Seeds for each scenario.
 const SEEDS: u64 = 5;
@@ -26,11 +26,22 @@ fn main() {
     let part = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let chosen = |all: Vec<Scenario>| -> Vec<Scenario> {
         let exact = all.iter().any(|scenario| scenario.name == part);
-        let fits = |scenario: &Scenario| if exact { scenario.name == part } else { scenario.name.contains(&part) };
+        let fits = |scenario: &Scenario| match exact {
+            true => scenario.name == part,
+            // Those of replicas that tell each other have tables of their own.
+            false if part.is_empty() => scenario.sharing.is_none(),
+            false => scenario.name.contains(&part),
+        };
         all.into_iter().filter(fits).collect()
     };
+    if part == "replicas" {
+        return print!("## Replicas\n\n{}", replicas::tables(SEEDS));
+    }
     report("Scenarios", &chosen(Scenario::all()), SEEDS);
     report("Random fresh scenarios", &chosen((0..FRESH).map(fresh::scenario).collect()), 1);
+    if part.is_empty() {
+        println!("## Replicas\n\n{}", replicas::tables(SEEDS));
+    }
 }
 
 /// Runs all routers in these scenarios and prints how it went.

@@ -44,8 +44,11 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// How often usage that is too old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
-/// Threads of the admin listener. What it has to read, compare and write may take a while, and
-/// requests of callers are not to wait for it.
+/// The first request waits this long, at most, for what other replicas know.
+const WARM_WITHIN: Duration = Duration::from_secs(1);
+
+/// Threads of the admin listener and of what other replicas tell. What there is to read, compare
+/// and write may take a while, and requests of callers are not to wait for it.
 const ADMIN_THREADS: usize = 2;
 
 /// Those threads.
@@ -158,6 +161,10 @@ impl App {
             head_timeout: server.limits.head_timeout,
             drain: server.limits.drain_timeout,
         };
+        if let Some(fleet) = &control.fleet {
+            app.spawn_late_aside("telemetry", fleet.telemetry.clone().run(app.drained.clone()));
+            fleet.telemetry.warmed_up(WARM_WITHIN).await;
+        }
         let data_plane = DataPlane::new(Arc::clone(&gateway));
         app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
@@ -192,6 +199,15 @@ impl App {
             task.await;
             name
         });
+    }
+
+    /// On threads of its own.
+    fn spawn_late_aside(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let task = async move {
+            task.await;
+            name
+        };
+        self.late.spawn_on(task, &self.office.handle);
     }
 
     /// On threads of its own.

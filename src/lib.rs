@@ -20,7 +20,7 @@
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire`, `secrets` |
 //! | [`upstream`] | one call to a provider | the above |
 //! | [`store`] | what outlives the process, in one file | `config`, `domain` |
-//! | [`fleet`] | the way to the Redis that replicas share, and what is in it | `clock`, `config`, `domain`, `limits`, `store` |
+//! | [`fleet`] | the way to the Redis that replicas share, and what is in it | `live`, `store` and below |
 //! | [`proxy`] | the data plane | the above but `secrets`, `store` |
 //! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `fleet`, `secrets` and below |
 //! | [`api`] | what the admin listener and its clients say to each other | nothing |

@@ -10,6 +10,8 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
+use super::replica::heard;
+use crate::api::replica::HeardReport;
 use crate::control::{Control, Fleet};
 use crate::domain::alias::Alias;
 use crate::domain::failure::FailureKind;
@@ -36,6 +38,9 @@ struct Readiness {
     /// be written down, a Redis that is away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<String>,
+    /// How fresh is what is known from other replicas, where anything is shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heard: Option<HeardReport>,
 }
 
 /// Whether traffic should come here: 503 only when no alias can be served at all.
@@ -54,8 +59,9 @@ pub async fn ready(State(gateway): State<Arc<Gateway>>, State(control): State<Ar
     if let Some(fleet) = &control.fleet {
         degraded.extend(apart(fleet, now));
     }
+    let heard = control.fleet.as_ref().map(|fleet| heard(&fleet.telemetry.standing().fleet, now));
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, revision: view.revision.0, degraded })).into_response()
+    (status, Json(Readiness { ready, revision: view.revision.0, degraded, heard })).into_response()
 }
 
 /// In which way this replica is apart from the others.

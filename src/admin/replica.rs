@@ -8,11 +8,13 @@ use axum::extract::State;
 use super::asker::Asker;
 use super::error::AdminError;
 use crate::api::error::ErrorReport;
-use crate::api::replica::{FleetReport, ReplicaReport};
+use crate::api::replica::{FleetReport, HeardReport, ReplicaReport};
 use crate::control::{Control, Fleet};
 use crate::domain::time::UnixMillis;
 use crate::fleet::State as LinkState;
 use crate::fleet::replicas::Replica;
+use crate::live::SharingStanding;
+use crate::stats::share::FleetReading;
 use crate::store::record::Role;
 
 /// Tells which replicas share what, and how this one stands to them.
@@ -33,6 +35,7 @@ fn report(fleet: &Fleet, now: UnixMillis) -> FleetReport {
     };
     let (living, missing) = (fleet.replicas.living(), fleet.replicas.missing());
     let living = living.iter().map(|replica| of(replica, true));
+    let SharingStanding { fleet: reading, slices_waiting, slices_dropped } = fleet.telemetry.standing();
     FleetReport {
         shared: true,
         redis: Some(fleet.link.address().to_owned()),
@@ -41,7 +44,20 @@ fn report(fleet: &Fleet, now: UnixMillis) -> FleetReport {
         why,
         age_ms: fleet.age(now).map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
         trouble: fleet.trouble(),
+        heard: heard(&reading, now),
+        slices_waiting: slices_waiting as u64,
+        slices_dropped,
         replicas: living.chain(missing.iter().map(|replica| of(replica, false))).collect(),
+    }
+}
+
+/// How fresh is what others told.
+pub(super) fn heard(reading: &FleetReading, now: UnixMillis) -> HeardReport {
+    let age = |at: UnixMillis| u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX);
+    HeardReport {
+        others: reading.others,
+        oldest_ms: (reading.others > 0).then(|| age(reading.oldest)),
+        newest_ms: reading.age(now).map(|_| age(reading.newest)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! What has happened lately at each endpoint? Sums and quantiles over a window.
+//! What has happened lately at each endpoint? Sums and quantiles over a window, of all
+//! replicas together where there are several.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,25 +7,27 @@ use std::time::Duration;
 use axum::Json as Answer;
 use axum::extract::State;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::asker::Asker;
 use super::error::AdminError;
 use super::input::Asked;
 use crate::api::error::ErrorReport;
 use crate::api::statistics::{Quantiles, Statistics, TargetStatistics};
+use crate::control::Control;
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::EndpointIdx;
 use crate::domain::time::UnixMillis;
 use crate::live::View;
 use crate::proxy::Gateway;
 use crate::stats::Distribution;
+use crate::stats::share::Voices;
 use crate::store::record::Role;
 
 /// The longest window that is kept, in seconds.
 const LONGEST_S: u64 = 900;
 
-/// The window wanted.
+/// What is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -32,9 +35,24 @@ pub struct Wanted {
     /// The window, in seconds.
     #[param(minimum = 5, maximum = 900, default = 300)]
     window_s: Option<u64>,
+    /// Of all replicas together, or of this one alone.
+    #[param(inline, default = "fleet")]
+    scope: Option<Scope>,
 }
 
-/// Sums and quantiles of every endpoint that has done anything since the start.
+/// Whose statistics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Those of all replicas, as far as they have told: the last five seconds of others may be
+    /// missing.
+    #[default]
+    Fleet,
+    /// Those of this replica.
+    Replica,
+}
+
+/// Sums and quantiles of every endpoint that has done anything.
 #[utoipa::path(
     get, path = "/admin/v1/statistics", operation_id = "read_statistics", tag = "traffic", params(Wanted),
     responses((status = 200, body = Statistics), (status = "4XX", body = ErrorReport))
@@ -42,6 +60,7 @@ pub struct Wanted {
 pub async fn statistics(
     asker: Asker,
     State(gateway): State<Arc<Gateway>>,
+    State(control): State<Arc<Control>>,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Answer<Statistics>, AdminError> {
     asker.must_be(Role::Viewer)?;
@@ -49,25 +68,42 @@ pub async fn statistics(
     if !(5..=LONGEST_S).contains(&seconds) {
         return Err(AdminError::Bad(format!("The query: window_s is {seconds}; expected 5 to {LONGEST_S}.")));
     }
+    let scope = wanted.scope.unwrap_or_default();
     let view = gateway.live.view();
     let now = gateway.live.clock.now();
     let window = Duration::from_secs(seconds);
     let count = u32::try_from(view.catalog.endpoints.len()).unwrap_or(u32::MAX);
-    let targets = (0..count).map(EndpointIdx).filter_map(|idx| of_endpoint(&view, idx, window, now)).collect();
-    Ok(Answer(Statistics { window_s: seconds, targets }))
+    let targets = (0..count).map(EndpointIdx).filter_map(|idx| of_endpoint(&view, idx, scope, window, now)).collect();
+    let heard = control.fleet.as_ref().filter(|_| scope == Scope::Fleet);
+    let heard = heard.map(|fleet| super::replica::heard(&fleet.telemetry.standing().fleet, now));
+    Ok(Answer(Statistics { window_s: seconds, heard, targets }))
 }
 
-fn of_endpoint(view: &View, idx: EndpointIdx, window: Duration, now: UnixMillis) -> Option<TargetStatistics> {
-    view.endpoint(idx).history(|history| {
-        if history.since_start().attempts() == 0 {
+fn of_endpoint(
+    view: &View,
+    idx: EndpointIdx,
+    scope: Scope,
+    window: Duration,
+    now: UnixMillis,
+) -> Option<TargetStatistics> {
+    view.endpoint(idx).histories(|history, voices| {
+        let voices = voices.filter(|_| scope == Scope::Fleet);
+        let others = voices.map_or(0, |voices| voices.since_start().attempts());
+        if history.since_start().attempts() + others == 0 {
             return None;
         }
-        let sums = history.sums(window, now);
+        let mut sums = history.sums(window, now);
+        if let Some(voices) = voices {
+            voices.history().add_sums(&mut sums, window, now);
+        }
         let quantiles = |what| {
-            let at = |q| history.quantile(what, q, window, now).map(|time| time.as_secs_f64() * 1e3);
-            Quantiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+            let mut others = voices.into_iter().flat_map(|voices| voices.history().buckets(what, window, now));
+            let times = history.quantiles(what, [0.5, 0.95, 0.99], window, now, &mut others);
+            let [p50, p95, p99] = times.map_or([None; 3], |times| times.map(|time| Some(time.as_secs_f64() * 1e3)));
+            Quantiles { p50, p95, p99 }
         };
         let failures = FailureKind::ALL.iter().zip(sums.failures).filter(|(_, count)| *count > 0);
+        let memory = history.memory_bytes() + voices.map_or(0, Voices::memory_bytes);
         Some(TargetStatistics {
             target: view.catalog.endpoint(idx).id.to_string(),
             attempts: sums.attempts(),
@@ -85,7 +121,7 @@ fn of_endpoint(view: &View, idx: EndpointIdx, window: Duration, now: UnixMillis)
             stream_total_ms: quantiles(Distribution::StreamTotal),
             answer_total_ms: quantiles(Distribution::AnswerTotal),
             queued_ms: quantiles(Distribution::Queued),
-            memory_bytes: history.memory_bytes() as u64,
+            memory_bytes: memory as u64,
         })
     })
 }

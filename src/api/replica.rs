@@ -20,8 +20,31 @@ pub struct FleetReport {
     pub age_ms: Option<u64>,
     /// Why it cannot serve what the others do, if it cannot.
     pub trouble: Option<String>,
+    /// What was heard of the others' targets.
+    #[serde(default)]
+    pub heard: HeardReport,
+    /// Slices of this replica's statistics that wait until Redis takes them.
+    #[serde(default)]
+    pub slices_waiting: u64,
+    /// Those that were given up, since nobody's window reaches so far back or too many waited.
+    #[serde(default)]
+    pub slices_dropped: u64,
     /// The replicas, this one first.
     pub replicas: Vec<ReplicaReport>,
+}
+
+/// How fresh is what other replicas told of their targets.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct HeardReport {
+    /// Other replicas that have said something in the last ten seconds.
+    pub others: u32,
+    /// How long ago that was true which the one heard longest ago of them said, in
+    /// milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_ms: Option<u64>,
+    /// How old the newest word of any is, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_ms: Option<u64>,
 }
 
 /// One replica.

@@ -5,11 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::replica::HeardReport;
+
 /// Sums and quantiles over a window.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Statistics {
     /// The window, in seconds.
     pub window_s: u64,
+    /// What was heard of other replicas, whose part is in here; nothing where only this one's
+    /// is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<HeardReport>,
     /// Every endpoint that has done anything since the start.
     pub targets: Vec<TargetStatistics>,
 }

@@ -9,7 +9,7 @@ use super::request::Request;
 use super::screen::{Said, Screen};
 use super::table::{Column, Table};
 use super::words::{count, ms, plain, when};
-use crate::api::replica::{FleetReport, ReplicaReport};
+use crate::api::replica::{FleetReport, HeardReport, ReplicaReport};
 
 /// Nothing has to be said.
 #[derive(Clone, Debug, Args)]
@@ -57,6 +57,12 @@ fn state(of: &ReplicaReport) -> String {
     }
 }
 
+/// How fresh is what the others have told of targets.
+fn heard(heard: &HeardReport) -> Option<String> {
+    let (oldest, newest) = (ms(heard.oldest_ms? as f64), ms(heard.newest_ms? as f64));
+    Some(format!("what {} others know of targets is {newest} to {oldest} old", heard.others))
+}
+
 fn remarks(report: &FleetReport, screen: &Screen) -> Vec<String> {
     if !report.shared {
         return vec!["this gateway is alone: its configuration has no `store.url`".to_owned()];
@@ -71,6 +77,10 @@ fn remarks(report: &FleetReport, screen: &Screen) -> Vec<String> {
             remarks.push(format!("what is shared was read last: {age}"));
         }
         (None, _) => remarks.push(format!("shared through {redis}, read last: {age}")),
+    }
+    remarks.extend(heard(&report.heard));
+    if report.slices_waiting > 0 {
+        remarks.push(format!("statistics that wait for Redis: {} slices", count(report.slices_waiting)));
     }
     if let Some(trouble) = &report.trouble {
         remarks.push(format!("warning: this replica cannot serve what the others do: {}", plain(trouble)));
@@ -102,6 +112,7 @@ mod tests {
             redis: Some("redis.internal:6379".into()),
             connected: true,
             age_ms: Some(400),
+            heard: HeardReport { others: 2, oldest_ms: Some(1200), newest_ms: Some(300) },
             replicas: vec![replica("a", true), troubled, replica("c", false)],
             ..FleetReport::default()
         };
@@ -110,7 +121,8 @@ mod tests {
         assert_eq!(lines.len(), 4, "{}", said.text);
         assert!(lines[1].starts_with("a ") && lines[1].ends_with("alive"), "{}", said.text);
         assert!(lines[2].ends_with("no such variable") && lines[3].ends_with("not heard of"), "{}", said.text);
-        assert_eq!(said.remarks, ["shared through redis.internal:6379, read last: 400 ms ago"]);
+        let heard = "what 2 others know of targets is 300 ms to 1.2 s old";
+        assert_eq!(said.remarks, ["shared through redis.internal:6379, read last: 400 ms ago", heard]);
     }
 
     #[tokio::test]

@@ -17,11 +17,16 @@ pub struct Statistics {
     /// How far back: 60s, 5m, 1h.
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     window: Option<u32>,
+    /// What this replica has seen itself, instead of all of them together.
+    #[arg(long)]
+    alone: bool,
 }
 
 impl Task for Statistics {
     async fn run(self, gateway: &Gateway, screen: &Screen) -> Result<Said, Failure> {
-        let request = Request::get(&["statistics"]).query("window_s", self.window);
+        let request = Request::get(&["statistics"])
+            .query("window_s", self.window)
+            .query("scope", self.alone.then_some("replica"));
         let answer: Answer<Report> = gateway.ask(&request).await?;
         let said = screen.show(&answer.raw, || table(&answer.read, screen));
         let nothing = !screen.json && answer.read.targets.is_empty();
@@ -86,13 +91,15 @@ mod tests {
             ttft_ms: Quantiles { p50: Some(212.0), p95: Some(1480.0), p99: None },
             ..TargetStatistics::default()
         };
-        let report = Report { window_s: 60, targets: vec![target] };
+        let report = Report { window_s: 60, targets: vec![target], ..Report::default() };
         let stand_in = StandIn::start(move |_| answer(200, &report)).await;
         let said = args::<Statistics>(&["--window", "5m"]).unwrap().run(&stand_in.gateway(), &PIPE).await.unwrap();
         assert_eq!(
             said.text,
             "TARGET  CALLS  FAILED  TTFT P50    P95  TOK/S     COST\nm/x@a   1,200       4    212 ms  1.5 s     31  $1.5000\n"
         );
-        assert_eq!(stand_in.lines(), ["GET /admin/v1/statistics?window_s=300"]);
+        args::<Statistics>(&["--alone"]).unwrap().run(&stand_in.gateway(), &PIPE).await.unwrap();
+        let asked = ["GET /admin/v1/statistics?window_s=300", "GET /admin/v1/statistics?scope=replica"];
+        assert_eq!(stand_in.lines(), asked);
     }
 }

@@ -21,6 +21,7 @@ use crate::domain::time::UnixMillis;
 use crate::fleet::Link;
 use crate::fleet::journal::{Head, Journal, JournalError};
 use crate::fleet::replicas::{Replica, Replicas};
+use crate::fleet::telemetry::Telemetry;
 use crate::fleet::usage::SharedUsage;
 use crate::live::View;
 use crate::store::record::AuditRecord;
@@ -56,6 +57,8 @@ pub struct Fleet {
     pub usage: SharedUsage,
     /// Who else is there.
     pub replicas: Replicas,
+    /// What is known of endpoints, told and heard.
+    pub telemetry: Telemetry,
     /// Under which what this replica counts by itself is known to the others: that of its store.
     pub(super) ledger: String,
     /// Held by whoever tells the others what was used.

@@ -24,10 +24,11 @@ use crate::domain::ids::Revision;
 use crate::domain::spent::Spent;
 use crate::fleet::journal::Journal;
 use crate::fleet::replicas::Replicas;
+use crate::fleet::telemetry::Telemetry;
 use crate::fleet::usage::SharedUsage;
 use crate::fleet::{Keys, Link};
 use crate::limits::Owner;
-use crate::live::{Draft, KeyRing, Live};
+use crate::live::{self, Draft, KeyRing, Live};
 use crate::secrets::MasterKeys;
 use crate::store::record::{Author, KeyRecord, Role};
 use crate::store::{Position, Source, Store};
@@ -137,7 +138,11 @@ impl Control {
         };
         let vault = Vault::open_store(&store, masters)?;
         let tokens = Tokens::load(&store, token)?;
-        let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock)?);
+        let told = match &sharing {
+            None => None,
+            Some(_) => Some(Arc::new(live::Sharing::new(&store.ledger()?, clock.now()))),
+        };
+        let live = Arc::new(Live::new(empty, &|_| Spent::default(), clock, told.clone())?);
         let mut state = State {
             revision: 0,
             documents: Documents::default(),
@@ -149,12 +154,14 @@ impl Control {
             unserved: false,
         };
         state.load(stored, position);
-        let fleet = match sharing {
+        let fleet = match sharing.zip(told) {
             None => None,
-            Some(Sharing { link, keys, replicas }) => {
+            Some((Sharing { link, keys, replicas }, told)) => {
+                let telemetry = Telemetry::new(&link, keys.clone(), told, Arc::clone(&live));
                 let (journal, usage) = (Journal::new(&link, keys.clone()), SharedUsage::new(&link, keys));
                 let (ledger, trouble) = (store.ledger()?, Default::default());
                 Some(Fleet {
+                    telemetry,
                     link,
                     journal,
                     usage,

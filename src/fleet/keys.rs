@@ -2,8 +2,8 @@
 //!
 //! All begin with a prefix, so that a Redis can be shared with others, and have a part in
 //! braces, by which a cluster decides on which node they are: what a script touches at once
-//! has to be on one. There are five such groups: what is configured, the statistics of each
-//! replica, what endpoints share, what accounts share, and usage.
+//! has to be on one. There are five such groups: what is configured, what replicas tell each
+//! other, what each has measured, what accounts share, and usage.
 //!
 //! Names of people's things are written with everything escaped that could be taken for
 //! something else, so no name leads to another's key.
@@ -89,46 +89,37 @@ impl Keys {
     }
 }
 
-/// Statistics: a group for each replica, `{prefix:replica:…}:…`. They expire some time after
-/// the replica wrote last.
+/// What replicas tell each other, `{prefix:told}:…`.
 impl Keys {
-    fn of_replica(&self, replica: &str, what: &str) -> String {
-        format!("{{{}:replica:{}}}:{what}", self.prefix, escaped(replica))
+    fn of_telling(&self, what: &str) -> String {
+        format!("{{{}:told}}:{what}", self.prefix)
     }
 
-    /// What a replica believes of each endpoint. A hash: endpoint → packed estimates; written by
-    /// the replica about once a second.
-    pub fn estimates(&self, replica: &str) -> String {
-        self.of_replica(replica, "estimates")
+    /// The channel on which replicas tell what they see, in messages of `stats::share`.
+    pub fn told(&self) -> String {
+        self.of_telling("now")
     }
 
-    /// What a replica has measured: batches of slices with a sequence number. A stream, cut to
-    /// a length; written by the replica.
-    pub fn slices(&self, replica: &str) -> String {
-        self.of_replica(replica, "slices")
+    /// What each replica believes of endpoints. A hash: replica → messages; written by each
+    /// every ten seconds, and taken out an hour later.
+    pub fn knowledge(&self) -> String {
+        self.of_telling("knowledge")
+    }
+
+    /// When each replica wrote that. A sorted set: replica by milliseconds of Redis's clock;
+    /// written with [`Keys::knowledge`].
+    pub fn knowledge_at(&self) -> String {
+        self.of_telling("knowledge-at")
     }
 }
 
-/// What endpoints share, `{prefix:endpoints}:…`.
+/// What each replica has measured: a group for each, `{prefix:replica:…}:…`, so that the nodes
+/// of a cluster share it out.
 impl Keys {
-    fn of_endpoints(&self, what: &str) -> String {
-        format!("{{{}:endpoints}}:{what}", self.prefix)
-    }
-
-    /// Until when endpoints are blocked or their breaker is open. A hash: endpoint → until,
-    /// in milliseconds of Redis's clock; a script keeps the later.
-    pub fn edges(&self) -> String {
-        self.of_endpoints("edges")
-    }
-
-    /// The channel on which a new edge is told.
-    pub fn edges_changed(&self) -> String {
-        self.of_endpoints("edges-changed")
-    }
-
-    /// Who may probe an endpoint now. A text, the replica; expires with the lease.
-    pub fn probe(&self, endpoint: &str) -> String {
-        self.of_endpoints(&format!("probe:{}", escaped(endpoint)))
+    /// Messages with slices. A stream, cut to a quarter of an hour; expires with its last
+    /// entry.
+    pub fn slices(&self, replica: &str) -> String {
+        format!("{{{}:replica:{}}}:slices", self.prefix, escaped(replica))
     }
 }
 
@@ -232,11 +223,10 @@ mod tests {
                 }
             })
             .chain([
-                named("estimates", keys.estimates(name)),
+                ("told".to_owned(), keys.told()),
+                ("knowledge".to_owned(), keys.knowledge()),
+                ("knowledge_at".to_owned(), keys.knowledge_at()),
                 named("slices", keys.slices(name)),
-                ("edges".to_owned(), keys.edges()),
-                ("edges_changed".to_owned(), keys.edges_changed()),
-                named("probe", keys.probe(name)),
                 pair("account_leases", keys.account_leases(name, other)),
                 pair("account_rates", keys.account_rates(name, other)),
                 pair("account_spent", keys.account_spent(name, other)),
@@ -279,9 +269,9 @@ mod tests {
             let keys = Keys::new(&prefix);
             let slots: Vec<u16> = of_config(&keys, &name).iter().map(|key| slot_of(key.as_bytes())).collect();
             prop_assert!(slots.iter().all(|slot| *slot == slots[0]));
-            prop_assert_eq!(slot_of(keys.estimates(&name).as_bytes()), slot_of(keys.slices(&name).as_bytes()));
             let of_account = [keys.account_leases("key", &name), keys.account_rates("key", &name)];
             prop_assert_eq!(slot_of(of_account[0].as_bytes()), slot_of(of_account[1].as_bytes()));
+            prop_assert_eq!(slot_of(keys.knowledge().as_bytes()), slot_of(keys.knowledge_at().as_bytes()));
             prop_assert_eq!(slot_of(keys.usage(1).as_bytes()), slot_of(keys.usage_counted().as_bytes()));
         }
     }
@@ -293,8 +283,8 @@ mod tests {
         let mut all = of_config(&keys, "WHAT");
         all.retain(|key| !key.contains(":incoming:"));
         all.push(keys.incoming("WHAT", "REPLICA"));
-        all.extend([keys.estimates("REPLICA"), keys.slices("REPLICA"), keys.edges(), keys.edges_changed()]);
-        all.extend([keys.probe("ENDPOINT"), keys.account_leases("KIND", "NAME"), keys.account_rates("KIND", "NAME")]);
+        all.extend([keys.told(), keys.knowledge(), keys.knowledge_at(), keys.slices("REPLICA")]);
+        all.extend([keys.account_leases("KIND", "NAME"), keys.account_rates("KIND", "NAME")]);
         all.extend([keys.account_spent("KIND", "NAME"), keys.usage(20_000), keys.usage_counted()]);
         for key in &all {
             assert!(document.contains(&format!("| `{key}` |")), "docs/redis.md does not say what {key} is");
@@ -305,7 +295,7 @@ mod tests {
     #[test]
     fn fleets_with_other_prefixes_have_other_keys() {
         let [one, two] = ["a", "a:replica"].map(Keys::new);
-        assert_ne!(one.estimates("x"), two.estimates("x"));
+        assert_ne!(one.slices("x"), two.slices("x"));
         assert_eq!(one.table(Table::Documents), "{a}:documents");
         assert_eq!(one.account_spent("key", "team one"), "{a:account:key:team%20one}:spent");
     }

@@ -6,6 +6,7 @@
 //! - [`Keys`] spells every key; [`script`] has the scripts that run inside Redis.
 //! - [`replicas`] keeps the list of the processes that live.
 //! - [`quota`] makes limits and budgets hold for all of them together.
+//! - [`telemetry`] carries what they learn of endpoints.
 //!
 //! What is shared, and what the loss of Redis means for it, belongs to those who use the link.
 //! Nothing here is on the way of a routing decision.
@@ -18,6 +19,7 @@ pub mod quota;
 pub mod replicas;
 pub mod script;
 mod slot;
+pub mod telemetry;
 pub mod usage;
 
 pub use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, ToRedisArgs, Value, cmd, pipe, streams};

@@ -22,6 +22,9 @@ const DECAY: Duration = Duration::from_secs(10);
 pub const SLOW_START: Duration = Duration::from_secs(10);
 /// The share a returned endpoint begins with.
 const SLOW_START_FROM: f64 = 0.1;
+/// Where it has answered so lately, failures that another replica's network may have made are
+/// no failures here.
+const FRESH: Duration = Duration::from_secs(2);
 /// Growth of the time out with each failed probe.
 const GROWTH: f64 = 1.6;
 
@@ -80,6 +83,12 @@ pub struct Breaker {
     failures: f64,
     attempts: f64,
     faded_at: UnixMillis,
+    /// When it last opened or closed.
+    changed_at: UnixMillis,
+    /// When an attempt last succeeded here.
+    succeeded_at: UnixMillis,
+    /// What opened it was seen here.
+    seen_here: bool,
 }
 
 impl Default for Breaker {
@@ -90,6 +99,9 @@ impl Default for Breaker {
             failures: 0.0,
             attempts: 0.0,
             faded_at: UnixMillis(0),
+            changed_at: UnixMillis(0),
+            succeeded_at: UnixMillis(0),
+            seen_here: false,
         }
     }
 }
@@ -103,6 +115,13 @@ impl Breaker {
     /// Where it is.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// Since when it is open for what was seen here, if it is. Only that is told again: if
+    /// everybody told the ends that they have, which are spread, an end would move away with
+    /// every telling.
+    pub(super) fn opened_here_at(&self) -> Option<UnixMillis> {
+        (self.seen_here && matches!(self.state, State::Open { .. })).then_some(self.changed_at)
     }
 
     /// An attempt starts. While it is open or half-open, the attempt is a probe: `false` if
@@ -124,13 +143,11 @@ impl Breaker {
     /// either shows that the endpoint works.
     pub fn success(&mut self, now: UnixMillis) {
         self.in_a_row = 0;
+        self.succeeded_at = self.succeeded_at.max(now);
         self.fade(now);
         self.attempts += 1.0;
         match self.state {
-            State::HalfOpen { .. } => {
-                self.state = State::Closed { since: Some(now) };
-                (self.failures, self.attempts) = (0.0, 0.0);
-            }
+            State::HalfOpen { .. } => self.close(now),
             State::Closed { since: Some(since) } if now.since(since) >= SLOW_START => {
                 self.state = State::Closed { since: None };
             }
@@ -159,6 +176,84 @@ impl Breaker {
         }
     }
 
+    /// Another replica opened it at `at`.
+    pub(super) fn opened_elsewhere(
+        &mut self,
+        until: UnixMillis,
+        round: u32,
+        cause: FailureKind,
+        at: UnixMillis,
+        now: UnixMillis,
+    ) {
+        match self.state {
+            // It has come back since.
+            State::Closed { .. } if at < self.changed_at => {}
+            State::Closed { .. } if self.doubts(cause, now) => self.in_a_row = IN_A_ROW - 1,
+            State::Closed { .. } => {
+                self.state = State::Open { until, round, cause };
+                (self.changed_at, self.in_a_row, self.seen_here) = (at, 0, false);
+            }
+            State::Open { until: mine, round: my_round, .. } => {
+                if until > mine {
+                    self.state = State::Open { until, round: round.max(my_round), cause };
+                    (self.changed_at, self.seen_here) = (self.changed_at.max(at), false);
+                }
+            }
+            // Our own probe decides.
+            State::HalfOpen { .. } => {}
+        }
+    }
+
+    /// Another replica's probe succeeded at `at`; whether that closes it here.
+    pub(super) fn closed_elsewhere(&mut self, at: UnixMillis) -> bool {
+        let closes = !matches!(self.state, State::Closed { .. }) && at >= self.changed_at;
+        if closes {
+            self.in_a_row = 0;
+            self.close(at);
+        }
+        closes
+    }
+
+    /// Others had so many attempts answered or failing until `at`.
+    pub(super) fn heard_of(
+        &mut self,
+        answered: u32,
+        failed: u32,
+        kind: Option<FailureKind>,
+        at: UnixMillis,
+        jitter: f64,
+    ) {
+        let kind = kind.unwrap_or(FailureKind::ServerError);
+        // What was before it came back, or was opened for, says nothing new.
+        if at < self.changed_at || (failed > 0 && self.doubts(kind, at)) {
+            return;
+        }
+        self.fade(at);
+        self.attempts += f64::from(answered.saturating_add(failed));
+        self.failures += f64::from(failed);
+        // The order in which they came is not known.
+        match (answered, failed) {
+            (0, failed) => self.in_a_row = self.in_a_row.saturating_add(failed),
+            (_, 0) => self.in_a_row = 0,
+            _ => {}
+        }
+        if failed > 0 && matches!(self.state, State::Closed { .. }) && self.trips(kind) {
+            self.open(kind, 0, at, jitter);
+            self.seen_here = false;
+        }
+    }
+
+    /// Whether a failure seen elsewhere may be that replica's own network's.
+    fn doubts(&self, kind: FailureKind, now: UnixMillis) -> bool {
+        matches!(kind, FailureKind::Connect | FailureKind::Timeout) && now.since(self.succeeded_at) < FRESH
+    }
+
+    fn close(&mut self, now: UnixMillis) {
+        self.state = State::Closed { since: Some(now) };
+        (self.failures, self.attempts) = (0.0, 0.0);
+        self.changed_at = now;
+    }
+
     fn trips(&self, kind: FailureKind) -> bool {
         step_of(kind) == 2
             || self.in_a_row >= IN_A_ROW
@@ -170,7 +265,8 @@ impl Breaker {
         // The exponent is capped where every step has reached its cap.
         let millis = (first * GROWTH.powi(round.min(16) as i32)).min(cap) * (0.9 + 0.2 * jitter);
         self.state = State::Open { until: now + Duration::from_millis(millis as u64), round, cause };
-        self.in_a_row = 0;
+        self.changed_at = now;
+        (self.in_a_row, self.seen_here) = (0, true);
     }
 
     fn fade(&mut self, now: UnixMillis) {

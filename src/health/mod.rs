@@ -6,9 +6,11 @@
 //! which is no failure at all. Who acts on the answer is [`crate::routing`].
 
 mod breaker;
+mod notice;
 mod retry_budget;
 
 pub use breaker::{Breaker, OPEN_STEPS, SLOW_START, State};
+pub use notice::Notice;
 pub use retry_budget::RetryBudget;
 
 use std::time::Duration;
@@ -39,7 +41,7 @@ pub enum Standing {
     },
     /// Its time out is over: the next attempt is the probe.
     Probe,
-    /// A probe is under way.
+    /// A probe is under way, here or at another replica.
     Probing,
     /// The breaker is open.
     Open {
@@ -62,6 +64,8 @@ pub struct HealthReading {
     pub state: State,
     /// The provider asked to wait until then.
     pub blocked_until: UnixMillis,
+    /// Until then the probe is another replica's.
+    pub probe_from: UnixMillis,
 }
 
 impl HealthReading {
@@ -70,7 +74,10 @@ impl HealthReading {
         if now < self.blocked_until {
             return Standing::Blocked { until: self.blocked_until };
         }
-        self.state.standing(now)
+        match self.state.standing(now) {
+            Standing::Probe if now < self.probe_from => Standing::Probing,
+            standing => standing,
+        }
     }
 }
 
@@ -85,6 +92,7 @@ impl Default for HealthReading {
 pub struct Health {
     breaker: Breaker,
     blocked_until: UnixMillis,
+    probe_from: UnixMillis,
     /// 429s in a row without a time, for the guess how long to wait.
     unnamed_blocks: u32,
 }
@@ -97,7 +105,7 @@ impl Health {
 
     /// All that a decision needs.
     pub fn reading(&self) -> HealthReading {
-        HealthReading { state: self.breaker.state(), blocked_until: self.blocked_until }
+        HealthReading { state: self.breaker.state(), blocked_until: self.blocked_until, probe_from: self.probe_from }
     }
 
     /// An attempt is about to start. Claims the probe where the breaker is not closed;

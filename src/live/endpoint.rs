@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::domain::ids::{KeyName, ProjectName};
+use super::sharing::Sharing;
+use crate::domain::ids::{EndpointId, KeyName, ProjectName};
 use crate::domain::provider::Limits;
 use crate::domain::time::UnixMillis;
 use crate::health::Standing;
+use crate::stats::share::{EndpointKey, Voices};
 use crate::stats::{Bucket, EndpointStats, History, Minute, Published, Reading, Usage};
 use crate::transport::client::Client;
 
@@ -34,6 +36,10 @@ pub enum CountedBy {
 /// The live state of an endpoint.
 #[derive(Debug)]
 pub struct EndpointLive {
+    /// How other replicas name it.
+    key: EndpointKey,
+    /// Who tells them.
+    sharing: Option<Arc<Sharing>>,
     /// Held for a few instructions at a time, never across an await.
     stats: Mutex<EndpointStats>,
     /// What decisions read, without the lock.
@@ -45,9 +51,15 @@ pub struct EndpointLive {
 
 impl EndpointLive {
     /// Nothing is known of it; `limits` are our own towards it.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(id: &EndpointId, limits: Limits, sharing: Option<Arc<Sharing>>) -> Self {
+        let mut stats = EndpointStats::new(limits);
+        if sharing.is_some() {
+            stats.tell();
+        }
         Self {
-            stats: Mutex::new(EndpointStats::new(limits)),
+            key: EndpointKey::of(id),
+            sharing,
+            stats: Mutex::new(stats),
             published: Published::new(&Reading::default()),
             by_caller: Mutex::default(),
         }
@@ -71,12 +83,33 @@ impl EndpointLive {
         let mut stats = lock(&self.stats);
         let result = change(&mut stats);
         self.published.publish(&stats.reading(now));
+        if let Some(sharing) = &self.sharing
+            && stats.note_events(now)
+        {
+            sharing.ring();
+        }
         result
+    }
+
+    /// How other replicas name it.
+    pub fn key(&self) -> EndpointKey {
+        self.key
+    }
+
+    /// Changes nothing that a decision reads.
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut EndpointStats) -> T) -> T {
+        change(&mut lock(&self.stats))
     }
 
     /// Looks at the last quarter of an hour.
     pub fn history<T>(&self, look: impl FnOnce(&History) -> T) -> T {
         look(lock(&self.stats).history())
+    }
+
+    /// Looks at the last quarter of an hour, and at what other replicas have told of it.
+    pub fn histories<T>(&self, look: impl FnOnce(&History, Option<&Voices>) -> T) -> T {
+        let stats = lock(&self.stats);
+        look(stats.history(), stats.voices())
     }
 
     /// What a caller used in the last minute.

@@ -11,6 +11,7 @@ mod endpoint;
 mod flight;
 mod keys;
 mod ledger;
+mod sharing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use endpoint::{CountedBy, EndpointLive, ProviderLive};
 pub use flight::{Departure, Flight, FlightEnd};
 pub use keys::{Caller, Denied, Key, KeyRing, ProjectLive, Shown};
 pub use ledger::{Ledger, Page, UsedBy};
+pub use sharing::{Heard, Sharing, SharingStanding};
 
 use smallvec::SmallVec;
 
@@ -40,6 +42,7 @@ use crate::domain::usage::TokenUsage;
 use crate::limits::{self, Account, Refusal, Wait};
 use crate::routing::facts::OverBudget;
 use crate::routing::{EndpointState, RequestFacts, Snapshot};
+use crate::stats::share::EndpointKey;
 use crate::transport::client::{self, ClientError};
 
 /// Everything a request needs to know, of one revision.
@@ -67,6 +70,10 @@ pub struct View {
     providers: Arc<[Arc<ProviderLive>]>,
     /// By [`AliasIdx`].
     aliases: Arc<[Arc<AliasLive>]>,
+    /// What other replicas are told and tell, where there are any.
+    sharing: Option<Arc<Sharing>>,
+    /// Endpoints as other replicas name them; empty where there is nothing to share.
+    by_key: Arc<HashMap<EndpointKey, EndpointIdx>>,
 }
 
 /// What a view is built from.
@@ -111,6 +118,16 @@ impl View {
     /// The live state of an endpoint.
     pub fn endpoint(&self, idx: EndpointIdx) -> &Arc<EndpointLive> {
         &self.endpoints[idx.get()]
+    }
+
+    /// An endpoint as other replicas name it.
+    pub fn endpoint_by_key(&self, key: EndpointKey) -> Option<EndpointIdx> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// All endpoints, as other replicas name them.
+    fn shared_endpoints(&self) -> impl Iterator<Item = (EndpointKey, &EndpointLive)> {
+        self.endpoints.iter().map(|live| (live.key(), &**live))
     }
 
     /// The live state of a provider.
@@ -187,6 +204,7 @@ impl View {
         Snapshot {
             endpoints: endpoints.map(state).collect(),
             alias: reading,
+            fleet: self.sharing.as_ref().map(|sharing| sharing.fleet()).unwrap_or_default(),
             home: at_home.and_then(|conversation| live.home(conversation, now)),
         }
     }
@@ -246,7 +264,12 @@ impl View {
 
     /// Builds a view, taking over what `earlier` knows of endpoints, providers and aliases
     /// that are still the same. Nothing that is served by now is changed.
-    fn build(draft: Draft, earlier: Option<&Self>, spent: SpentBefore<'_>) -> Result<Self, ClientError> {
+    fn build(
+        draft: Draft,
+        earlier: Option<&Self>,
+        spent: SpentBefore<'_>,
+        sharing: Option<Arc<Sharing>>,
+    ) -> Result<Self, ClientError> {
         let Draft { revision, catalog, projects, keys, limits, open } = draft;
         let known: HashMap<&str, &Arc<EndpointLive>> = earlier
             .map(|view| {
@@ -256,7 +279,7 @@ impl View {
             .unwrap_or_default();
         let endpoint = |endpoint: &Endpoint| match known.get(endpoint.id.as_str()) {
             Some(live) => Arc::clone(live),
-            None => Arc::new(EndpointLive::new(endpoint.limits)),
+            None => Arc::new(EndpointLive::new(&endpoint.id, endpoint.limits, sharing.clone())),
         };
         let known_aliases: HashMap<&str, &Arc<AliasLive>> = earlier
             .map(|view| view.catalog.aliases.iter().map(|alias| alias.name.as_str()).zip(view.aliases.iter()).collect())
@@ -285,6 +308,12 @@ impl View {
             let account = accounts.of_project(project.name.as_str()).cloned();
             (project.name.clone(), Arc::new(ProjectLive { project, account }))
         };
+        let endpoints: Arc<[_]> = catalog.endpoints.iter().map(endpoint).collect();
+        let keys_of = |endpoints: &[Arc<EndpointLive>]| {
+            let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
+            (0..count).map(EndpointIdx).zip(endpoints).map(|(idx, live)| (live.key(), idx)).collect()
+        };
+        let by_key = if sharing.is_some() { keys_of(&endpoints) } else { HashMap::new() };
         Ok(Self {
             revision,
             catalog_revision: revision,
@@ -293,7 +322,9 @@ impl View {
             keys,
             projects: Arc::new(projects.into_iter().map(project).collect()),
             accounts: Arc::new(accounts),
-            endpoints: catalog.endpoints.iter().map(endpoint).collect(),
+            endpoints,
+            sharing,
+            by_key: Arc::new(by_key),
             providers: providers.into(),
             aliases: catalog.aliases.iter().map(alias).collect(),
             catalog: Arc::new(catalog),
@@ -318,12 +349,17 @@ pub struct Live {
 }
 
 impl Live {
-    /// The first view.
+    /// The first view. `sharing`: what other replicas are told and tell, where there are any.
     ///
     /// # Errors
     /// If a provider's client cannot be built.
-    pub fn new(draft: Draft, spent: SpentBefore<'_>, clock: Clock) -> Result<Self, ClientError> {
-        let view = View::build(draft, None, spent)?;
+    pub fn new(
+        draft: Draft,
+        spent: SpentBefore<'_>,
+        clock: Clock,
+        sharing: Option<Arc<Sharing>>,
+    ) -> Result<Self, ClientError> {
+        let view = View::build(draft, None, spent, sharing)?;
         Ok(Self { current: ArcSwap::from_pointee(view), ledger: Arc::default(), clock })
     }
 
@@ -337,7 +373,8 @@ impl Live {
     /// # Errors
     /// If a provider's client cannot be built.
     pub fn prepare(&self, draft: Draft, spent: SpentBefore<'_>) -> Result<View, ClientError> {
-        View::build(draft, Some(&self.view()), spent)
+        let view = self.view();
+        View::build(draft, Some(&view), spent, view.sharing.clone())
     }
 
     /// Serves every request from now on by this view; those under way end on the one they

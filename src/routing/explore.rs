@@ -28,6 +28,8 @@ const LATER_CAP_S: f64 = 60.0;
 const MOST_EXCESS: f64 = 5.9;
 /// Nobody is believed to become faster than by this factor.
 const MOST_BETTER: f64 = 0.15;
+/// What another replica did is known after about this long, in seconds.
+const UNHEARD_S: f64 = 1.0;
 /// How much better it could have to be.
 const BETTER: f64 = 0.98;
 
@@ -55,7 +57,7 @@ pub(super) fn bring_forward(
         let purpose = if entries.iter().all(Entry::is_cold) { Purpose::Usual } else { Purpose::Cold };
         return to_front(entries, cold, Why::Cold, purpose);
     }
-    let again = look_again(query, snapshot, scoring, entries, plan);
+    let again = look_again(query, snapshot, scoring, entries, plan, rng);
     if let Some((at, excess)) = again {
         plan.excess = excess;
         to_front(entries, at, Why::Explore, Purpose::Explore);
@@ -122,6 +124,7 @@ fn look_again(
     scoring: Option<&Scoring>,
     entries: &Entries<'_>,
     plan: &mut Plan,
+    rng: &mut impl Rng,
 ) -> Option<(usize, f64)> {
     let measured = scoring.is_some_and(score::measures);
     let best = entries[0].forecast.cost_s;
@@ -166,7 +169,26 @@ fn look_again(
     }
     // Whoever comes first is saved up for: spending on a cheaper look at someone who hardly
     // can be better would put off for ever the dear look at the one who has recovered.
-    chosen.filter(|turn| snapshot.alias.explore >= turn.needed).map(|turn| (turn.at, turn.excess))
+    let chosen = chosen.filter(|turn| may_look(snapshot.alias.explore, turn.needed, entries, rng))?;
+    Some((chosen.at, chosen.excess))
+}
+
+/// Whether it is to be paid for, and our turn.
+///
+/// Where other replicas ask the same targets, what one of them sees all will know. They find
+/// it due at the same moment, and nobody knows that another has looked before that was told: if
+/// each looks with this chance, about one of them all does. And what each has saved up is a
+/// part of what all have: a look is taken with the chance that there is enough, and the rest
+/// is owed.
+fn may_look(saved: f64, needed: f64, entries: &Entries<'_>, rng: &mut impl Rng) -> bool {
+    let others: u64 = entries.iter().map(|entry| entry.state.reading.others_requests).sum();
+    if others == 0 {
+        return saved >= needed;
+    }
+    // Their requests of a minute, as those of the time in which nothing is known of them.
+    let unheard = others as f64 / 60.0 * UNHEARD_S;
+    let enough = if needed > 0.0 { saved / needed } else { saved + 1.0 };
+    rng.random::<f64>() * (1.0 + unheard) < enough.min(1.0)
 }
 
 /// One that is due.

@@ -6,6 +6,7 @@ use crate::domain::feature::FeatureSet;
 use crate::domain::ids::EndpointIdx;
 use crate::domain::provider::{Protocol, Provider};
 use crate::domain::time::UnixMillis;
+use crate::stats::share::FleetReading;
 use crate::stats::{AliasReading, Reading, Usage};
 
 /// What is known of a request before it is sent anywhere.
@@ -93,6 +94,8 @@ pub struct Snapshot {
     pub endpoints: SmallVec<[EndpointState; 8]>,
     /// Of the alias.
     pub alias: AliasReading,
+    /// Of the other replicas.
+    pub fleet: FleetReading,
     /// Where this conversation was served last, and its prompt is likely cached.
     pub home: Option<EndpointIdx>,
 }

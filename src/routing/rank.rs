@@ -183,7 +183,8 @@ pub fn rank(query: &Query<'_>, snapshot: &Snapshot, rng: &mut impl Rng) -> Plan 
     let order = |a: &Entry<'_>, b: &Entry<'_>| a.key.partial_cmp(&b.key).unwrap_or(std::cmp::Ordering::Equal);
     entries.sort_unstable_by(order);
     if let Some(scoring) = scoring {
-        choose_among_ties(score::band(scoring), &mut entries, rng);
+        let band = score::band(scoring) + score::unheard(scoring, &snapshot.fleet, query.now);
+        choose_among_ties(band, &mut entries, rng);
     }
     explore::bring_forward(query, snapshot, scoring, &mut entries, &mut plan, rng);
     stand_by::give_times(query, snapshot, &mut entries);

@@ -7,6 +7,7 @@ use crate::domain::alias::{LatencyMetric, LatencyOptions, PriceOptions, Scoring,
 use crate::domain::catalog::Endpoint;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
+use crate::stats::share::FleetReading;
 use crate::stats::{Prediction, Reading};
 
 /// A failed attempt is charged so many of its costs: the time until it fails, and that the
@@ -117,6 +118,21 @@ pub fn band(scoring: &Scoring) -> f64 {
         Scoring::LowestPrice(_) => 0.01,
         Scoring::LowestUsage(_) => 0.0,
     }
+}
+
+/// By how much a value may be wrong because of what other replicas have done since they were
+/// heard: all that know the same would choose the same until then.
+pub fn unheard(scoring: &Scoring, fleet: &FleetReading, now: UnixMillis) -> f64 {
+    /// Others tell what they use this often.
+    const TOLD_EVERY_S: f64 = 1.0;
+    /// What was used slides out of the sum after this long.
+    const WINDOW_S: f64 = 60.0;
+    if fleet.others == 0 || !matches!(scoring, Scoring::LowestUsage(_)) {
+        return 0.0;
+    }
+    let age = now.since(fleet.oldest).as_secs_f64().max(TOLD_EVERY_S);
+    let theirs = f64::from(fleet.others) / f64::from(fleet.others + 1);
+    (theirs * age / WINDOW_S).min(1.0)
 }
 
 /// Whether a strategy has to have measured a target to compare it.

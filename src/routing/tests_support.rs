@@ -14,6 +14,7 @@ use crate::domain::ids::{AliasName, EndpointId, EndpointIdx, ModelId, ModelIdx, 
 use crate::domain::provider::{Auth, Limits, OpenAiQuirks, OutputLimitField, Protocol, Provider, UrlStyle};
 use crate::domain::time::UnixMillis;
 use crate::health::HealthReading;
+use crate::stats::share::FleetReading;
 use crate::stats::{AliasStats, EndpointStats, Purpose, Reading};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -118,7 +119,7 @@ impl Case {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let state = EndpointState { reading: unmeasured(), ..EndpointState::default() };
         let endpoints = self.alias.targets.iter().flat_map(|target| &target.endpoints).map(|_| state).collect();
-        Snapshot { endpoints, alias: AliasStats::default().reading(None), home: None }
+        Snapshot { endpoints, alias: AliasStats::default().reading(None), fleet: FleetReading::default(), home: None }
     }
 
     /// The plan with some endpoints, by position, in a given state (the rest is well).

@@ -5,6 +5,8 @@
 //! whatever way; its first content and the progress of its stream are told as they come,
 //! because an answer may take minutes.
 
+mod shared;
+
 use std::time::Duration;
 
 use super::attempt::{Ask, End, Purpose, Refused, Ticket};
@@ -22,6 +24,7 @@ use crate::domain::provider::Limits;
 use crate::domain::rate::{Allowance, RateHint};
 use crate::domain::time::UnixMillis;
 use crate::health::{Health, Outcome, State, outcome_of};
+use shared::Shared;
 
 /// Never-measured targets get this many requests at a time.
 pub const COLD_AT_ONCE: u32 = 2;
@@ -62,6 +65,8 @@ pub struct EndpointStats {
     history: History,
     first_p95_s: f64,
     first_p95_at: UnixMillis,
+    /// What is told to other replicas and heard of them.
+    shared: Shared,
 }
 
 impl EndpointStats {
@@ -91,6 +96,7 @@ impl EndpointStats {
             history: History::default(),
             first_p95_s: 0.0,
             first_p95_at: UnixMillis(0),
+            shared: Shared::default(),
         };
         stats.set_limits(limits);
         stats
@@ -114,7 +120,8 @@ impl EndpointStats {
     pub fn begin(&mut self, ask: &Ask, now: UnixMillis) -> Result<Ticket, Refused> {
         let forced = ask.purpose == Purpose::LastResort;
         let reserved = (ask.prompt_tokens + ask.output_tokens) as f64;
-        if self.limits.max_in_flight.is_some_and(|max| self.in_flight >= max)
+        let in_flight = self.in_flight.saturating_add(self.shared.others.in_flight);
+        if self.limits.max_in_flight.is_some_and(|max| in_flight >= max)
             || (!forced && self.limited_until(reserved, now) > now)
         {
             return Err(Refused::AtLimit);
@@ -137,8 +144,10 @@ impl EndpointStats {
         self.minute.add(Usage { requests: 1, tokens, cost: 0 }, now);
         self.in_flight += 1;
         self.sent_at = now;
+        self.shared.sent(tokens);
         if ask.purpose == Purpose::Explore {
             self.explored = self.explored.saturating_add(1);
+            self.shared.explored = self.shared.explored.saturating_add(1);
         }
         let predicted_s = self.predicted(ask, 1.0);
         let late_s = self.predicted(ask, LONG_ANSWER);
@@ -234,6 +243,7 @@ impl EndpointStats {
             let at_best = self.window.potential().map_or(waited, |level| level.exp() * self.speed.growth(kilotokens));
             self.window.held(seconds - (waited - at_best).max(0.0));
             self.breaking.observe(false, now);
+            self.shared.ends.whole += 1;
         } else if ticket.ask.unmeasured {
             self.health.record(Outcome::Success, now, 0.0);
         } else if !ticket.ask.stream {
@@ -257,10 +267,13 @@ impl EndpointStats {
     fn learn_failure(&mut self, ticket: &Ticket, kind: FailureKind, end: &End, now: UnixMillis) {
         match kind {
             FailureKind::RateLimited => self.pace.refused(now),
-            FailureKind::BrokenStream => self.breaking.observe(true, now),
+            FailureKind::BrokenStream => {
+                self.breaking.observe(true, now);
+                self.shared.ends.broken += 1;
+            }
             FailureKind::Timeout | FailureKind::Superseded if ticket.first_token.is_none() => {
                 if kind == FailureKind::Timeout {
-                    self.failed(true, now);
+                    self.failed(Some(kind), now);
                 }
                 // It takes at least as long as it has taken.
                 let seconds = end.elapsed.as_secs_f64();
@@ -270,7 +283,7 @@ impl EndpointStats {
                     self.observe(&Observation { seconds, prompt_kilotokens: Some(kilotokens), tokens }, now);
                 }
             }
-            FailureKind::Connect | FailureKind::ServerError | FailureKind::Malformed => self.failed(true, now),
+            FailureKind::Connect | FailureKind::ServerError | FailureKind::Malformed => self.failed(Some(kind), now),
             _ => {}
         }
     }
@@ -284,18 +297,24 @@ impl EndpointStats {
         }
         self.health.record(Outcome::Success, now, 0.0);
         self.pace.admitted(now);
-        self.failed(false, now);
+        self.failed(None, now);
     }
 
-    fn failed(&mut self, failed: bool, now: UnixMillis) {
-        self.failing.observe(failed, now);
+    fn failed(&mut self, failure: Option<FailureKind>, now: UnixMillis) {
+        self.failing.observe(failure.is_some(), now);
         self.failing_at = now;
+        let ends = &mut self.shared.ends;
+        match failure {
+            Some(_) => (ends.failed, ends.failure) = (ends.failed + 1, failure),
+            None => ends.answered += 1,
+        }
     }
 
     /// A speed that has really changed makes further exploring worth while again.
     fn observe(&mut self, seen: &Observation, now: UnixMillis) {
         let deviation = (self.speed.first.variance_at(now) + self.speed.first.noise).sqrt();
         let innovation = self.speed.observe(seen, now);
+        self.shared.saw(seen, now);
         if innovation.abs() > 2.2 * deviation {
             self.explored = 0;
         }
@@ -331,12 +350,15 @@ impl EndpointStats {
             bucket.take(used as f64 - reserved as f64, now);
         }
         self.minute.give_back(reserved.saturating_sub(used), ticket.begun, now);
+        let spent = &mut self.shared.spent.tokens;
+        *spent = spent.saturating_add(used).saturating_sub(reserved);
         let more = Usage { requests: 0, tokens: used.saturating_sub(reserved), cost: end.cost.0 };
         self.minute.add(more, now);
     }
 
     /// The provider told of its limits.
     pub fn told(&mut self, hint: &RateHint, now: UnixMillis) {
+        self.shared.told(hint);
         for (known, new) in [(&mut self.told.requests, hint.requests), (&mut self.told.tokens, hint.tokens)] {
             if let Some(new) = new {
                 *known = Some(new);
@@ -362,7 +384,8 @@ impl EndpointStats {
     /// The used share of the tightest limit; NaN where there is none.
     fn limit_used(&self, now: UnixMillis) -> f64 {
         let buckets = [&self.requests, &self.tokens].into_iter().flatten().map(|bucket| bucket.used(now));
-        let in_flight = self.limits.max_in_flight.map(|max| f64::from(self.in_flight) / f64::from(max.max(1)));
+        let under_way = self.in_flight.saturating_add(self.shared.others.in_flight);
+        let in_flight = self.limits.max_in_flight.map(|max| f64::from(under_way) / f64::from(max.max(1)));
         let believed = now.since(self.told_at) < HINT_MEMORY;
         let told = [self.told.requests, self.told.tokens].into_iter().flatten().filter_map(|told| {
             let fresh = told.reset_at.map_or(believed, |reset| now < reset);
@@ -389,6 +412,7 @@ impl EndpointStats {
             let p95 = self.history.quantile(Distribution::FirstToken, 0.95, QUANTILE_WINDOW, now);
             self.first_p95_s = p95.map_or(0.0, |p95| p95.as_secs_f64());
         }
+        let others = self.others(now);
         let (first, token) = (&self.speed.first, &self.speed.token);
         let deviation = (first.variance_at(now) + first.noise).sqrt();
         Reading {
@@ -414,7 +438,8 @@ impl EndpointStats {
             holding_s: self.window.holding_s(),
             peak: self.window.peak(),
             potential: self.window.potential().unwrap_or(f64::NAN),
-            usage: self.minute.sum(),
+            usage: self.minute.sum().with(&others.usage),
+            others_requests: others.usage.requests,
             limit_used: self.limit_used(now),
             rate: self.rate(now),
             limited_until: self.limited_until(1.0, now),

@@ -34,6 +34,27 @@ impl Fading {
         self.at = self.at.max(now);
     }
 
+    /// Of so many attempts until `at` it happened to some, nobody knows in which order.
+    pub fn observe_many(&mut self, happened: u32, of: u32, at: UnixMillis) {
+        if of == 0 {
+            return;
+        }
+        let share = self.get(at);
+        let kept = (1.0 - self.step).powf(f64::from(of));
+        self.share = share * kept + (1.0 - kept) * f64::from(happened.min(of)) / f64::from(of);
+        self.at = self.at.max(at);
+    }
+
+    /// Takes over a share that was moved last at `at`.
+    pub fn adopt(&mut self, share: f64, at: UnixMillis) {
+        (self.share, self.at) = (share, at);
+    }
+
+    /// As it was when it was last moved, and when that was.
+    pub fn last(&self) -> (f64, UnixMillis) {
+        (self.share, self.at)
+    }
+
     /// Something has changed: what was seen before means less.
     pub fn forgive(&mut self) {
         self.share *= 0.2;
@@ -60,5 +81,17 @@ mod tests {
         }
         assert!((failures.get(UnixMillis(400)) - 0.25).abs() < 0.1);
         assert!(failures.get(UnixMillis(120_400)) < 0.02);
+    }
+
+    #[test]
+    fn many_at_once_move_it_as_far_as_one_after_the_other() {
+        let mut one = Fading::new(0.1, Duration::from_secs(30));
+        let mut many = one;
+        (0..6).for_each(|i| one.observe(i % 2 == 0, UnixMillis(0)));
+        many.observe_many(3, 6, UnixMillis(0));
+        assert!((one.get(UnixMillis(0)) - many.get(UnixMillis(0))).abs() < 0.03);
+        many.observe_many(5, 5, UnixMillis(0));
+        many.observe_many(0, 0, UnixMillis(9_000_000));
+        assert!(many.get(UnixMillis(0)) > 0.5);
     }
 }

@@ -20,11 +20,11 @@ use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
 
 /// The length of a fresh slice, and how many of them there are.
-const FINE: Duration = Duration::from_secs(5);
-const FINE_SLICES: usize = 12;
+pub(super) const FINE: Duration = Duration::from_secs(5);
+pub(super) const FINE_SLICES: usize = 12;
 /// The length of an older slice, and how many of them there are.
-const COARSE: Duration = Duration::from_secs(60);
-const COARSE_SLICES: usize = 14;
+pub(super) const COARSE: Duration = Duration::from_secs(60);
+pub(super) const COARSE_SLICES: usize = 14;
 /// Longer times are counted as this long, in steps of 10 µs.
 const LONGEST: u64 = 360_000_000;
 
@@ -43,7 +43,7 @@ pub enum Distribution {
     Queued,
 }
 
-const DISTRIBUTIONS: usize = 5;
+pub(super) const DISTRIBUTIONS: usize = 5;
 
 /// One attempt that has ended.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -158,13 +158,13 @@ impl Sums {
 type Buckets = Box<[(u32, u32)]>;
 
 /// What happened in a stretch of time.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Slice {
     /// When it began.
     pub start: UnixMillis,
     /// Its sums.
     pub sums: Sums,
-    buckets: [Buckets; DISTRIBUTIONS],
+    pub(super) buckets: [Buckets; DISTRIBUTIONS],
 }
 
 impl Slice {
@@ -186,7 +186,7 @@ impl Slice {
     }
 
     /// Bytes on the heap.
-    fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.buckets.iter().map(|buckets| size_of_val(&**buckets)).sum()
     }
 }
@@ -252,6 +252,8 @@ fn recorded(histogram: &Histogram<u32>) -> Buckets {
 pub struct History {
     since_start: Sums,
     open: Open,
+    /// Slices closed so far; the newest of `fine` has this number.
+    closed: u64,
     /// Oldest first.
     fine: VecDeque<Slice>,
     /// Oldest first; each starts on a whole minute.
@@ -263,13 +265,14 @@ impl Default for History {
         Self {
             since_start: Sums::default(),
             open: Open::new(UnixMillis(0)),
+            closed: 0,
             fine: VecDeque::new(),
             coarse: VecDeque::new(),
         }
     }
 }
 
-fn floor(time: UnixMillis, length: Duration) -> UnixMillis {
+pub(super) fn floor(time: UnixMillis, length: Duration) -> UnixMillis {
     let length = length.as_millis() as u64;
     UnixMillis(time.0 / length * length)
 }
@@ -282,15 +285,13 @@ impl History {
         self.open.record(sample);
     }
 
-    fn advance(&mut self, now: UnixMillis) {
+    /// Closes what is over at `now`, so that it can be told.
+    pub fn advance(&mut self, now: UnixMillis) {
         let start = floor(now, FINE);
         if start <= self.open.start {
             return;
         }
-        let closed = self.open.close(start);
-        if closed.sums.attempts() > 0 {
-            self.fine.push_back(closed);
-        }
+        self.close_until(start);
         while self.fine.front().is_some_and(|slice| slice.start + FINE * FINE_SLICES as u32 <= start) {
             if let Some(slice) = self.fine.pop_front() {
                 self.put_by(slice);
@@ -300,6 +301,31 @@ impl History {
         while self.coarse.front().is_some_and(|slice| slice.start + COARSE <= oldest) {
             self.coarse.pop_front();
         }
+    }
+
+    /// Closes what is not over yet: what is recorded before its end is in the next one.
+    pub fn close(&mut self, now: UnixMillis) {
+        self.close_until(floor(now, FINE) + FINE);
+    }
+
+    fn close_until(&mut self, next: UnixMillis) {
+        let closed = self.open.close(next);
+        if closed.sums.attempts() > 0 {
+            self.fine.push_back(closed);
+            self.closed += 1;
+        }
+    }
+
+    /// The slices of the last minute whose number is higher than `told`, with their numbers,
+    /// oldest first. Closed slices are counted from one and never change.
+    pub fn closed_after(&self, told: u64) -> impl Iterator<Item = (u64, &Slice)> {
+        let before = self.closed - self.fine.len() as u64;
+        (before + 1..).zip(&self.fine).filter(move |(number, _)| *number > told)
+    }
+
+    /// The number of the slice that was closed last; 0 is none.
+    pub fn closed(&self) -> u64 {
+        self.closed
     }
 
     fn put_by(&mut self, mut slice: Slice) {
@@ -342,7 +368,22 @@ impl History {
     /// A quantile, `q` in [0, 1], over a window that ends now; `None` where nothing was
     /// recorded.
     pub fn quantile(&self, what: Distribution, q: f64, window: Duration, now: UnixMillis) -> Option<Duration> {
+        self.quantiles(what, [q], window, now, &mut std::iter::empty()).map(|[time]| time)
+    }
+
+    /// Quantiles, together with buckets that others have recorded.
+    pub fn quantiles<const N: usize>(
+        &self,
+        what: Distribution,
+        qs: [f64; N],
+        window: Duration,
+        now: UnixMillis,
+        others: &mut dyn Iterator<Item = &(u32, u32)>,
+    ) -> Option<[Duration; N]> {
         let mut all: Histogram<u64> = histogram()?;
+        for (value, count) in others {
+            all.saturating_record_n(u64::from(*value), u64::from(*count));
+        }
         for slice in self.slices(window, now) {
             for (value, count) in &slice.buckets[what as usize] {
                 all.saturating_record_n(u64::from(*value), u64::from(*count));
@@ -355,7 +396,7 @@ impl History {
                 all.saturating_record_n(u64::from(value), u64::from(count));
             }
         }
-        (!all.is_empty()).then(|| Duration::from_micros(all.value_at_quantile(q) * 10))
+        (!all.is_empty()).then(|| qs.map(|q| Duration::from_micros(all.value_at_quantile(q) * 10)))
     }
 
     /// Bytes on the heap now; [`Self::MOST_BYTES`] at most.

@@ -14,6 +14,18 @@ pub struct Usage {
     pub cost: u64,
 }
 
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn with(&self, other: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_add(other.requests),
+            tokens: self.tokens.saturating_add(other.tokens),
+            cost: self.cost.saturating_add(other.cost),
+        }
+    }
+}
+
 const SECONDS: usize = 60;
 
 /// Usage of each of the last sixty seconds and their sum.

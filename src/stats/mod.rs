@@ -3,7 +3,8 @@
 //! Two kinds of knowledge. Histograms and sums in time slices ([`History`]) answer people,
 //! dashboards and quantiles. Trackers ([`Speed`]) answer decisions, because a histogram
 //! answers late. [`EndpointStats`] is told of every attempt when it begins, when its first
-//! content comes, while it runs and when it ends; a decision reads a [`Reading`] of it.
+//! content comes, while it runs and when it ends; a decision reads a [`Reading`] of it. What
+//! replicas tell each other of it is in [`share`].
 
 mod alias;
 mod attempt;
@@ -14,6 +15,7 @@ mod history;
 mod minute;
 mod pace;
 mod reading;
+pub mod share;
 mod speed;
 mod waiting;
 mod window;

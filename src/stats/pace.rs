@@ -75,6 +75,14 @@ impl Pace {
         self.learned = Some(learned);
     }
 
+    /// Another replica's request was refused: the provider's limit is reached by all together,
+    /// and what it admitted of ours is our part of it.
+    pub fn refused_elsewhere(&mut self, at: UnixMillis) {
+        if self.admitted > 0.0 {
+            self.refused(at);
+        }
+    }
+
     /// A request goes out.
     pub fn sent(&mut self, now: UnixMillis) {
         if let (Some(rate), Some(learned)) = (self.rate(now), &mut self.learned) {

@@ -65,8 +65,11 @@ pub struct Reading {
     pub peak: f64,
     /// Logarithm of the seconds to the first token that it reaches at best; NaN is unknown.
     pub potential: f64,
-    /// What was used in the last minute, reservations included.
+    /// What was used in the last minute, reservations included; by other replicas too, as far
+    /// as they told.
     pub usage: Usage,
+    /// The part of its requests that went out from other replicas.
+    pub others_requests: u64,
     /// The used share of its own limits, 1 where nothing is left; NaN where it has none.
     pub limit_used: f64,
     /// Requests per second that it bears, as learned; 0 is unknown.
@@ -197,7 +200,9 @@ impl Word for UnixMillis {
     }
 }
 
-const WORDS: usize = 39;
+const WORDS: usize = 41;
+/// Words that are no fields of their own.
+const OF_HEALTH: usize = 5;
 
 /// The words of a reading, in order.
 macro_rules! words {
@@ -205,7 +210,7 @@ macro_rules! words {
         impl Reading {
             fn to_words(self) -> [u64; WORDS] {
                 let [state, since, round] = state_words(&self.health.state);
-                [state, since, round, self.health.blocked_until.0,
+                [state, since, round, self.health.blocked_until.0, self.health.probe_from.0,
                     $(self.$field$(.$inner)*$([$i].$part)?.to_word()),*]
             }
 
@@ -213,11 +218,13 @@ macro_rules! words {
                 let mut reading = Self::default();
                 reading.health.state = state_of(words[0], words[1], words[2]);
                 reading.health.blocked_until = UnixMillis(words[3]);
-                let mut at = 3;
+                reading.health.probe_from = UnixMillis(words[4]);
+                let mut at = OF_HEALTH;
                 $(
-                    at += 1;
                     reading.$field$(.$inner)*$([$i].$part)? = Word::from_word(words[at]);
+                    at += 1;
                 )*
+                debug_assert_eq!(at, WORDS);
                 reading
             }
         }
@@ -252,6 +259,7 @@ words!(
     usage.requests,
     usage.tokens,
     usage.cost,
+    others_requests,
     limit_used,
     rate,
     limited_until,
@@ -334,25 +342,25 @@ mod tests {
     fn every_field_survives_the_words() {
         let mut words: [u64; WORDS] = std::array::from_fn(|i| (i as f64 + 0.5).to_bits());
         let cause = FailureKind::Malformed as u64;
-        (words[0], words[1], words[2], words[3]) = (2 | cause << 8, 77, 3, 88);
+        (words[0], words[1], words[2], words[3], words[4]) = (2 | cause << 8, 77, 3, 88, 99);
         // Those that are no floating-point numbers.
-        for i in [8, 12, 14, 16, 18, 19, 21, 28, 29, 30, 33, 35, 36, 37] {
+        for i in [9, 13, 15, 17, 19, 20, 22, 29, 30, 31, 32, 35, 37, 38, 39] {
             words[i] = i as u64;
         }
-        words[24] = 1;
+        words[25] = 1;
         let reading = Reading::from_words(words);
         assert_eq!(reading.to_words(), words);
         assert_eq!(
             reading.health.state,
             State::Open { until: UnixMillis(77), round: 3, cause: FailureKind::Malformed }
         );
-        assert_eq!(reading.first_p95_s, 38.5);
+        assert_eq!(reading.first_p95_s, 40.5);
         for state in [
             State::Closed { since: None },
             State::Closed { since: Some(UnixMillis(5)) },
             State::HalfOpen { round: 9, cause: FailureKind::Timeout },
         ] {
-            let health = HealthReading { state, blocked_until: UnixMillis(1) };
+            let health = HealthReading { state, blocked_until: UnixMillis(1), probe_from: UnixMillis(2) };
             let reading = Reading { health, ..Reading::default() };
             assert_eq!(Reading::from_words(reading.to_words()).health, health);
         }

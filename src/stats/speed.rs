@@ -12,6 +12,7 @@
 //! raised so that the filter follows at once. So is a drift, in which no sample is far from
 //! the prediction but most lie on the same side of it: a queue that builds up.
 
+use super::share::Level;
 use crate::domain::time::UnixMillis;
 
 /// Growth of the variance per second without a sample: how fast targets change.
@@ -64,13 +65,24 @@ pub struct Tracker {
     outliers: i8,
     /// The mean of the latest innovations.
     drift: f64,
+    /// When a change was last believed.
+    changed_at: UnixMillis,
 }
 
 impl Tracker {
     /// Nothing observed; `mean` only helps to share out the first sum.
     fn new(mean: f64) -> Self {
         let (variance, noise) = (MAX_VARIANCE, FIRST_NOISE);
-        Self { mean, variance, noise, at: UnixMillis(0), samples: 0, outliers: 0, drift: 0.0 }
+        Self {
+            mean,
+            variance,
+            noise,
+            at: UnixMillis(0),
+            samples: 0,
+            outliers: 0,
+            drift: 0.0,
+            changed_at: UnixMillis(0),
+        }
     }
 
     /// The uncertainty at `now`: it grows with age.
@@ -92,6 +104,7 @@ impl Tracker {
         let after_silence = v.abs() > LONE_GATE * s && unseen / (unseen + LUCK) > 0.9;
         if self.outliers.abs() >= CHANGE || after_silence {
             self.variance = self.variance.max(v * v);
+            self.changed_at = self.changed_at.max(now);
             v
         } else {
             v.clamp(-GATE * s, GATE * s)
@@ -110,6 +123,15 @@ impl Tracker {
         let innovation = (v * v).min(6.0 * predicted) - predicted;
         let step = (1.0 / f64::from(self.samples + 1)).clamp(NOISE_STEP.0, NOISE_STEP.1);
         self.noise = (self.noise + step * innovation).clamp(NOISE_RANGE.0, NOISE_RANGE.1);
+    }
+
+    /// Takes over what another replica knows: it has seen more, or later.
+    pub(super) fn adopt(&mut self, level: &Level, at: UnixMillis) {
+        self.mean = level.mean;
+        self.variance = level.variance.clamp(1e-4, MAX_VARIANCE);
+        self.noise = level.noise.clamp(NOISE_RANGE.0, NOISE_RANGE.1);
+        self.samples = self.samples.max(level.samples);
+        (self.at, self.outliers, self.drift) = (at, 0, 0.0);
     }
 
     fn seen(&mut self, now: UnixMillis) {
@@ -155,6 +177,25 @@ impl Speed {
     /// The factor by which a prompt of this size lengthens the time to the first token.
     pub fn growth(&self, prompt_kilotokens: f64) -> f64 {
         1.0 + self.slope * prompt_kilotokens
+    }
+
+    /// Follows an observation that another replica made at `at`, unless a change has been
+    /// believed since: what was so before it is no news. Returns how far it was from the
+    /// prediction, as a logarithm.
+    pub fn hear(&mut self, seen: &Observation, at: UnixMillis) -> f64 {
+        let about_first = seen.prompt_kilotokens.is_some();
+        let changed_at = if about_first { self.first.changed_at } else { self.token.changed_at };
+        if at < changed_at { 0.0 } else { self.observe(seen, at) }
+    }
+
+    /// What is known of the slope, and how sure that is.
+    pub fn slope_level(&self) -> (f64, f64) {
+        (self.slope, self.slope_variance)
+    }
+
+    /// Takes over a slope that is known elsewhere.
+    pub fn adopt_slope(&mut self, slope: f64, variance: f64) {
+        (self.slope, self.slope_variance) = (slope, variance.clamp(1e-6, 1.0));
     }
 
     /// Follows an observation; what it shows of neither part is ignored. Returns how far it

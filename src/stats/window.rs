@@ -47,6 +47,8 @@ pub struct Window {
     peak: f64,
     /// Doubles until the first queue.
     slow_start: bool,
+    /// What another replica knew of its best.
+    adopted: Option<f64>,
 }
 
 impl Default for Window {
@@ -63,6 +65,7 @@ impl Default for Window {
             halved: 0,
             peak: 0.0,
             slow_start: true,
+            adopted: None,
         }
     }
 }
@@ -78,19 +81,40 @@ impl Window {
             (self.fast, self.quartile, self.in_flight) = (level, level, in_flight);
             return;
         }
-        self.fast += FAST * (level - self.fast);
         self.in_flight += FAST * (in_flight - self.in_flight);
-        let spread = noise.sqrt();
-        // The step of the lower quartile, in units of the noise; larger at first.
-        let step = (SLOW + 1.0 / f64::from(self.samples)) * (spread + 0.05) * 2.0;
-        self.quartile += step * (0.25 - f64::from(u8::from(level < self.quartile)));
-        let standing = self.fast - self.quartile;
-        let threshold = REAL_PART + NOISE_PART * spread;
+        let (standing, threshold) = self.follow(level, noise);
         if standing > threshold && self.samples > ENOUGH {
             self.waits();
         } else if standing < threshold / 2.0 {
             self.peak = self.peak.max(in_flight);
             self.grow(in_flight);
+        }
+    }
+
+    /// How far the fast average stands above the quartile, and from where on that is a wait.
+    fn follow(&mut self, level: f64, noise: f64) -> (f64, f64) {
+        self.fast += FAST * (level - self.fast);
+        let spread = noise.sqrt();
+        // The step of the lower quartile, in units of the noise; larger at first.
+        let step = (SLOW + 1.0 / f64::from(self.samples)) * (spread + 0.05) * 2.0;
+        self.quartile += step * (0.25 - f64::from(u8::from(level < self.quartile)));
+        (self.fast - self.quartile, REAL_PART + NOISE_PART * spread)
+    }
+
+    /// The first content of another replica's request came. It waited in the same queue, so
+    /// that the wait says as much as that of one from here would; how many are under way from
+    /// here is what it says it about. So each replica finds its part of the slots, and all of
+    /// them as soon as one that had seen all requests. That there was no wait only shows that
+    /// others are well with what they have: it makes nobody grow.
+    pub fn heard(&mut self, level: f64, noise: f64) {
+        self.samples = self.samples.saturating_add(1);
+        if self.samples == 1 {
+            (self.fast, self.quartile, self.in_flight) = (level, level, 1.0);
+            return;
+        }
+        let (standing, threshold) = self.follow(level, noise);
+        if standing > threshold && self.samples > ENOUGH {
+            self.waits();
         }
     }
 
@@ -166,10 +190,17 @@ impl Window {
         self.peak
     }
 
+    /// Takes over what another replica knows of its best, where nothing is known here.
+    pub fn adopt_potential(&mut self, level: f64) {
+        if self.samples <= ENOUGH && !level.is_nan() {
+            self.adopted = Some(level);
+        }
+    }
+
     /// The lower quartile of log first-token times, slowly followed: what it can do at best.
     /// `None` before there are enough samples.
     pub fn potential(&self) -> Option<f64> {
-        (self.samples > ENOUGH).then_some(self.quartile)
+        if self.samples > ENOUGH { Some(self.quartile) } else { self.adopted }
     }
 }
 

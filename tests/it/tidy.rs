@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("transport", &["domain"]),
     ("live", &["clock", "config", "domain", "health", "limits", "routing", "stats", "transport"]),
     ("store", &["config", "domain"]),
-    ("fleet", &["clock", "config", "domain", "limits", "store"]),
+    ("fleet", &["clock", "config", "domain", "limits", "live", "store"]),
     ("control", &["clock", "config", "domain", "fleet", "limits", "live", "secrets", "store", "transport"]),
     ("upstream", &["clock", "domain", "health", "live", "routing", "stats", "transport", "wire"]),
     (

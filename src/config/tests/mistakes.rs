@@ -10,7 +10,7 @@ use crate::config::{World, check, parse_file, to_toml};
 const MISTAKES: [(&str, &str, &str); 12] = [
     ("listen = \"0.0.0.0:8080\"", "listen = \"everywhere\"", "server.listen"),
     ("admin_listen =", "admin_lissten =", "server.admin_lissten"),
-    ("path = \"pointsman.db\"", "url = \"redis://x\"", "store.url"),
+    ("path = \"pointsman.db\"", "url = \"http://x\"", "store.url"),
     ("protocol = \"openai\"", "protocol = \"telnet\"", "providers.office-vllm.protocol"),
     ("base_url = \"http://", "base_url = \"gopher://", "providers.office-vllm.base_url"),
     ("requests_per_minute = 600", "requests_per_minute = \"many\"", "providers.office-vllm.requests_per_minute"),

@@ -263,7 +263,7 @@ impl Link {
 }
 
 /// What a future comes to, if there is one.
-async fn or_never<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+pub(super) async fn or_never<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,

@@ -7,7 +7,8 @@ use crate::routing::tests_support::{Case, fleet, order};
 
 mod scored;
 
-const READY: HealthReading = HealthReading { state: State::Closed { since: None }, blocked_until: UnixMillis(0) };
+const READY: HealthReading =
+    HealthReading { state: State::Closed { since: None }, blocked_until: UnixMillis(0), probe_from: UnixMillis(0) };
 const CAUSE: FailureKind = FailureKind::Connect;
 
 fn in_state(state: State) -> HealthReading {

@@ -39,6 +39,7 @@ fn model() -> Value {
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
     ("GET", "/admin/v1/me", "/admin/v1/me", None, Viewers, 200),
+    ("GET", "/admin/v1/replicas", "/admin/v1/replicas", None, Viewers, 200),
     ("GET", "/admin/v1/aliases", "/admin/v1/aliases", None, Viewers, 200),
     ("POST", "/admin/v1/aliases", "/admin/v1/aliases?dry_run=true", Some(one_alias), Editors, 201),
     ("GET", "/admin/v1/aliases/{name}", "/admin/v1/aliases/a", None, Viewers, 200),

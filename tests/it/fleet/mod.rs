@@ -2,11 +2,13 @@
 //! and emptied in between.
 
 mod changes;
+mod clocks;
 mod moods;
 mod outages;
 mod propagation;
 mod quota;
 mod quota_cost;
+mod statistics;
 mod sums;
 mod topologies;
 

@@ -84,4 +84,6 @@ async fn what_all_have_used_is_exact_after_outages() {
     // Another outage neither adds nor takes anything.
     redis.restart(Data::Lost).await;
     known("the sums are told again").await;
+    // And so are those of the last quarter of an hour, at every replica.
+    fleet.all_know_all().await;
 }

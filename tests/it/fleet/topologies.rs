@@ -52,6 +52,7 @@ impl Two {
         for replica in &self.replicas {
             let asked = self.asked;
             eventually("all that was used is known", async || replica.admin.total().await.requests == asked).await;
+            eventually("all that was seen is known", async || replica.attempts().await == asked).await;
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::support::redis_sets::{MASTER, RedisCluster, Watched};
 /// What every topology can do.
 async fn serves(link: &Link) {
     let keys = Keys::new("pointsman");
-    let (key, other) = (keys.head(), keys.estimates("r1"));
+    let (key, other) = (keys.head(), keys.slices("r1"));
     set(link, &key, "1").await.unwrap();
     // Keys of several slots, something ignored, and an error that stands for all.
     let mut pipeline = pipe();

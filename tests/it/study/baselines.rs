@@ -34,6 +34,8 @@ pub enum Rule {
     PeakEwma,
     /// The fewest requests in flight.
     LeastInFlight,
+    /// The lowest mean of total times that replicas have published.
+    SharedMean,
 }
 
 impl Rule {
@@ -45,12 +47,15 @@ impl Rule {
             Self::LowestMean => "lowest mean",
             Self::PeakEwma => "p2c peak EWMA",
             Self::LeastInFlight => "least in flight",
+            Self::SharedMean => "lowest shared mean",
         }
     }
 }
 
 /// Weight of one sample in the mean of [`Rule::LowestMean`].
 const MEAN_WEIGHT: f64 = 0.1;
+/// What is left of the samples of a published mean at the next telling.
+const FADING: f64 = 0.5;
 /// Time constant of [`Rule::PeakEwma`], Finagle's default.
 const PEAK_DECAY_S: f64 = 10.0;
 
@@ -60,6 +65,8 @@ struct Peer {
     health: Health,
     in_flight: u32,
     mean_s: Option<f64>,
+    /// Samples, those of earlier tellings fading.
+    samples: f64,
     peak_s: f64,
     peak_at: Duration,
 }
@@ -73,13 +80,51 @@ pub struct Baseline {
     attempts: HashMap<AttemptId, usize>,
     luck: Luck,
     turn: usize,
+    replica: usize,
+    published: Published,
+}
+
+/// Means that replicas have published: for each of them, of each endpoint.
+#[derive(Debug, Default)]
+struct Published(Vec<Vec<Sampled>>);
+
+/// A mean and what it rests on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sampled {
+    mean_s: f64,
+    samples: f64,
+}
+
+impl Published {
+    /// The mean over all replicas; 0 where nobody knows.
+    fn mean(&self, endpoint: usize) -> f64 {
+        let all = || self.0.iter().filter_map(|means| means.get(endpoint));
+        let samples: f64 = all().map(|one| one.samples).sum();
+        if samples > 0.0 { all().map(|one| one.mean_s * one.samples).sum::<f64>() / samples } else { 0.0 }
+    }
+
+    fn set(&mut self, replica: usize, means: Vec<Sampled>) {
+        if self.0.len() <= replica {
+            self.0.resize(replica + 1, Vec::new());
+        }
+        self.0[replica] = means;
+    }
 }
 
 impl Baseline {
     /// That of one replica.
     pub fn new(rule: Rule, fleet: Rc<Fleet>, seed: u64, replica: usize) -> Self {
         let peers = fleet.endpoints.iter().map(|_| Peer::default()).collect();
-        Self { rule, fleet, peers, attempts: HashMap::new(), luck: Luck::of(&[seed, 3, replica as u64]), turn: replica }
+        Self {
+            rule,
+            fleet,
+            peers,
+            attempts: HashMap::new(),
+            luck: Luck::of(&[seed, 3, replica as u64]),
+            turn: replica,
+            replica,
+            published: Published::default(),
+        }
     }
 
     /// Brings those that may be used into order.
@@ -104,6 +149,9 @@ impl Baseline {
                 }
             }
             Rule::LeastInFlight => endpoints.sort_by_key(|endpoint| self.peers[*endpoint].in_flight),
+            Rule::SharedMean => {
+                endpoints.sort_by(|a, b| self.published.mean(*a).total_cmp(&self.published.mean(*b)));
+            }
         }
     }
 }
@@ -118,6 +166,7 @@ impl Peer {
 
     fn measured(&mut self, took: Duration, now: Duration) {
         let took = took.as_secs_f64();
+        self.samples += 1.0;
         self.mean_s = Some(self.mean_s.map_or(took, |mean| mean + MEAN_WEIGHT * (took - mean)));
         let keep = (-now.saturating_sub(self.peak_at).as_secs_f64() / PEAK_DECAY_S).exp();
         self.peak_s = if took > self.peak_s { took } else { self.peak_s * keep + took * (1.0 - keep) };
@@ -186,12 +235,36 @@ impl Router for Baseline {
         let peer = &mut self.peers[endpoint];
         peer.in_flight -= 1;
         match end.failure {
-            Some(kind) => peer.health.record(outcome_of(kind, end.retry_at), wall(now), end.jitter),
+            Some(kind) => peer.health.record(
+                outcome_of(kind, end.retry_after.map(|after| wall(now) + after)),
+                wall(now),
+                end.jitter,
+            ),
             None => peer.health.record(Outcome::Success, wall(now), end.jitter),
         }
         if matches!(end.failure, None | Some(FailureKind::Timeout)) {
             peer.measured(end.elapsed, now);
         }
+    }
+
+    fn tell(&mut self, _: Duration) -> Vec<Vec<u8>> {
+        let sample = |peer: &mut Peer| {
+            let sampled = Sampled { mean_s: peer.mean_s.unwrap_or(0.0), samples: peer.samples };
+            peer.samples *= FADING;
+            sampled
+        };
+        let means: Vec<Sampled> = self.peers.iter_mut().map(sample).collect();
+        let numbers = means.iter().flat_map(|one| [one.mean_s, one.samples]);
+        let message = std::iter::once(self.replica as f64).chain(numbers).flat_map(f64::to_le_bytes).collect();
+        self.published.set(self.replica, means);
+        vec![message]
+    }
+
+    fn hear(&mut self, message: &[u8], _: Duration, _: Duration) {
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0.0, f64::from_le_bytes);
+        let numbers: Vec<f64> = message.chunks(8).map(number).collect();
+        let means = numbers[1..].chunks(2).map(|pair| Sampled { mean_s: pair[0], samples: pair[1] }).collect();
+        self.published.set(numbers[0] as usize, means);
     }
 }
 

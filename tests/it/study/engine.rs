@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use pointsman::domain::alias::{FallbackPolicy, RequestLimits};
@@ -18,6 +19,7 @@ use super::fleet::Fleet;
 use super::luck::Luck;
 use super::router::{AttemptId, Ended, Kind, Router, Sight, wall};
 use super::scenario::Scenario;
+use super::sharing::KNOWLEDGE_S;
 use super::traffic::Request;
 use super::world::{Due, Signal, World};
 
@@ -48,6 +50,17 @@ pub struct Record {
     pub left_early: u32,
     /// Upstream calls answered 429.
     pub refused: u32,
+    /// Upstream calls under way at each endpoint when it came.
+    pub busy: Vec<u32>,
+}
+
+/// What one run cost in messages.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Told {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -64,6 +77,22 @@ enum Event {
     Tick(AttemptId),
     /// A request goes on after a pause.
     GoOn(usize),
+    /// A replica tells the others what happened.
+    Tell(usize),
+    /// A replica tells them all that it knows.
+    TellAll(usize),
+    /// A message arrives at a replica.
+    Hear(usize, usize),
+    /// A replica hears what is kept of all others: it starts, or can be reached again.
+    CatchUp(usize),
+}
+
+/// A message on its way.
+#[derive(Clone, Debug)]
+struct Message {
+    bytes: Rc<[u8]>,
+    /// When it was written.
+    written: Duration,
 }
 
 /// A request on its way.
@@ -79,6 +108,7 @@ struct Walk {
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
     request: usize,
+    endpoint: usize,
     began: Duration,
     /// It has until then.
     ends_at: Duration,
@@ -103,10 +133,22 @@ struct Run<'a> {
     scheduled: u64,
     now: Duration,
     luck: Luck,
+    /// For the network between replicas.
+    fortune: Luck,
+    messages: Vec<Message>,
+    /// What each replica told of all it knows, last.
+    kept: Vec<Vec<Message>>,
+    told: Told,
+    busy: Vec<u32>,
 }
 
 /// Runs a scenario under a router.
 pub fn run(scenario: &Scenario, requests: &[Request], kind: Kind, seed: u64) -> Vec<Record> {
+    run_and_tell(scenario, requests, kind, seed).0
+}
+
+/// Runs a scenario under a router, and says what its replicas told each other.
+pub fn run_and_tell(scenario: &Scenario, requests: &[Request], kind: Kind, seed: u64) -> (Vec<Record>, Told) {
     let fleet = Fleet::new(scenario, "random-shuffle");
     let mut run = Run {
         limits: scenario.limits.of_alias(),
@@ -120,6 +162,11 @@ pub fn run(scenario: &Scenario, requests: &[Request], kind: Kind, seed: u64) -> 
         scheduled: 0,
         now: Duration::ZERO,
         luck: Luck::of(&[seed, 4]),
+        fortune: Luck::of(&[seed, 7]),
+        messages: Vec::new(),
+        kept: vec![Vec::new(); scenario.replicas],
+        told: Told::default(),
+        busy: vec![0; scenario.endpoints.len()],
         scenario,
         requests,
         fleet,
@@ -130,14 +177,16 @@ pub fn run(scenario: &Scenario, requests: &[Request], kind: Kind, seed: u64) -> 
     for (number, request) in requests.iter().enumerate() {
         run.schedule(request.at, Event::Arrive(number));
     }
+    run.schedule_telling();
     while let Some(Reverse((at, _, event))) = run.events.pop() {
         run.now = at;
         run.handle(event);
+        run.tell_now();
         for due in run.world.take_due() {
             run.schedule(due.at, Event::Happen(due.job, due.version));
         }
     }
-    run.records
+    (run.records, run.told)
 }
 
 impl Run<'_> {
@@ -158,6 +207,98 @@ impl Run<'_> {
             Event::Limit(attempt) => self.time_is_up(attempt),
             Event::Tick(attempt) => self.tick(attempt),
             Event::GoOn(number) => self.try_next(number),
+            Event::Tell(replica) => {
+                for bytes in self.routers[replica].tell(self.now) {
+                    self.send(replica, bytes.into());
+                }
+            }
+            Event::TellAll(replica) => {
+                let told: Vec<Rc<[u8]>> =
+                    self.routers[replica].tell_all(self.now).into_iter().map(Into::into).collect();
+                let written = self.now;
+                if self.is_up() {
+                    self.kept[replica] =
+                        told.iter().map(|bytes| Message { bytes: Rc::clone(bytes), written }).collect();
+                }
+                told.into_iter().for_each(|bytes| self.send(replica, bytes));
+            }
+            Event::Hear(to, message) => {
+                let bytes = Rc::clone(&self.messages[message].bytes);
+                // How long it was under way, nobody knows.
+                self.routers[to].hear(&bytes, Duration::ZERO, self.now);
+            }
+            Event::CatchUp(replica) => {
+                for message in self.kept.iter().flatten() {
+                    self.routers[replica].hear(&message.bytes, self.now - message.written, self.now);
+                }
+            }
+        }
+    }
+
+    /// Replicas tell at times of their own.
+    fn schedule_telling(&mut self) {
+        let Some(sharing) = &self.scenario.sharing else { return };
+        let until = self.scenario.seconds;
+        let mut due = Vec::new();
+        for replica in 0..self.scenario.replicas {
+            let joining = self.scenario.joining.iter().find(|joining| joining.replica == replica);
+            let joins = joining.map_or(0.0, |joining| joining.at_s);
+            let mut at = |every: f64, event: Event| {
+                let mut next = joins + self.fortune.unit() * every;
+                while next < until {
+                    due.push((next, event));
+                    next += every;
+                }
+            };
+            at(sharing.every_s, Event::Tell(replica));
+            at(KNOWLEDGE_S, Event::TellAll(replica));
+            due.extend(joining.map(|joining| (joining.at_s, Event::CatchUp(replica))));
+            for outage in &sharing.outages {
+                let over = outage.at_s + outage.for_s;
+                // A connection is tried again once a second.
+                let back = over + self.fortune.unit();
+                due.push((back, Event::TellAll(replica)));
+                due.push((back + 1.0, Event::CatchUp(replica)));
+            }
+        }
+        for (at, event) in due {
+            self.schedule(Duration::from_secs_f64(at), event);
+        }
+    }
+
+    fn is_up(&self) -> bool {
+        self.scenario.sharing.as_ref().is_some_and(|sharing| sharing.is_up(self.now))
+    }
+
+    /// What cannot wait.
+    fn tell_now(&mut self) {
+        if self.scenario.sharing.is_none() {
+            return;
+        }
+        for replica in 0..self.routers.len() {
+            for bytes in self.routers[replica].tell_now(self.now) {
+                self.send(replica, bytes.into());
+            }
+        }
+    }
+
+    fn send(&mut self, from: usize, bytes: Rc<[u8]>) {
+        let Some(sharing) = &self.scenario.sharing else { return };
+        self.told.messages += 1;
+        self.told.bytes += bytes.len() as u64;
+        if !sharing.is_up(self.now) {
+            return;
+        }
+        let number = self.messages.len();
+        self.messages.push(Message { bytes, written: self.now });
+        for to in (0..self.scenario.replicas).filter(|to| *to != from) {
+            let joins = self.scenario.joining.iter().find(|joining| joining.replica == to);
+            if joins.is_some_and(|joining| self.now.as_secs_f64() < joining.at_s) {
+                continue;
+            }
+            if let Some(delay) = sharing.under_way(&mut self.fortune) {
+                self.schedule(self.now + delay, Event::Hear(to, number));
+            }
         }
     }
 
@@ -165,13 +306,14 @@ impl Run<'_> {
         let replica = self.requests[number].replica;
         self.budgets[replica].deposit();
         self.records[number].at = self.now;
+        self.records[number].busy.clone_from(&self.busy);
         let sight = Sight { request: &self.requests[number], now: self.now, world: &self.world };
         let mut plan = self.routers[replica].plan(&sight);
         let mut last_resort = false;
         let mut at = self.now;
         if plan.candidates.is_empty() {
             let soonest = plan.soonest;
-            let wait = soonest.map(|soonest| soonest.at.since(wall(self.now)));
+            let wait = soonest.map(|soonest| soonest.at.since(self.routers[replica].clock(self.now)));
             let allowed = wait.is_some_and(|wait| wait <= LONGEST_WAIT) && self.may_repeat(replica);
             let Some(soonest) = soonest.filter(|_| allowed) else { return self.fail(number, FailureKind::RateLimited) };
             plan.candidates.push(soonest.candidate);
@@ -217,8 +359,10 @@ impl Run<'_> {
             self.records[number].attempts += 1;
             let job = self.world.submit(number, &request, made, candidate.target, self.now);
             assert_eq!(job, attempt, "every job is an attempt");
+            self.busy[candidate.target] += 1;
             self.attempts.push(Attempt {
                 request: number,
+                endpoint: candidate.target,
                 began: self.now,
                 ends_at: self.now + limit,
                 answered: false,
@@ -320,18 +464,13 @@ impl Run<'_> {
     fn end(&mut self, attempt: AttemptId, failure: Option<FailureKind>, retry_after: Option<Duration>) {
         let Attempt { request: number, began, .. } = self.attempts[attempt];
         self.attempts[attempt].ended = true;
+        self.busy[self.attempts[attempt].endpoint] -= 1;
         let request = self.requests[number];
         let output_tokens = match failure {
             None => request.output_tokens,
             Some(_) => self.world.tokens(attempt, self.now) as u64,
         };
-        let end = Ended {
-            failure,
-            retry_at: retry_after.map(|wait| wall(self.now) + wait),
-            output_tokens,
-            elapsed: self.now - began,
-            jitter: self.luck.unit(),
-        };
+        let end = Ended { failure, retry_after, output_tokens, elapsed: self.now - began, jitter: self.luck.unit() };
         self.routers[request.replica].end(attempt, &end, self.now);
     }
 

@@ -35,6 +35,8 @@ pub fn scenario(seed: u64) -> Scenario {
         about: format!("fresh {seed}: {count} endpoints, {rate:.0}/s"),
         seconds,
         replicas: 1,
+        sharing: None,
+        joining: Vec::new(),
         traffic: Traffic { rate, rates: Vec::new(), bursts: None, mix: vec![kind] },
         endpoints,
         events: Vec::new(),

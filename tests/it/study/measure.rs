@@ -41,6 +41,9 @@ pub struct Figures {
     pub exploring: f64,
     /// Share of all time lost by first choices that were not the best, exploring apart.
     pub misjudged: f64,
+    /// Requests under way at the busiest endpoint (99 % of the time no more), relative to the
+    /// most that the oracle has at any.
+    pub crowding: f64,
     /// For each event: how fast it was followed.
     pub reactions: Vec<Reaction>,
 }
@@ -114,6 +117,7 @@ impl<'a> Study<'a> {
             explored: share(&|record| record.explored),
             exploring: lost(true),
             misjudged: lost(false),
+            crowding: crowd(records) / crowd(best),
             reactions: self.scenario.events.iter().map(|event| self.reaction(event, records, best)).collect(),
         }
     }
@@ -168,6 +172,7 @@ pub fn violations(scenario: &Scenario, figures: &Figures) -> Vec<String> {
         ("429s per request", Some(figures.refused), expect.refused),
         ("share of exploring", Some(figures.exploring), expect.exploring),
         ("attempts per request", Some(figures.attempts), expect.attempts),
+        ("crowding", Some(figures.crowding), expect.crowding),
     ];
     let mut broken: Vec<String> = ranges.into_iter().filter_map(|(what, is, most)| beyond(what, is, most)).collect();
     for (event, reaction) in scenario.events.iter().zip(&figures.reactions) {
@@ -215,8 +220,16 @@ fn mean_of(all: &[Figures]) -> Figures {
         explored: mean(&|figures| figures.explored),
         exploring: mean(&|figures| figures.exploring),
         misjudged: mean(&|figures| figures.misjudged),
+        crowding: mean(&|figures| figures.crowding),
         reactions: (0..all.first().map_or(0, |figures| figures.reactions.len())).map(reaction).collect(),
     }
+}
+
+/// What the busiest endpoint has under way at most, but for one request in a hundred.
+fn crowd(records: &[Record]) -> f64 {
+    let endpoints = records.first().map_or(0, |record| record.busy.len());
+    let of_endpoint = |at: usize| quantile(&sorted(records.iter().map(|record| f64::from(record.busy[at]))), 0.99);
+    (0..endpoints).map(of_endpoint).fold(1.0, f64::max)
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {

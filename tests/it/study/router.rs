@@ -37,8 +37,8 @@ pub struct Sight<'a> {
 pub struct Ended {
     /// How it failed, if it did.
     pub failure: Option<FailureKind>,
-    /// When the provider wants to be asked again.
-    pub retry_at: Option<UnixMillis>,
+    /// After which time the provider wants to be asked again.
+    pub retry_after: Option<Duration>,
     /// Tokens of the answer that came.
     pub output_tokens: u64,
     /// Time on the wire.
@@ -74,6 +74,29 @@ pub trait Router {
 
     /// An attempt ended.
     fn end(&mut self, attempt: AttemptId, end: &Ended, now: Duration);
+
+    /// Its own clock.
+    fn clock(&self, now: Duration) -> UnixMillis {
+        wall(now)
+    }
+
+    /// What it tells the other replicas now and then.
+    fn tell(&mut self, _now: Duration) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    /// What it tells them seldom, and what is kept for those that come later.
+    fn tell_all(&mut self, _now: Duration) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    /// What it has to tell them at once.
+    fn tell_now(&mut self, _now: Duration) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    /// What another one told; it was kept for a while since.
+    fn hear(&mut self, _message: &[u8], _kept: Duration, _now: Duration) {}
 }
 
 /// The routers of the study.
@@ -121,7 +144,7 @@ impl Kind {
                     let waiting = if social { MINDING_OTHERS } else { 1.0 };
                     Box::new(Oracle::new(fleet, scenario.limits.failure_s, waiting))
                 }
-                Self::Ours(_) => Box::new(Ours::new(fleet, seed, replica)),
+                Self::Ours(_) => Box::new(Ours::new(fleet, scenario, seed, replica)),
                 Self::Usual(rule) => Box::new(Baseline::new(rule, fleet, seed, replica)),
             }
         };

@@ -1,12 +1,14 @@
 //! What a world is like and what is expected of a router in it: the files of
 //! `tests/scenarios`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pointsman::domain::alias::RequestLimits;
 use serde::Deserialize;
 use toml::Table;
+
+use super::sharing::Sharing;
 
 /// A scenario as its file has it.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,9 +21,14 @@ pub struct Scenario {
     pub about: String,
     /// Requests come for so long.
     pub seconds: f64,
-    /// Gateways side by side that do not tell each other what they learn.
+    /// Gateways side by side.
     #[serde(default = "one")]
     pub replicas: usize,
+    /// How they tell each other what they learn; if not at all, each is by itself.
+    pub sharing: Option<Sharing>,
+    /// Gateways that come later.
+    #[serde(default)]
+    pub joining: Vec<Joining>,
     /// Which requests come.
     pub traffic: Traffic,
     /// Who may serve them.
@@ -35,6 +42,16 @@ pub struct Scenario {
     /// The ranges that lowest-latency is held to.
     #[serde(default)]
     pub expect: Expect,
+}
+
+/// A gateway that comes later. Until then its requests go to others.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Joining {
+    /// Which, counted from 0.
+    pub replica: usize,
+    /// When.
+    pub at_s: f64,
 }
 
 /// Which requests come.
@@ -287,12 +304,24 @@ pub struct Expect {
     pub exploring: Option<f64>,
     /// Attempts per request, at most.
     pub attempts: Option<f64>,
+    /// Requests under way at the busiest endpoint, relative to the oracle's, at most.
+    pub crowding: Option<f64>,
 }
 
 impl Scenario {
-    /// Reads one.
+    /// Reads one. `like = "other"` in it: everything that it does not say is as in that one.
     pub fn parse(name: &str, text: &str) -> Self {
-        let mut scenario: Self = toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let table = |name: &str, text: &str| -> Table {
+            toml::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"))
+        };
+        let mut all = table(name, text);
+        if let Some(other) = all.remove("like") {
+            let other = other.as_str().unwrap_or_else(|| panic!("{name}: like is no name"));
+            let mut whole = table(other, &read(&directory().join(other).with_extension("toml")));
+            whole.extend(all);
+            all = whole;
+        }
+        let mut scenario: Self = all.try_into().unwrap_or_else(|error| panic!("{name}: {error}"));
         name.clone_into(&mut scenario.name);
         for event in &scenario.events {
             scenario.endpoint(&event.endpoint);
@@ -302,17 +331,16 @@ impl Scenario {
 
     /// All files of `tests/scenarios`, by name.
     pub fn all() -> Vec<Self> {
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+        let dir = directory();
         let entries = std::fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
         let mut paths: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
         paths.retain(|path| path.extension().is_some_and(|ext| ext == "toml"));
         paths.sort();
-        let read = |path: &std::path::PathBuf| {
+        let of_file = |path: &std::path::PathBuf| {
             let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            Self::parse(&name, &text)
+            Self::parse(&name, &read(path))
         };
-        paths.iter().map(read).collect()
+        paths.iter().map(of_file).collect()
     }
 
     /// The position of the endpoint with this name.
@@ -320,6 +348,14 @@ impl Scenario {
         let position = self.endpoints.iter().position(|endpoint| endpoint.name == name);
         position.unwrap_or_else(|| panic!("{}: no endpoint {name:?}", self.name))
     }
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 impl Endpoint {

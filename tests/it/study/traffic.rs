@@ -26,7 +26,7 @@ pub struct Request {
 
 /// All requests of a run, in the order in which they come.
 pub fn requests(scenario: &Scenario, seed: u64) -> Vec<Request> {
-    let Scenario { traffic, replicas, seconds, .. } = scenario;
+    let Scenario { traffic, replicas, joining, seconds, .. } = scenario;
     let mut luck = Luck::of(&[seed, 1]);
     let peak = traffic.peak();
     let shares: f64 = traffic.mix.iter().map(|kind| kind.share).sum();
@@ -52,9 +52,13 @@ pub fn requests(scenario: &Scenario, seed: u64) -> Vec<Request> {
         };
         let prompt_tokens = tokens(kind.prompt);
         let output_tokens = tokens(kind.output).min(kind.max_tokens.unwrap_or(u64::MAX));
+        let mut replica = luck.below(*replicas);
+        while joining.iter().any(|joins| joins.replica == replica && joins.at_s > now) {
+            replica = (replica + 1) % replicas;
+        }
         requests.push(Request {
             at: Duration::from_secs_f64(now),
-            replica: luck.below(*replicas),
+            replica,
             prompt_tokens,
             output_tokens,
             mean_output: kind.output.mean(),

@@ -6,10 +6,12 @@ pub mod chat;
 pub mod config;
 pub mod gateway;
 pub mod link;
+pub mod packages;
 pub mod python;
 pub mod redis;
 pub mod redis_sets;
 pub mod sim;
+pub mod skew;
 pub mod toxic;
 pub mod traffic;
 

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::packages::see_to;
+
 /// The folder with the official SDKs.
 const SDK: &str = "sdk";
 
@@ -75,13 +77,10 @@ fn make(venv: &Path) {
         command.args(["-m", "venv", "--clear"]).arg(venv);
         command
     };
-    if attempt().output().is_ok_and(|output| output.status.success()) {
-        return;
+    let made = || attempt().output().is_ok_and(|output| output.status.success());
+    if !see_to(&["python3", "python3-venv"], made) {
+        must(&mut attempt());
     }
-    let mut apt = Command::new("apt-get");
-    apt.args(["install", "-y", "--no-install-recommends", "python3", "python3-venv"]);
-    let _ = apt.env("DEBIAN_FRONTEND", "noninteractive").output();
-    must(&mut attempt());
 }
 
 /// Runs a command that the tests cannot do without.

@@ -15,6 +15,7 @@ use redis::{FromRedisValue, ToRedisArgs};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use super::packages::see_to;
 use super::{PATIENCE, eventually};
 
 /// A user that may do everything, as whom the tests themselves enter.
@@ -338,13 +339,8 @@ pub fn installed() {
     ONCE.call_once(|| {
         let there =
             || quiet(Command::new("redis-server").arg("--version")).status().is_ok_and(|status| status.success());
-        if there() {
-            return;
-        }
-        let mut apt = Command::new("apt-get");
-        apt.args(["install", "-y", "--no-install-recommends", "redis-server", "redis-sentinel", "redis-tools"]);
-        let _ = apt.env("DEBIAN_FRONTEND", "noninteractive").output();
-        assert!(there(), "these tests need redis-server and redis-cli");
+        let packages = ["redis-server", "redis-sentinel", "redis-tools"];
+        assert!(see_to(&packages, there), "these tests need redis-server and redis-cli");
     });
 }
 

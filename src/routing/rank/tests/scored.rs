@@ -7,6 +7,7 @@ use crate::domain::money::{PicoUsd, Prices, Rates};
 use crate::health::State;
 use crate::routing::tests_support::{Case, fleet, measured, order, unmeasured};
 use crate::stats::Usage;
+use crate::stats::share::FleetReading;
 
 /// A case under a scoring, each endpoint measured at these seconds to the first token and
 /// per output token.
@@ -145,6 +146,22 @@ fn usage_takes_the_least_used_against_its_weight_or_its_limits() {
     assert_eq!(order(&case.rank_with(&snapshot, 1)), [0, 1]);
     snapshot.endpoints[1].reading.limit_used = 0.1;
     assert_eq!(order(&case.rank_with(&snapshot, 1)), [1, 0]);
+}
+
+#[test]
+fn usage_is_equal_where_others_may_have_used_the_difference_since() {
+    let (case, mut snapshot) = scored(Scoring::LowestUsage(UsageOptions::default()), &[(0.2, 0.01); 2]);
+    for (state, tokens) in snapshot.endpoints.iter_mut().zip([10_000, 10_200]) {
+        state.reading.usage = Usage { requests: 1, tokens, cost: 0 };
+    }
+    let firsts = |snapshot: &Snapshot| (0..100).filter(|seed| order(&case.rank_with(snapshot, *seed))[0] == 0).count();
+    assert_eq!(firsts(&snapshot), 100);
+    // Three others, heard two seconds ago: 3/4 of what a minute has in two seconds.
+    let oldest = UnixMillis(Case::NOW.0 - 2000);
+    snapshot.fleet = FleetReading { others: 3, oldest, newest: oldest };
+    assert!((30..70).contains(&firsts(&snapshot)), "{}", firsts(&snapshot));
+    snapshot.endpoints[1].reading.usage.tokens = 10_300;
+    assert_eq!(firsts(&snapshot), 100);
 }
 
 fn priced(case: &mut Case, usd: &[Option<f64>]) {
