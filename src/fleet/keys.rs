@@ -269,6 +269,8 @@ mod tests {
             let keys = Keys::new(&prefix);
             let slots: Vec<u16> = of_config(&keys, &name).iter().map(|key| slot_of(key.as_bytes())).collect();
             prop_assert!(slots.iter().all(|slot| *slot == slots[0]));
+            let of_account = [keys.account_leases("key", &name), keys.account_rates("key", &name)];
+            prop_assert_eq!(slot_of(of_account[0].as_bytes()), slot_of(of_account[1].as_bytes()));
             prop_assert_eq!(slot_of(keys.knowledge().as_bytes()), slot_of(keys.knowledge_at().as_bytes()));
             prop_assert_eq!(slot_of(keys.usage(1).as_bytes()), slot_of(keys.usage_counted().as_bytes()));
         }

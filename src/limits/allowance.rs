@@ -279,3 +279,103 @@ fn plus(one: PicoUsd, other: PicoUsd) -> PicoUsd {
 fn minus(one: PicoUsd, other: PicoUsd) -> PicoUsd {
     PicoUsd(one.0.saturating_sub(other.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    /// Wednesday, 2026-12-30, at noon.
+    const NOON: UnixMillis = UnixMillis(1_798_632_000_000);
+    const FOUR: Peers = Peers { count: 4, rank: 0 };
+    const NONE: PicoUsd = PicoUsd(0);
+
+    fn budgets(texts: &[&str]) -> Budgets {
+        let mut budgets = Budgets::default();
+        texts.iter().for_each(|text| budgets.insert(text.parse().unwrap()).unwrap());
+        budgets
+    }
+
+    /// Budgets of a few pico-dollars.
+    fn small() -> Budgets {
+        budgets(&["$0.0000000001/day", "$0.0000000003/month"])
+    }
+
+    fn spent(amount: u64, now: UnixMillis) -> Spent {
+        let mut spent = Spent::default();
+        spent.add(PicoUsd(amount), now);
+        spent
+    }
+
+    /// Asks for `need` with nothing set aside, and is told what it holds and others have.
+    fn told(allowance: &mut Allowance, own: u64, need: u64, held: u64, others: u64, others_held: u64) -> SpendAsk {
+        let ask = allowance.ask(small(), spent(own, NOON), NONE, [PicoUsd(need), NONE], NOON);
+        let grant = SpendGrant { held: PicoUsd(held), others: [PicoUsd(others); 3], others_held: PicoUsd(others_held) };
+        allowance.granted(&ask, &grant, NOON);
+        ask
+    }
+
+    fn room(allowance: &Allowance, reserved: u64, own: Spent) -> u64 {
+        let allows = |amount: &u64| {
+            let day = allowance.allows(Period::Day, PicoUsd(*amount), PicoUsd(reserved), &own);
+            day.is_ok() && allowance.allows(Period::Month, PicoUsd(*amount), PicoUsd(reserved), &own).is_ok()
+        };
+        (0..1000).take_while(allows).last().unwrap_or(0)
+    }
+
+    #[test]
+    fn only_what_is_held_may_be_set_aside() {
+        let mut allowance = Allowance::default();
+        assert_eq!(allowance.allows(Period::Day, PicoUsd(1), NONE, &spent(0, NOON)), Err(Wait::Ask));
+        let ask = told(&mut allowance, 0, 5, 20, 10, 0);
+        assert_eq!((ask.held, ask.need, ask.wanted), (NONE, PicoUsd(5), PicoUsd(5)));
+        assert_eq!(room(&allowance, 12, spent(0, NOON)), 8);
+        allowance.reserved(PicoUsd(12), NOON);
+        allowance.spent(PicoUsd(9));
+        assert_eq!(room(&allowance, 0, spent(9, NOON)), 11);
+        // It tells what it spent, and what it still holds.
+        let ask = allowance.ask(small(), spent(9, NOON), NONE, [PicoUsd(15), NONE], NOON);
+        assert_eq!((ask.held, ask.need), (PicoUsd(11), PicoUsd(4)));
+        assert_eq!(allowance.with_others(&spent(9, NOON)).month.spent, PicoUsd(19));
+    }
+
+    #[test]
+    fn others_never_have_spent_less_than_before() {
+        let mut allowance = Allowance::default();
+        told(&mut allowance, 0, 5, 5, 70, 20);
+        // Redis has lost what they spent, and gives more than there is.
+        told(&mut allowance, 0, 50, 50, 0, 0);
+        assert_eq!(room(&allowance, 0, spent(0, NOON)), 30);
+        assert_eq!(allowance.with_others(&spent(1, NOON)).day.spent, PicoUsd(71));
+        allowance.begin_periods(NOON + DAY);
+        let tomorrow = allowance.with_others(&spent(1, NOON + DAY));
+        assert_eq!((tomorrow.day.spent, tomorrow.month.spent), (PicoUsd(1), PicoUsd(71)));
+    }
+
+    #[test]
+    fn apart_it_has_what_it_holds_and_its_part_of_the_rest() {
+        let mut allowance = Allowance::default();
+        told(&mut allowance, 10, 5, 8, 20, 6);
+        // Of the day's hundred 56 are free; the others want 4 each as well.
+        allowance.part(small(), spent(10, NOON), NONE, PicoUsd(4), FOUR);
+        assert_eq!(room(&allowance, 0, spent(10, NOON)), 8 + (56 - 12) / 4);
+        allowance.spent(PicoUsd(15));
+        assert_eq!(room(&allowance, 1, spent(25, NOON)), 3);
+        assert_eq!(allowance.allows(Period::Day, PicoUsd(5), NONE, &spent(25, NOON)), Err(Wait::Others));
+        // The next day it has a part of the whole of it.
+        let mut later = spent(25, NOON);
+        later.add(PicoUsd(1), NOON + DAY);
+        assert_eq!(room(&allowance, 0, later), 24);
+        // And when the others are there again it has told all.
+        let ask = told(&mut allowance, 25, 0, 0, 60, 0);
+        assert_eq!(ask.spent.day.spent, PicoUsd(25));
+        assert!(allowance.is_idle());
+    }
+
+    #[test]
+    fn one_that_never_heard_of_the_others_has_its_part_of_the_whole() {
+        let mut allowance = Allowance::default();
+        allowance.part(small(), spent(10, NOON), NONE, PicoUsd(1), FOUR);
+        assert_eq!(room(&allowance, 0, spent(10, NOON)), 15);
+    }
+}

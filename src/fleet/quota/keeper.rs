@@ -40,7 +40,7 @@ impl Quota {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
         let mut state = self.0.asker.link.changes();
-        let (mut was_up, mut ticks) = (false, 0_u32);
+        let (mut was_up, mut ticks) = (self.0.asker.link.is_up(), 0_u32);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,

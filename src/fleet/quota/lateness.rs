@@ -11,7 +11,7 @@ use crate::domain::time::UnixMillis;
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// After so long without a question it begins anew.
-const REMEMBERED: Duration = Duration::from_secs(2);
+const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// How long Redis has been late.
 #[derive(Debug, Default)]
@@ -67,6 +67,6 @@ mod tests {
         assert!(!lateness.is_over(at(499)) && lateness.is_over(at(500)) && !lateness.late(at(500)));
         lateness.answered();
         assert!(!lateness.is_late() && lateness.late(at(600)));
-        assert!(lateness.late(at(2600)), "nobody has asked for a while");
+        assert!(lateness.late(at(10_600)), "nobody has asked for a while");
     }
 }

@@ -268,6 +268,21 @@ impl Fleet {
     }
 }
 
+#[test]
+fn together_they_use_all_that_there_is() {
+    // Whoever is refused by the one that is short first takes nothing of the others.
+    let of = |limits, tokens, cost| {
+        let mut fleet = Fleet::new(limits);
+        let refused =
+            (0..400).filter(|i| fleet.enter(i % REPLICAS, tokens, cost, Way::Answered, false).is_err()).count();
+        (fleet.open.len(), refused + fleet.open.len(), fleet.tokens, fleet.reserved() / DOLLAR, fleet.in_flight())
+    };
+    assert_eq!(of(all_limits(60, 10_000, 100, "$500/month"), 10, 100), (60, 400, 600, 60, 60));
+    assert_eq!(of(all_limits(600, 1000, 100, "$500/month"), 30, 100), (33, 400, 990, 33, 33));
+    assert_eq!(of(all_limits(600, 10_000, 7, "$500/month"), 10, 100), (7, 400, 70, 7, 7));
+    assert_eq!(of(all_limits(600, 10_000, 100, "$20/month"), 10, 300), (6, 400, 60, 18, 6));
+}
+
 fn all_limits(requests: u32, tokens: u32, max: u32, budget: &str) -> CallerLimits {
     CallerLimits { max_in_flight: Some(max), ..limits(requests, tokens, &[budget]) }
 }
