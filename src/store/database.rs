@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -43,10 +44,26 @@ pub(super) struct Disk {
 }
 
 impl Reopened {
-    /// Opens the database in a file, or makes it.
-    pub(super) fn in_file(file: File) -> Result<Self, DatabaseError> {
+    /// Opens the database in a file, or makes it. `begun` is another file, which is there while
+    /// the database is made: what a process was killed over that early is no database yet, and
+    /// is made anew. Whoever has put the first things in calls [`made`].
+    pub(super) fn in_file(file: File, begun: &Path) -> Result<Self, DatabaseError> {
         let disk = Arc::new(Disk::default());
-        let database = open(&file, &disk)?;
+        // Nobody else has the file from here on.
+        let watched = watched(&file, &disk)?;
+        let unfinished = || -> io::Result<()> {
+            if begun.try_exists()? {
+                file.set_len(0)?;
+            }
+            if file.metadata()?.len() == 0 {
+                File::create(begun)?.sync_all()?;
+                // Its name has to be there before the database is, even if the power fails.
+                File::open(folder_of(begun))?.sync_all()?;
+            }
+            Ok(())
+        };
+        unfinished().map_err(redb::StorageError::from)?;
+        let database = open(watched)?;
         Ok(Self { database: RwLock::new(Some(database)), file: Some(file), disk })
     }
 
@@ -88,7 +105,7 @@ impl Reopened {
         }
         // Closed first: the lock on the file is one for both.
         *database = None;
-        match open(file, &self.disk) {
+        match watched(file, &self.disk).and_then(open) {
             Ok(opened) => {
                 *database = Some(opened);
                 Ok(())
@@ -101,10 +118,25 @@ impl Reopened {
     }
 }
 
-fn open(file: &File, disk: &Arc<Disk>) -> Result<Database, DatabaseError> {
+/// A database is made and has what every one has.
+pub(super) fn made(begun: &Path) -> io::Result<()> {
+    match std::fs::remove_file(begun) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn watched(file: &File, disk: &Arc<Disk>) -> Result<Watched, DatabaseError> {
     let file = file.try_clone().map_err(redb::StorageError::from)?;
-    let watched = Watched { file: FileBackend::new(file)?, disk: Arc::clone(disk) };
-    Database::builder().set_cache_size(CACHE).create_with_backend(watched)
+    Ok(Watched { file: FileBackend::new(file)?, disk: Arc::clone(disk) })
+}
+
+fn open(file: Watched) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE).create_with_backend(file)
 }
 
 /// A file of which it is known whether anything has failed.

@@ -1,13 +1,13 @@
 //! The store in one file, or in memory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::{DatabaseError, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use super::database::Reopened;
+use super::database::{self, Reopened};
 use super::entry::{Entry, Source};
 use super::journal::Step;
 use super::rows::{Row, RowEdit, StoredDocument, Table};
@@ -54,11 +54,14 @@ impl Store {
         let shown = path.display().to_string();
         let open = |reason: String| StoreError::Open { path: shown.clone(), reason };
         let file = open_private(path).map_err(|error| open(error.to_string()))?;
-        let db = Reopened::in_file(file).map_err(|error| match error {
+        let begun = begun_beside(path);
+        let db = Reopened::in_file(file, &begun).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(shown.clone()),
             other => open(other.to_string()),
         })?;
-        Self::over(db, &shown)
+        let store = Self::over(db, &shown)?;
+        database::made(&begun).map_err(|error| open(format!("{} cannot be removed: {error}", begun.display())))?;
+        Ok(store)
     }
 
     /// A store in memory.
@@ -191,6 +194,13 @@ impl Store {
         transaction.open_table(META)?.insert(name, to)?;
         Ok(())
     }
+}
+
+/// The file that is there while a database is made.
+fn begun_beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".begun");
+    name.into()
 }
 
 /// Nobody else on the machine has a reason to read it.

@@ -74,6 +74,28 @@ fn what_was_committed_is_there_after_the_file_is_opened_again() {
 }
 
 #[test]
+fn what_was_begun_and_never_made_is_made_anew_and_nothing_else_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, begun) = (dir.path().join("store.db"), dir.path().join("store.db.begun"));
+    let half = vec![0; 4096];
+    // Without the sign of a beginning it may be anything.
+    std::fs::write(&path, &half).unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Open { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), half);
+    std::fs::write(&begun, "").unwrap();
+    let store = Store::open(&path).unwrap();
+    assert!(!begun.exists(), "it is made");
+    // Nobody else makes it anew while somebody has it.
+    std::fs::write(&begun, "").unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::InUse(_))));
+    std::fs::remove_file(&begun).unwrap();
+    commit(&store, 1, &[alias("a")], &[], 10);
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().load().unwrap().revision, 1);
+    assert!(!begun.exists());
+}
+
+#[test]
 fn old_revisions_are_forgotten() {
     let store = Store::in_memory().unwrap();
     for number in 1..=5 {

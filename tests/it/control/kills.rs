@@ -226,6 +226,29 @@ async fn kill_while_it_starts(dir: &Arc<TempDir>, after: Duration) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whatever_moment_of_its_first_start_a_process_is_killed_at_the_next_one_starts() {
+    let config = ConfigText::new("")
+        .provider("one", pointsman::domain::provider::Protocol::OpenAi, "http://127.0.0.1:9/v1", "")
+        .model("one", "");
+    let mut rng = StdRng::seed_from_u64(seed());
+    for _ in 0..24 {
+        let dir = folder();
+        let file = dir.path().join("pointsman.db");
+        std::fs::write(dir.path().join("pointsman.toml"), config.text()).expect("the configuration file");
+        let mut command = Command::new(BINARY);
+        command.arg("serve").arg("--config").arg(dir.path().join("pointsman.toml"));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts");
+        while !file.exists() {
+            std::thread::sleep(Duration::from_micros(50));
+        }
+        std::thread::sleep(Duration::from_micros(rng.random_range(0..6000)));
+        child.kill().and_then(|()| child.wait()).expect("it can be killed");
+        let gateway = Gateway::start_in(&dir, &config).await;
+        assert!(Admin::of(&gateway).revision().await >= 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_two_hundred_kills() {
     let mut rng = StdRng::seed_from_u64(seed());
     let config = ConfigText::new("")
