@@ -133,13 +133,16 @@ async fn changes(program: PathBuf, upstream: SocketAddr, dir: &Path) -> anyhow::
         replicas.push(systems::start_pointsman(&program, upstream, folder.path(), &more)?);
         folders.push(folder);
     }
+    // The client wants one, though nothing here is encrypted; a second installation is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     let mut load = tokio::task::JoinSet::new();
     for (process, _) in &replicas {
         load.spawn_local(ask_again_and_again(client.clone(), process.addr));
     }
     let mut took = Vec::new();
-    for i in 0..CHANGES {
+    // The first one waits: whoever has begun the journal leaves time to those who know more.
+    for i in 0..=CHANGES {
         let (process, admin) = &replicas[i % REPLICAS];
         let begun = Instant::now();
         let answer = client
@@ -161,6 +164,7 @@ async fn changes(program: PathBuf, upstream: SocketAddr, dir: &Path) -> anyhow::
     while let Some(ended) = load.try_join_next() {
         ended??;
     }
+    took.remove(0);
     took.sort_by(f64::total_cmp);
     println!(
         "\n| {CHANGES} changes at {REPLICAS} replicas, {} requests/s at each | p50 | p99 | longest |",

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -216,6 +216,7 @@ pub fn start_pointsman(
         .spawn()?;
     let process = Process::new(child, addr);
     wait_for(addr)?;
+    answers(admin)?;
     Ok((process, admin))
 }
 
@@ -252,6 +253,15 @@ fn configuration(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr) ->
     alias("translated", "priority", &["anthropic-1"]);
     alias("slow", "priority", &["slow-1"]);
     text
+}
+
+/// Waits until whoever listens there serves: before it does it may look around for seconds.
+fn answers(addr: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = std::net::TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    stream.read_to_end(&mut Vec::new()).with_context(|| format!("{addr} does not answer"))?;
+    Ok(())
 }
 
 /// A port that is free now.
