@@ -60,7 +60,10 @@ fn state(of: &ReplicaReport) -> String {
 /// How fresh is what the others have told of targets.
 fn heard(heard: &HeardReport) -> Option<String> {
     let (oldest, newest) = (ms(heard.oldest_ms? as f64), ms(heard.newest_ms? as f64));
-    Some(format!("what {} others know of targets is {newest} to {oldest} old", heard.others))
+    Some(match heard.others {
+        1 => format!("what the other one sees of targets is {oldest} old"),
+        others => format!("what {others} others see of targets is {newest} to {oldest} old"),
+    })
 }
 
 fn remarks(report: &FleetReport, screen: &Screen) -> Vec<String> {
@@ -121,7 +124,7 @@ mod tests {
         assert_eq!(lines.len(), 4, "{}", said.text);
         assert!(lines[1].starts_with("a ") && lines[1].ends_with("alive"), "{}", said.text);
         assert!(lines[2].ends_with("no such variable") && lines[3].ends_with("not heard of"), "{}", said.text);
-        let heard = "what 2 others know of targets is 300 ms to 1.2 s old";
+        let heard = "what 2 others see of targets is 300 ms to 1.2 s old";
         assert_eq!(said.remarks, ["shared through redis.internal:6379, read last: 400 ms ago", heard]);
     }
 

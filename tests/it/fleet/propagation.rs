@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use pointsman::api::change::ChangeReport;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Fleet;
+use crate::support::admin::If;
 
 const REPLICAS: usize = 4;
 const CHANGES: u64 = 500;
@@ -42,17 +44,24 @@ async fn five_hundred_changes_are_served_everywhere_as_soon_as_they_are_acknowle
         });
     }
 
-    let mut took = Vec::new();
+    let (mut took, mut late) = (Vec::new(), 0);
     for i in 0..CHANGES {
         let provider = if i % 2 == 0 { "two" } else { "one" };
         let replica = &fleet.replicas[usize::try_from(i).expect("few") % REPLICAS];
         let targets = json!({"targets": [{"model": format!("{provider}/m")}]});
         let begun = Instant::now();
-        let report = replica.admin.change("aliases", "a", &targets).await;
+        let report: ChangeReport = replica.admin.patch("aliases", "a", &targets, If::Any).await.good();
         took.push(begun.elapsed());
-        assert_eq!((report.revision, report.unconfirmed), (i + 2, vec![]), "{}", replica.name);
-        acknowledged.store(report.revision, Ordering::SeqCst);
+        assert_eq!(report.revision, i + 2, "{}", replica.name);
+        if report.unconfirmed.is_empty() {
+            acknowledged.store(report.revision, Ordering::SeqCst);
+        } else {
+            late += 1;
+        }
     }
+    // A machine that is busy with other tests may keep a replica waiting for longer than a change
+    // waits for it, which is told.
+    assert!(late <= CHANGES / 50, "{late} changes were not confirmed");
     ended.store(true, Ordering::SeqCst);
     let asked: u64 = callers.join_all().await.iter().sum();
     assert!(asked > CHANGES, "only {asked} requests");
