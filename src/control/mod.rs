@@ -17,6 +17,7 @@ mod join;
 mod key;
 mod key_record;
 mod merge_patch;
+mod reconcile;
 mod start;
 #[cfg(test)]
 mod tests;
