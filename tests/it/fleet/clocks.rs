@@ -18,7 +18,7 @@ async fn clocks_that_differ_by_minutes_change_nothing() {
     let mut fleet = Fleet::new(0).await;
     for skew in SKEWS {
         let name = format!("at{skew}");
-        let config = ahead(sharing(configured(&fleet.sims), &fleet.url, &name), skew);
+        let config = ahead(sharing(configured(&fleet.sims, "priority"), &fleet.url, &name), skew);
         fleet.replicas.push(Replica::of(Gateway::start_in(&folder(), &config).await, &name));
     }
     let mut times = Vec::new();

@@ -1,6 +1,7 @@
 //! Do several replicas act as one? Real processes over a real Redis, which is stopped, killed
 //! and emptied in between.
 
+mod balance;
 mod changes;
 mod clocks;
 mod moods;
@@ -44,11 +45,11 @@ struct Replica {
 }
 
 /// A configuration over these providers with the key `it` and the alias `a`, which prefers
-/// the first.
-fn configured(sims: &[Sim]) -> ConfigText {
+/// the first if its strategy is `priority`.
+fn configured(sims: &[Sim], strategy: &str) -> ConfigText {
     let names: Vec<&str> = sims.iter().map(Sim::name).collect();
     let config = sims.iter().fold(ConfigText::new("").key("it", "pm-it", None), |config, sim| config.sim(sim, ""));
-    config.alias("a", &names, "strategy = \"priority\"")
+    config.alias("a", &names, &format!("strategy = \"{strategy}\""))
 }
 
 /// What a replica of this name is told of a Redis.
@@ -77,7 +78,7 @@ impl Fleet {
 
     /// One more replica, in a folder that may have something.
     async fn another(&self, name: &str, dir: &Arc<TempDir>) -> Replica {
-        let config = sharing(configured(&self.sims), &self.url, name);
+        let config = sharing(configured(&self.sims, "priority"), &self.url, name);
         Replica::of(Gateway::start_in(dir, &config).await, name)
     }
 

@@ -192,7 +192,7 @@ async fn one_request_of_the_whole_fleet_is_the_probe() {
 async fn what_is_told_is_as_old_as_it_is_whatever_the_clocks_say() {
     let mut fleet = Fleet::new(0).await;
     for (name, skew) in [("slow", -600), ("fast", 600)] {
-        let config = ahead(sharing(configured(&fleet.sims), &fleet.url, name), skew);
+        let config = ahead(sharing(configured(&fleet.sims, "priority"), &fleet.url, name), skew);
         fleet.replicas.push(Replica::of(Gateway::start_in(&folder(), &config).await, name));
     }
     let busy = json!({"faults": [{"share": 1.0, "kind": "status", "code": 429, "retry_after": 20}]});
@@ -205,7 +205,7 @@ async fn what_is_told_is_as_old_as_it_is_whatever_the_clocks_say() {
     fleet.chats("a", 10).await;
     fleet.all_know_all().await;
     sleep(Duration::from_millis(1200)).await;
-    let config = ahead(sharing(configured(&fleet.sims), &fleet.url, "late"), 300);
+    let config = ahead(sharing(configured(&fleet.sims, "priority"), &fleet.url, "late"), 300);
     fleet.replicas.push(Replica::of(Gateway::start_in(&folder(), &config).await, "late"));
     assert_eq!(fleet.replicas[2].state("one/m@one").await, "rate_limited");
     fleet.all_know_all().await;

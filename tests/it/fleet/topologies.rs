@@ -26,7 +26,7 @@ impl Two {
         let sims = vec![sim("one", json!({})).await, sim("two", json!({})).await];
         let mut replicas = Vec::new();
         for name in ["r0", "r1"] {
-            let config = configured(&sims).toml(&format!("[store]\n{store}\nreplica = \"{name}\"\n"));
+            let config = configured(&sims, "priority").toml(&format!("[store]\n{store}\nreplica = \"{name}\"\n"));
             replicas.push(Replica::of(Gateway::start_in(&folder(), &config).await, name));
         }
         Self { replicas, client: http(), asked: 0, _sims: sims }

@@ -79,10 +79,10 @@ impl Served {
 /// Tests about speeds of a tenth of a second do not run beside each other.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-/// Streams through one alias, named `a`, at one gateway at a time.
+/// Streams through one alias, named `a`, at one gateway, or at one of several after the other.
 pub struct Traffic {
     _alone: MutexGuard<'static, ()>,
-    gateway: Arc<Gateway>,
+    gateways: Vec<Arc<Gateway>>,
     client: reqwest::Client,
     sent: JoinSet<Served>,
 }
@@ -90,12 +90,18 @@ pub struct Traffic {
 impl Traffic {
     /// None yet.
     pub async fn to(gateway: Gateway) -> Self {
-        Self { _alone: ALONE.lock().await, gateway: Arc::new(gateway), client: http(), sent: JoinSet::new() }
+        Self::to_all(vec![gateway]).await
     }
 
-    /// Where it goes.
+    /// None yet, to any number of gateways.
+    pub async fn to_all(gateways: Vec<Gateway>) -> Self {
+        let gateways = gateways.into_iter().map(Arc::new).collect();
+        Self { _alone: ALONE.lock().await, gateways, client: http(), sent: JoinSet::new() }
+    }
+
+    /// Where it goes; the first of several.
     pub fn gateway(&self) -> &Gateway {
-        &self.gateway
+        &self.gateways[0]
     }
 
     /// Sends so many a second for a while; it waits for no answer.
@@ -107,7 +113,8 @@ impl Traffic {
             if Instant::now() >= end {
                 return;
             }
-            let (gateway, client) = (Arc::clone(&self.gateway), self.client.clone());
+            let next = Arc::clone(&self.gateways[self.sent.len() % self.gateways.len()]);
+            let (gateway, client) = (next, self.client.clone());
             self.sent.spawn(async move {
                 let at = Instant::now();
                 let got = ask_with(&client, &gateway, &Asked { alias: "a", stream: true, ..Asked::default() }).await;
