@@ -133,8 +133,11 @@ fn bucket(value: u32) -> u32 {
 /// The highest value of a bucket, by which a slice keeps it; `None` beyond the longest.
 fn highest(bucket: u32) -> Option<u32> {
     let shift = (bucket >> (BITS - 1)).saturating_sub(1);
+    if shift > u32::BITS - BITS {
+        return None;
+    }
     let low = bucket - (shift << (BITS - 1));
-    let above = u64::from(low + 1).checked_shl(shift)?;
+    let above = u64::from(low + 1) << shift;
     u32::try_from(above - 1).ok()
 }
 
@@ -176,6 +179,14 @@ const MOST: u32 = (1 << 29) - 1;
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[test]
+    fn a_bucket_beyond_the_longest_is_none() {
+        assert_eq!(highest(bucket(u32::MAX)), Some(u32::MAX));
+        for beyond in [bucket(u32::MAX) + 1, 64 << (BITS - 1), u32::MAX] {
+            assert_eq!(highest(beyond), None);
+        }
+    }
+
     #[test]
     fn a_bucket_is_that_of_the_histogram() {
         let mut histogram = hdrhistogram::Histogram::<u32>::new_with_bounds(1, 360_000_000, 2).unwrap();

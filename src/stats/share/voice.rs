@@ -124,9 +124,9 @@ impl Voices {
         for voice in self.list.iter().filter(|voice| now.since(voice.pulse_at) < MINUTE) {
             let kept = 1.0 - now.since(voice.pulse_at).as_secs_f64() / MINUTE.as_secs_f64();
             let part = |told: u64| (told as f64 * kept) as u64;
-            others.usage.requests += part(voice.usage.requests);
-            others.usage.tokens += part(voice.usage.tokens);
-            others.usage.cost += part(voice.usage.cost);
+            others.usage.requests = others.usage.requests.saturating_add(part(voice.usage.requests));
+            others.usage.tokens = others.usage.tokens.saturating_add(part(voice.usage.tokens));
+            others.usage.cost = others.usage.cost.saturating_add(part(voice.usage.cost));
             // Whoever has attempts under way says so every second, unless it is gone.
             if now.since(voice.pulse_at) <= GONE {
                 others.in_flight = others.in_flight.saturating_add(voice.in_flight);
