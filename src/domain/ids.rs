@@ -46,6 +46,10 @@ name! {
     AliasName
 }
 name! {
+    /// A category of a virtual model.
+    CategoryName
+}
+name! {
     /// A model of the catalogue or the configuration, `vendor/model`.
     ModelId
 }

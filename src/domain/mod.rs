@@ -9,6 +9,8 @@ pub mod alias;
 pub mod budget;
 pub mod caller;
 pub mod catalog;
+pub mod category;
+pub mod conversation;
 pub mod counts;
 pub mod failure;
 pub mod feature;
