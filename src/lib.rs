@@ -24,6 +24,7 @@
 //! | [`proxy`] | the data plane | the above but `secrets`, `store` |
 //! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `fleet`, `secrets` and below |
 //! | [`api`] | what the admin listener and its clients say to each other | nothing |
+//! | [`dashboard`] | its pages, and who is logged in at them | `domain` |
 //! | [`admin`] | the admin listener | the above |
 //! | [`command`] | the commands that ask a running gateway | `api`, `clock`, `config`, `domain`, `secrets` |
 //! | [`simulate`] | simulated providers | `domain` |
@@ -44,6 +45,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod control;
+pub mod dashboard;
 pub mod demo;
 pub mod domain;
 pub mod fleet;

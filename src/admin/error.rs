@@ -24,6 +24,10 @@ pub enum AdminError {
         /// What it is.
         has: Role,
     },
+    /// A change in a session does not carry what only the dashboard's own page knows.
+    Csrf,
+    /// The page that asks comes from elsewhere.
+    Elsewhere,
     /// The question cannot be read.
     Bad(String),
     /// Its body is larger than any that makes sense.
@@ -72,6 +76,16 @@ impl AdminError {
                 let message =
                     format!("This takes a token of the role {}; this one is a {}.", needed.as_str(), has.as_str());
                 (StatusCode::FORBIDDEN, body("role", message))
+            }
+            Self::Csrf => {
+                let message = "A change in a session has to carry its `x-pointsman-csrf`, which \
+                               `GET /dashboard/session` tells."
+                    .to_owned();
+                (StatusCode::FORBIDDEN, body("csrf", message))
+            }
+            Self::Elsewhere => {
+                let message = "The page that asks comes from another address than this.".to_owned();
+                (StatusCode::FORBIDDEN, body("origin", message))
             }
             Self::Bad(message) => (StatusCode::BAD_REQUEST, body("bad_request", message)),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, body("too_large", "The body is too large.".to_owned())),

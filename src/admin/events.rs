@@ -126,8 +126,8 @@ async fn tell(
                 Err(RecvError::Lagged(_) | RecvError::Closed) => return,
             },
             _ = tick.tick() => {
-                // A token that was taken back sees nothing more.
-                if !shared.control.still_holds(&asker.holder) {
+                // A token that was taken back sees nothing more, nor does whoever logged out.
+                if !asker.still_may(&shared.control, &shared.sessions) {
                     return;
                 }
                 look(&shared, &mut states)

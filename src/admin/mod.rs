@@ -1,7 +1,7 @@
 //! The admin listener: off the data port, on loopback unless the operator says otherwise.
 //!
-//! Health checks are open to whoever reaches it; all below `/admin/v1` wants an admin token
-//! whose role allows it. The OpenAPI document is made from the handlers themselves.
+//! Health checks and the dashboard's files are open to whoever reaches it; all below
+//! `/admin/v1` wants an admin token whose role allows it, or a session that one has opened. The OpenAPI document is made from the handlers themselves.
 
 mod alias;
 mod apply;
@@ -18,6 +18,7 @@ mod input;
 mod key;
 mod provider;
 mod replica;
+mod session;
 mod standing;
 mod statistics;
 mod token;
@@ -27,7 +28,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::response::Response;
 use axum::routing::get;
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
 use tokio_util::sync::CancellationToken;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -35,6 +39,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::control::Control;
+use crate::dashboard::{self, sessions::Sessions};
 use crate::proxy::Gateway;
 
 /// A configuration of ten thousand aliases has a few megabytes. Nobody sends that much
@@ -48,6 +53,8 @@ pub struct Shared {
     gateway: Arc<Gateway>,
     /// Who changes what it serves.
     control: Arc<Control>,
+    /// Who is logged in at the dashboard.
+    sessions: Arc<Sessions>,
     /// The end of the process.
     stop: CancellationToken,
 }
@@ -61,6 +68,12 @@ impl FromRef<Shared> for Arc<Gateway> {
 impl FromRef<Shared> for Arc<Control> {
     fn from_ref(shared: &Shared) -> Self {
         Arc::clone(&shared.control)
+    }
+}
+
+impl FromRef<Shared> for Arc<Sessions> {
+    fn from_ref(shared: &Shared) -> Self {
+        Arc::clone(&shared.sessions)
     }
 }
 
@@ -152,9 +165,17 @@ pub fn router(gateway: Arc<Gateway>, control: Arc<Control>, stop: CancellationTo
         .route("/health/ready", get(health::ready))
         .route("/health/targets", get(health::targets))
         .route("/admin/openapi.json", get(move || async move { (json, description) }))
-        .merge(api)
+        .merge(api.layer(axum::middleware::map_response(kept_by_nobody)))
+        .merge(session::routes())
+        .merge(dashboard::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .method_not_allowed_fallback(error::wrong_method)
         .fallback(error::no_such_path)
-        .with_state(Shared { gateway, control, stop })
+        .with_state(Shared { gateway, control, sessions: Arc::default(), stop })
+}
+
+/// What is only for whoever has a token is not for caches.
+async fn kept_by_nobody(mut response: Response) -> Response {
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }

@@ -19,7 +19,8 @@ use crate::api::token::{self, Me, Resealed, TokenCreated, TokenFields, TokenRepo
 use crate::control::Control;
 use crate::store::record::{Role, TokenRecord};
 
-fn told(role: Role) -> token::Role {
+/// A role as it is told.
+pub fn told(role: Role) -> token::Role {
     match role {
         Role::Viewer => token::Role::Viewer,
         Role::Editor => token::Role::Editor,

@@ -13,6 +13,7 @@ pub mod provider;
 pub mod replica;
 pub mod resource;
 pub mod revision;
+pub mod session;
 pub mod statistics;
 pub mod token;
 pub mod usage;

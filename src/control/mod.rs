@@ -39,7 +39,7 @@ pub use file::ReloadError;
 pub use fleet::{CONFIRMED_WITHIN, Fleet, Unconfirmed};
 pub use key::{KeyMade, KeyRequest};
 pub use start::{Beginning, Settings, Sharing, Started};
-pub use token::{Holder, TokenMade};
+pub use token::{Holder, TokenMade, token_digest};
 pub use usage::{By, FLUSH_EVERY, UsageQuestion, UsageSum};
 pub use vault::Vault;
 

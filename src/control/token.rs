@@ -62,7 +62,7 @@ impl Tokens {
         }
         if let Some(token) = environment {
             let holder = Holder { name: ENVIRONMENT.to_owned(), role: Role::Admin };
-            by_digest.insert(Sha256::digest(token.expose_secret()).into(), Valid { holder, until: None });
+            by_digest.insert(token_digest(token.expose_secret().as_bytes()), Valid { holder, until: None });
         }
         Ok(Self { by_digest: RwLock::new(by_digest) })
     }
@@ -102,6 +102,11 @@ impl Tokens {
     }
 }
 
+/// What is kept of a token.
+pub fn token_digest(shown: &[u8]) -> [u8; 32] {
+    Sha256::digest(shown).into()
+}
+
 fn valid(record: &TokenRecord) -> Option<([u8; 32], Valid)> {
     let holder = Holder { name: record.name.clone(), role: record.role };
     Some((digest(&record.secret)?, Valid { holder, until: record.secret.expires_ms.map(UnixMillis) }))
@@ -110,11 +115,15 @@ fn valid(record: &TokenRecord) -> Option<([u8; 32], Valid)> {
 impl Control {
     /// Whoever shows a token, if it is valid.
     pub fn holder(&self, shown: &[u8]) -> Option<Holder> {
-        let digest: [u8; 32] = Sha256::digest(shown).into();
+        self.holder_of(&token_digest(shown))
+    }
+
+    /// Whoever has the token of this digest, if it is valid.
+    pub fn holder_of(&self, digest: &[u8; 32]) -> Option<Holder> {
         let tokens = self.tokens.by_digest.read().unwrap_or_else(PoisonError::into_inner);
-        let (known, valid) = tokens.get_key_value(&digest)?;
+        let (known, valid) = tokens.get_key_value(digest)?;
         let now = self.clock().now();
-        let good = bool::from(known.ct_eq(&digest)) && valid.until.is_none_or(|until| until > now);
+        let good = bool::from(known.ct_eq(digest)) && valid.until.is_none_or(|until| until > now);
         good.then(|| valid.holder.clone())
     }
 

@@ -7,6 +7,7 @@ mod adaptive;
 mod command_line;
 mod contract;
 mod control;
+mod dashboard;
 mod demo;
 mod explain;
 mod fallback;

@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
+    ("dashboard", &["domain"]),
     (
         "admin",
         &[
@@ -51,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "control",
+            "dashboard",
             "domain",
             "fleet",
             "health",

@@ -1,0 +1,114 @@
+//! Which files are the dashboard made of? All are in the binary.
+
+use std::sync::LazyLock;
+
+use http::HeaderValue;
+use sha2::{Digest, Sha256};
+
+/// A file, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Asset {
+    name: &'static str,
+    /// Its MIME type.
+    pub(super) content_type: &'static str,
+    /// What is in it.
+    pub(super) bytes: &'static [u8],
+    /// A digest of that, quoted.
+    pub(super) etag: HeaderValue,
+}
+
+/// The files of `assets/`, by their names.
+macro_rules! embedded {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_bytes!(concat!("assets/", $name)).as_slice())),*]
+    };
+}
+
+/// The first is the page itself.
+static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
+    let all = embedded!["index.html", "app.js", "style.css"];
+    all.into_iter().map(|(name, bytes)| Asset::new(name, bytes)).collect()
+});
+
+impl Asset {
+    fn new(name: &'static str, bytes: &'static [u8]) -> Self {
+        let digest: String = Sha256::digest(bytes).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        // Unwrap safety: hexadecimal digits in quotes are a header's value.
+        let etag = HeaderValue::from_str(&format!("\"{digest}\"")).expect("a header's value");
+        Self { name, content_type: content_type(name), bytes, etag }
+    }
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map_or("", |(_, end)| end) {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "webmanifest" => "application/manifest+json",
+        _ => "application/octet-stream",
+    }
+}
+
+/// The page.
+pub(super) fn index() -> &'static Asset {
+    &ASSETS[0]
+}
+
+/// The file of this name.
+pub(super) fn named(name: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What a browser loads before anything can be seen.
+    const LARGEST: usize = 150_000;
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded_and_has_a_type() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/dashboard/assets");
+        let there: BTreeSet<String> =
+            std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let embedded: BTreeSet<String> = ASSETS.iter().map(|asset| asset.name.to_owned()).collect();
+        assert_eq!(there, embedded, "assets.rs has to list what is in assets/");
+        assert_eq!(index().name, "index.html");
+        for asset in ASSETS.iter() {
+            assert_ne!(asset.content_type, "application/octet-stream", "{}", asset.name);
+        }
+    }
+
+    #[test]
+    fn all_of_it_is_small() {
+        let all: usize = ASSETS.iter().map(|asset| asset.bytes.len()).sum();
+        assert!(all < LARGEST, "{all} bytes");
+    }
+
+    /// The names of XML's vocabularies look like addresses, but nobody asks for them.
+    const NO_ADDRESSES: [&str; 2] = ["http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"];
+
+    #[test]
+    fn nothing_names_another_host_or_needs_more_than_the_policy_allows() {
+        for asset in ASSETS.iter() {
+            let Ok(text) = std::str::from_utf8(asset.bytes) else { continue };
+            let text = NO_ADDRESSES.iter().fold(text.to_owned(), |text, name| text.replace(name, ""));
+            for word in ["http://", "https://", "ws://", "wss://", "\"//", "'//", "url(//", "eval(", "new Function("] {
+                assert!(!text.contains(word), "{}: {word}", asset.name);
+            }
+        }
+        let page = std::str::from_utf8(index().bytes).unwrap();
+        for word in ["<style", " style=", " onclick=", " onload=", "javascript:", "<base"] {
+            assert!(!page.contains(word), "index.html: {word}");
+        }
+        for script in page.split("<script").skip(1) {
+            assert!(script.split('>').next().unwrap().contains("src="), "an inline script: {script}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The dashboard: being logged in, what its pages ask, and its pages in a real browser.
+
+mod sessions;
