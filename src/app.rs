@@ -113,12 +113,16 @@ struct Linked {
 
 impl App {
     /// Builds everything and starts to listen. `path` is where the file was read from, and
-    /// is read again.
+    /// is read again; `puppets` are providers that are simulated in this process.
     ///
     /// # Errors
     /// If an address cannot be bound, a certificate cannot be used, or the store and the
     /// file do not fit together.
-    pub async fn start(file: File, path: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub async fn start(
+        file: File,
+        path: Option<PathBuf>,
+        puppets: Vec<Arc<dyn admin::Puppet>>,
+    ) -> anyhow::Result<Self> {
         for warning in &file.warnings {
             tracing::warn!("configuration: {warning}");
         }
@@ -168,7 +172,8 @@ impl App {
         let data_plane = DataPlane::new(Arc::clone(&gateway));
         app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
-        let admin_plane = TowerToHyperService::new(admin::router(gateway, Arc::clone(&control), app.stop.clone()));
+        let admin_plane = admin::router(gateway, Arc::clone(&control), puppets, app.stop.clone());
+        let admin_plane = TowerToHyperService::new(admin_plane);
         app.spawn_aside("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
         app.spawn_late("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
         if let Some(fleet) = &control.fleet {

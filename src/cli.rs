@@ -87,7 +87,7 @@ impl Cli {
 }
 
 async fn serve(file: PathBuf) -> anyhow::Result<()> {
-    let app = App::start(config::load_file(&file)?, Some(file)).await?;
+    let app = App::start(config::load_file(&file)?, Some(file), Vec::new()).await?;
     let scheme = if app.tls { "https" } else { "http" };
     println!("pointsman serves {scheme}://{}/v1, admin on http://{}", app.data_addr, app.admin_addr);
     if let Some(token) = &app.first_token {

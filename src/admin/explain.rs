@@ -53,7 +53,10 @@ pub async fn explain(
     Json(asked): Json<ExplainRequest>,
 ) -> Result<Answer<DecisionReport>, AdminError> {
     asker.must_be(Role::Viewer)?;
-    let view = gateway.live.view();
+    let view = match asked.document {
+        None => gateway.live.view(),
+        Some(fields) => Arc::new(control.view_with_alias(asker.author(), &asked.alias, fields).await?),
+    };
     let alias = view.catalog.resolve(&asked.alias).map_err(|error| unknown(&asked.alias, error))?;
     let caller = caller(&view, &control, asked.key.as_deref())?;
     let facts = RequestFacts {
@@ -77,7 +80,10 @@ pub async fn explain(
 }
 
 /// Whoever would ask.
-fn caller(view: &View, control: &Control, key: Option<&str>) -> Result<Caller, AdminError> {
+///
+/// # Errors
+/// If there is no such key.
+pub fn caller(view: &View, control: &Control, key: Option<&str>) -> Result<Caller, AdminError> {
     let Some(name) = key else { return Ok(view.operator()) };
     let caller = control.live_key(name)?.and_then(|key| view.caller_with(key));
     Ok(caller.ok_or_else(|| ControlError::no_key(name))?)
@@ -144,7 +150,8 @@ fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
     }
 }
 
-fn unknown(name: &str, error: NameError) -> AdminError {
+/// Nobody, or more than one, has a name.
+pub fn unknown(name: &str, error: NameError) -> AdminError {
     let (message, nearest) = match error {
         NameError::Unknown { nearest } => (format!("there is no alias or model `{name}`"), nearest),
         NameError::Ambiguous { candidates } => (format!("`{name}` can mean several models"), candidates),

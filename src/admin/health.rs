@@ -65,7 +65,7 @@ pub async fn ready(State(gateway): State<Arc<Gateway>>, State(control): State<Ar
 }
 
 /// In which way this replica is apart from the others.
-fn apart(fleet: &Fleet, now: UnixMillis) -> Option<String> {
+pub fn apart(fleet: &Fleet, now: UnixMillis) -> Option<String> {
     let age = || match fleet.age(now) {
         Some(age) => format!("what replicas share was read last {} s ago", age.as_secs()),
         None => "what replicas share was never read".to_owned(),
@@ -78,7 +78,8 @@ fn apart(fleet: &Fleet, now: UnixMillis) -> Option<String> {
     }
 }
 
-fn servable(view: &View, alias: &Alias, now: UnixMillis) -> bool {
+/// Whether any target of an alias can be used.
+pub fn servable(view: &View, alias: &Alias, now: UnixMillis) -> bool {
     alias.targets.iter().filter(|target| target.enabled).flat_map(|target| &target.endpoints).any(|endpoint| {
         let provider = view.catalog.provider_of(*endpoint);
         let up = !matches!(view.endpoint(*endpoint).standing(now), Standing::Open { .. } | Standing::Blocked { .. });
@@ -144,14 +145,32 @@ fn in_a_word(standing: Standing) -> &'static str {
     }
 }
 
-fn report(view: &View, idx: EndpointIdx, now: UnixMillis) -> TargetReport<'_> {
-    let live = view.endpoint(idx);
-    let standing = live.standing(now);
+/// How an endpoint stands.
+#[derive(Clone, Copy, Debug)]
+pub struct InWords {
+    /// In a word.
+    pub state: &'static str,
+    /// Milliseconds until it may be used again.
+    pub back_in_ms: Option<u64>,
+    /// What took it out.
+    pub cause: Option<&'static str>,
+}
+
+/// The state of an endpoint, and how long it stays out.
+pub fn standing_of(view: &View, idx: EndpointIdx, now: UnixMillis) -> InWords {
+    let standing = view.endpoint(idx).standing(now);
     let (until, cause) = match standing {
         Standing::Open { until, cause } => (Some(until), Some(cause.as_str())),
         Standing::Blocked { until } => (Some(until), None),
         _ => (None, None),
     };
+    let back_in_ms = until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX));
+    InWords { state: in_a_word(standing), back_in_ms, cause }
+}
+
+fn report(view: &View, idx: EndpointIdx, now: UnixMillis) -> TargetReport<'_> {
+    let live = view.endpoint(idx);
+    let InWords { state, back_in_ms, cause } = standing_of(view, idx, now);
     let reading = live.history(|history| *history.since_start());
     let failures = FailureKind::ALL
         .iter()
@@ -161,8 +180,8 @@ fn report(view: &View, idx: EndpointIdx, now: UnixMillis) -> TargetReport<'_> {
         .collect();
     TargetReport {
         target: view.catalog.endpoint(idx).id.as_str(),
-        state: in_a_word(standing),
-        back_in_ms: until.map(|until| u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX)),
+        state,
+        back_in_ms,
         cause,
         in_flight: live.reading(now).in_flight,
         successes: reading.successes,

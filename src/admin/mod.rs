@@ -6,6 +6,7 @@
 mod alias;
 mod apply;
 mod asker;
+mod attention;
 mod catalogue;
 mod change;
 mod document;
@@ -16,12 +17,16 @@ mod health;
 mod history;
 mod input;
 mod key;
+mod overview;
+mod playground;
 mod provider;
 mod replica;
 mod session;
+mod simulated;
 mod standing;
 mod statistics;
 mod token;
+mod traffic;
 mod usage;
 
 use std::sync::Arc;
@@ -37,6 +42,8 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+pub use simulated::Puppet;
 
 use crate::control::Control;
 use crate::dashboard::{self, sessions::Sessions};
@@ -55,6 +62,8 @@ pub struct Shared {
     control: Arc<Control>,
     /// Who is logged in at the dashboard.
     sessions: Arc<Sessions>,
+    /// Providers that are simulated here.
+    puppets: Arc<[Arc<dyn Puppet>]>,
     /// The end of the process.
     stop: CancellationToken,
 }
@@ -134,6 +143,12 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(explain::explain))
         .routes(routes!(explain::decisions))
         .routes(routes!(statistics::statistics))
+        .routes(routes!(overview::overview))
+        .routes(routes!(traffic::of_alias))
+        .routes(routes!(playground::play))
+        .routes(routes!(simulated::list))
+        .routes(routes!(simulated::change))
+        .routes(routes!(simulated::reset))
         .routes(routes!(events::events))
 }
 
@@ -156,7 +171,12 @@ impl WithScheme for utoipa::openapi::OpenApi {
 }
 
 /// The router of the admin listener.
-pub fn router(gateway: Arc<Gateway>, control: Arc<Control>, stop: CancellationToken) -> Router {
+pub fn router(
+    gateway: Arc<Gateway>,
+    control: Arc<Control>,
+    puppets: Vec<Arc<dyn Puppet>>,
+    stop: CancellationToken,
+) -> Router {
     let (api, description) = api().split_for_parts();
     let description = description.with_scheme().to_json().unwrap_or_default();
     let json = [(http::header::CONTENT_TYPE, "application/json")];
@@ -171,7 +191,7 @@ pub fn router(gateway: Arc<Gateway>, control: Arc<Control>, stop: CancellationTo
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .method_not_allowed_fallback(error::wrong_method)
         .fallback(error::no_such_path)
-        .with_state(Shared { gateway, control, sessions: Arc::default(), stop })
+        .with_state(Shared { gateway, control, sessions: Arc::default(), puppets: puppets.into(), stop })
 }
 
 /// What is only for whoever has a token is not for caches.

@@ -79,7 +79,8 @@ pub async fn statistics(
     Ok(Answer(Statistics { window_s: seconds, heard, targets }))
 }
 
-fn of_endpoint(
+/// Those of one endpoint, if it was ever called.
+pub fn of_endpoint(
     view: &View,
     idx: EndpointIdx,
     scope: Scope,

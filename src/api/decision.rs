@@ -1,6 +1,7 @@
 //! What a gateway says of a decision.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// The path at the admin listener that explains what would be decided now.
@@ -27,6 +28,10 @@ pub struct ExplainRequest {
     /// The name of the key that would ask; nobody in particular if it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The document of the alias, if it were another than it is, or were there at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub document: Option<Map<String, Value>>,
 }
 
 /// A decision and what it rests on.
@@ -173,7 +178,14 @@ mod tests {
         let asked: ExplainRequest = serde_json::from_value(json!({"alias": "chat"})).unwrap();
         assert_eq!(
             asked,
-            ExplainRequest { alias: "chat".into(), prompt: String::new(), stream: false, max_tokens: None, key: None }
+            ExplainRequest {
+                alias: "chat".into(),
+                prompt: String::new(),
+                stream: false,
+                max_tokens: None,
+                key: None,
+                document: None
+            }
         );
         assert!(serde_json::from_value::<ExplainRequest>(json!({"alias": "chat", "promt": "x"})).is_err());
     }

@@ -8,14 +8,17 @@ pub mod change;
 pub mod decision;
 pub mod error;
 pub mod key;
+pub mod playground;
 pub mod project;
 pub mod provider;
 pub mod replica;
 pub mod resource;
 pub mod revision;
 pub mod session;
+pub mod simulated;
 pub mod statistics;
 pub mod token;
+pub mod traffic;
 pub mod usage;
 
 use serde::{Deserialize, Serialize};

@@ -12,8 +12,9 @@ use super::merge_patch::merge;
 use super::{Applied, Control, ControlError, KeyChange, Proposal, Signed, State, unredacted};
 use crate::config::{Document, Documents, Edit, KeyNodes, Kind, Problem, Problems};
 use crate::domain::caller::DEFAULT_PROJECT;
+use crate::live::View;
 use crate::store::KeyEdit;
-use crate::store::record::{ChangeRecord, KeyRecord};
+use crate::store::record::{Author, ChangeRecord, KeyRecord};
 
 /// What has to be so for a change to be made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,6 +99,29 @@ impl Control {
             Ok(Proposal::of(vec![Edit { kind, name, to: Some(document) }]))
         })
         .await
+    }
+
+    /// What would be served if an alias were this document. Nothing is kept.
+    ///
+    /// # Errors
+    /// If it does not fit.
+    pub async fn view_with_alias(
+        self: &Arc<Self>,
+        author: Author,
+        name: &str,
+        mut fields: Map<String, Json>,
+    ) -> Result<View, ControlError> {
+        fields.insert(Kind::Alias.name_field().to_owned(), Json::from(name));
+        let edit = Edit { kind: Kind::Alias, name: name.to_owned(), to: Some(Document::new(&fields)) };
+        let held = Arc::clone(&self.state).lock_owned().await;
+        let this = Arc::clone(self);
+        let (_, view) = super::fleet::blocking(held, move |state| {
+            let signed = Signed::new(author, "explain", "");
+            let ready = this.draft(state, Proposal::of(vec![edit]), &signed)?;
+            Ok(ready.view.unwrap_or_else(|| View::clone(&this.live.view())))
+        })
+        .await?;
+        view
     }
 
     /// Takes a document out.

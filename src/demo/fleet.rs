@@ -46,7 +46,7 @@ pub const ALIASES: [Example; 6] = [
 const SHARES: [u32; 4] = [40, 30, 20, 10];
 
 /// The four.
-pub const FLEET: [Member; 4] = [
+pub static FLEET: [Member; 4] = [
     Member {
         name: "north",
         protocol: Protocol::OpenAi,
@@ -129,8 +129,11 @@ mod tests {
     #[test]
     fn the_configuration_is_good_and_has_every_strategy() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let text =
-            configuration(any, SocketAddr::from(([127, 0, 0, 1], 1)), &FLEET.map(|_| "http://127.0.0.1:9".into()));
+        let text = configuration(
+            any,
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+            &FLEET.each_ref().map(|_| "http://127.0.0.1:9".into()),
+        );
         let config = crate::config::parse(&text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
         assert_eq!(config.warnings, []);
         let aliases = config.catalog.aliases.iter().filter(|alias| !alias.direct);
@@ -141,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_behaviour_is_readable() {
-        for member in FLEET {
+        for member in &FLEET {
             if let Err(error) = serde_json::from_str::<Behaviour>(member.behaviour) {
                 panic!("{}: {error}", member.name);
             }

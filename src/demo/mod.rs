@@ -2,19 +2,23 @@
 //! three commands to paste. Leaves nothing behind.
 
 mod fleet;
+mod puppet;
 mod traffic;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use secrecy::ExposeSecret;
 
+use crate::admin::Puppet;
 use crate::app::{App, TOKEN_VARIABLE};
 use crate::config;
 use crate::simulate::Simulator;
 use fleet::{ALIASES, FLEET, configuration};
+use puppet::Simulated;
 
 /// Options of the demo.
 #[derive(Clone, Debug, Args)]
@@ -42,7 +46,7 @@ pub struct DemoArgs {
 /// If a port is taken.
 pub async fn run(args: DemoArgs, ended: impl Future<Output = ()>) -> anyhow::Result<()> {
     let mut simulators = Vec::with_capacity(FLEET.len());
-    for (i, member) in (0u16..).zip(FLEET) {
+    for (i, member) in (0u16..).zip(&FLEET) {
         let port = if args.providers_port == 0 { 0 } else { args.providers_port.saturating_add(i) };
         let addr = loopback(port);
         let simulator = Simulator::start(addr, member.name, member.protocol, member.behaviour(), u64::from(i))
@@ -54,7 +58,11 @@ pub async fn run(args: DemoArgs, ended: impl Future<Output = ()>) -> anyhow::Res
     let text = configuration(loopback(args.port), loopback(args.admin_port), &base_urls);
     let file = config::parse_file(&text, &|_| None, &|path| std::fs::read_to_string(path))
         .map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let app = App::start(file, None)
+    let puppets = FLEET
+        .iter()
+        .zip(&simulators)
+        .map(|(member, simulator)| -> Arc<dyn Puppet> { Arc::new(Simulated { member, handle: simulator.handle() }) });
+    let app = App::start(file, None, puppets.collect())
         .await
         .context("the demo's ports are taken; `--port 0 --admin-port 0` takes any free ones")?;
     let key = app.first_key.as_ref().map(|key| key.expose_secret().to_owned()).unwrap_or_default();
@@ -86,7 +94,10 @@ fn introduce(app: &App, key: &str, simulators: &[Simulator]) {
     let gateway = format!("http://{}", app.data_addr);
     println!("Pointsman demo: a gateway over four simulated providers, all on this machine.\n");
     println!("  gateway   {gateway}/v1   key {key}");
-    println!("  targets   http://{}/health/targets", app.admin_addr);
+    match &app.first_token {
+        Some(token) => println!("  dashboard http://{}/   token {}", app.admin_addr, token.expose_secret()),
+        None => println!("  dashboard http://{}/   token as in {TOKEN_VARIABLE}", app.admin_addr),
+    }
     for (member, simulator) in FLEET.iter().zip(simulators) {
         println!(
             "  provider  {:<6} {:<9} {}  {}",

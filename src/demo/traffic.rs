@@ -98,7 +98,7 @@ fn table(period: &Period) -> String {
         // Writing to a String does not fail, here and below.
         let _ = write!(text, "  {:<9}", alias.name);
         let total: u32 = counts.served.values().sum();
-        for member in FLEET {
+        for member in &FLEET {
             let share = counts.served.get(member.name).map_or_else(
                 || "–".to_owned(),
                 |served| format!("{:.0}%", f64::from(*served) * 100.0 / f64::from(total.max(1))),

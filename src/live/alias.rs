@@ -1,21 +1,31 @@
-//! What requests of one alias share: its statistics, and where conversations are at home.
+//! What requests of one alias share: its statistics, how they went, and where conversations
+//! are at home.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use crate::domain::ids::EndpointIdx;
 use crate::domain::time::UnixMillis;
 use crate::stats::AliasStats;
+use crate::stats::traffic::Traffic;
 
 /// The live state of an alias.
 #[derive(Debug, Default)]
 pub struct AliasLive {
     /// Expected lengths and budgets.
     pub stats: AliasStats,
+    /// How requests went lately. Held for a few instructions at a time.
+    traffic: Mutex<Traffic>,
     /// Where conversations were served last. Allocated with the first one.
     homes: std::sync::OnceLock<Homes>,
 }
 
 impl AliasLive {
+    /// Looks at how requests went, or adds one.
+    pub fn traffic<T>(&self, f: impl FnOnce(&mut Traffic) -> T) -> T {
+        f(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Where this conversation was served last, if that is known and not long ago.
     pub fn home(&self, conversation: u64, now: UnixMillis) -> Option<EndpointIdx> {
         self.homes.get()?.get(conversation, now)

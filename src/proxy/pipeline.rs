@@ -23,6 +23,7 @@ use crate::live::decisions::Decision;
 use crate::live::{AliasLive, Caller, Departure, Flight, UsedBy, View, counted_by};
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, next_step};
 use crate::routing::{Candidate, Plan, Query, RequestFacts, Skipped, rank};
+use crate::stats::traffic::Fate;
 use crate::stats::{Ask, Purpose};
 use crate::upstream::attempt::{AttemptLimits, Reply, stream_limits};
 use crate::upstream::call::{Call, Prepared, Unwritable};
@@ -76,8 +77,12 @@ pub async fn serve(
         failed: Vec::new(),
     };
     let counted = gateway.live.ledger.request(UsedBy::new(caller, alias, None));
+    let begun = walk.started;
     let served = walk.run(plan, trace).await;
     counted.over(trace.target.clone());
+    let fate = Fate { served_by: trace.target.as_ref(), stream: facts.stream, waited: begun.elapsed() };
+    let failed = trace.attempts.iter().filter_map(|note| Some((&note.endpoint, note.failure?)));
+    live.traffic(|traffic| traffic.record(gateway.live.clock.now(), fate, failed));
     gateway.decisions.record(Decision {
         request: trace.id.clone(),
         at: now,

@@ -109,6 +109,12 @@ impl Simulator {
 #[derive(Clone)]
 pub struct Handle(Arc<Engine>);
 
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
 impl Handle {
     /// The behaviour as it was put in place, without its schedule applied.
     pub fn behaviour(&self) -> Arc<Behaviour> {

@@ -17,6 +17,7 @@ mod pace;
 mod reading;
 pub mod share;
 mod speed;
+pub mod traffic;
 mod waiting;
 mod window;
 

@@ -69,7 +69,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("command", &["api", "clock", "config", "domain", "secrets"]),
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "control", "fleet", "proxy", "secrets", "store"]),
-    ("demo", &["app", "config", "domain", "simulate"]),
+    ("demo", &["admin", "api", "app", "config", "domain", "simulate"]),
     ("cli", &["app", "command", "config", "demo", "import", "simulate", "telemetry"]),
 ];
 

@@ -41,6 +41,7 @@ impl Explain {
             stream: self.stream && !self.no_stream,
             max_tokens: self.max_tokens,
             key: self.key.clone(),
+            document: None,
         };
         Request::post(&["explain"], question)
     }

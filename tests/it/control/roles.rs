@@ -99,6 +99,12 @@ const ROWS: &[Row] = &[
     ("POST", "/admin/v1/explain", "/admin/v1/explain", Some(|| json!({"alias": "a"})), Viewers, 200),
     ("GET", "/admin/v1/decisions", "/admin/v1/decisions", None, Viewers, 200),
     ("GET", "/admin/v1/statistics", "/admin/v1/statistics", None, Viewers, 200),
+    ("GET", "/admin/v1/overview", "/admin/v1/overview", None, Viewers, 200),
+    ("GET", "/admin/v1/aliases/{name}/traffic", "/admin/v1/aliases/a/traffic", None, Viewers, 200),
+    ("POST", "/admin/v1/playground", "/admin/v1/playground", Some(|| json!({"alias": "a", "messages": [{"role": "user", "content": "hello"}]})), Editors, 200),
+    ("GET", "/admin/v1/simulated", "/admin/v1/simulated", None, Viewers, 200),
+    ("PATCH", "/admin/v1/simulated/{name}", "/admin/v1/simulated/one", Some(|| json!({})), Editors, 404),
+    ("POST", "/admin/v1/simulated/{name}/reset", "/admin/v1/simulated/one/reset", None, Editors, 404),
     ("GET", "/admin/v1/events", "/admin/v1/events", None, Viewers, 200),
 ];
 

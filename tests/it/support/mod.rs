@@ -2,6 +2,7 @@
 //! and Python with the official SDKs.
 
 pub mod admin;
+pub mod browser;
 pub mod chat;
 pub mod config;
 pub mod gateway;
