@@ -26,7 +26,47 @@ macro_rules! embedded {
 
 /// The first is the page itself.
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-    let all = embedded!["index.html", "app.js", "style.css"];
+    let all = embedded![
+        "index.html",
+        "alias-traffic.js",
+        "api.js",
+        "app.js",
+        "category-form.js",
+        "chart.js",
+        "decisions.js",
+        "dialog.js",
+        "diff.js",
+        "dom.js",
+        "drag.js",
+        "fields.js",
+        "format.js",
+        "icon.svg",
+        "live.js",
+        "model-search.js",
+        "options.js",
+        "page-alias.js",
+        "page-demo.js",
+        "page-document.js",
+        "page-edit.js",
+        "page-history.js",
+        "page-keys.js",
+        "page-login.js",
+        "page-models.js",
+        "page-overview.js",
+        "page-playground.js",
+        "page-projects.js",
+        "page-providers.js",
+        "page-replicas.js",
+        "page-revision.js",
+        "page-usage.js",
+        "router.js",
+        "save.js",
+        "style.css",
+        "table.js",
+        "target-list.js",
+        "theme.js",
+        "widgets.js",
+    ];
     all.into_iter().map(|(name, bytes)| Asset::new(name, bytes)).collect()
 });
 

@@ -1,0 +1,90 @@
+// All aliases at a glance, and what needs somebody.
+
+import { get } from './api.js';
+import { h } from './dom.js';
+import { hue, shareBar, shareLegend, spark } from './chart.js';
+import { count, many, ms, rate, share, usd } from './format.js';
+import { onEvent } from './live.js';
+import { note } from './router.js';
+import { pager, table } from './table.js';
+import { empty, figure, figures, head, icon, linkButton, livePage, panel, pill, searchBox, waiting } from './widgets.js';
+
+const PAGE = 50;
+const TONE = { critical: 'bad', warning: 'warn', info: 'info' };
+
+/// Where somebody goes who wants to see to it.
+function remedy(item) {
+  if (item.alias) return `/dashboard/aliases/${encodeURIComponent(item.alias)}`;
+  if (item.kind === 'redis') return '/dashboard/replicas';
+  if (item.kind === 'key_missing') return '/dashboard/providers';
+  if (item.kind.startsWith('budget')) return '/dashboard/projects';
+  return /@/.test(item.subject || '') ? '/dashboard/providers' : null;
+}
+
+const attention = (items) =>
+  panel('Needs attention', { test: 'attention', hint: items.length ? count(items.length) : null },
+    items.length === 0
+      ? h('p', { class: 'calm' }, icon('ok'), 'Nothing needs attention: breakers are closed, budgets are well, every alias can be served.')
+      : h('ul', { class: 'attention' }, items.map((item) => {
+        const link = remedy(item);
+        return h('li', { class: TONE[item.severity] || 'warn', key: `${item.kind} ${item.subject}`, test: 'attention-item', 'data-kind': item.kind, 'data-subject': item.subject },
+          icon(item.severity === 'critical' ? 'bad' : item.severity === 'info' ? 'info' : 'warn'),
+          h('span', { class: 'attention-what' }, h('span', { class: 'sr' }, `${item.severity}: `), h('b', null, item.subject), ` ${item.message}`),
+          link && h('a', { href: link, 'aria-label': `Look at ${item.subject}` }, 'Look'));
+      })));
+
+const parts = (alias) => alias.targets.map((target, i) => ({ name: target.target, share: target.share || 0, hue: hue(i) }));
+const low = (success) => (success == null ? '' : success < 0.95 ? 'bad-text' : success < 0.995 ? 'warn-text' : '');
+
+const columns = [
+  { head: 'Alias', lead: true, cell: (alias) => h('div', { class: 'two' },
+    h('a', { class: 'name', href: `/dashboard/aliases/${encodeURIComponent(alias.name)}` }, alias.name), h('span', { class: 'hint' }, alias.strategy)) },
+  { head: 'Requests', num: true, cell: (alias) => h('div', { class: 'with-spark' }, spark(alias.spark, `Requests of ${alias.name} lately`), h('span', null, rate(alias.requests_per_s))) },
+  { head: 'Success', num: true, cell: (alias) => h('span', { class: low(alias.success) }, share(alias.success)) },
+  { head: 'First token p50', num: true, cell: (alias) => ms(alias.ttft_ms?.p50) },
+  { head: 'p95', num: true, cell: (alias) => ms(alias.ttft_ms?.p95) },
+  { head: 'Spend today', num: true, cell: (alias) => usd(alias.spent_today_usd) },
+  { head: 'Traffic by target', wide: true, cell: (alias) => {
+    const all = parts(alias);
+    const down = alias.targets.filter((target) => target.state === 'open').length;
+    return h('div', { class: 'share-cell' }, shareBar(all), h('div', { class: 'share-under' }, shareLegend(all, 3), down > 0 && pill(`${down} open`, 'bad')));
+  } },
+];
+
+export default function overview(ctx) {
+  let search = ctx.query.search || '';
+  let trail = [];
+  const page = livePage(ctx, (signal) => get('overview', { search, after: trail.at(-1), limit: PAGE }, signal), 3000, (state) => {
+    const { data } = state;
+    const total = data?.total || {};
+    return [
+      head('Overview', {
+        lead: data && `${many(data.aliases, 'alias', 'aliases')}, over the last ${Math.round((data.window_s || 300) / 60)} minutes`,
+        actions: linkButton('New alias', '/dashboard/new-alias', { kind: 'primary', pic: 'plus', role: 'editor', test: 'new-alias' }),
+      }),
+      !data ? waiting(state, 8) : [
+        figures(
+          figure('Requests', rate(total.requests_per_s)),
+          figure('Success', share(total.success), null, low(total.success)),
+          figure('First token p50', ms(total.ttft_ms?.p50)),
+          figure('First token p95', ms(total.ttft_ms?.p95)),
+          figure('Spend today', usd(total.spent_today_usd))),
+        attention(data.attention || []),
+        panel('Aliases', { test: 'overview', aside: searchBox('Search aliases', search, (text) => {
+          search = text;
+          trail = [];
+          note({ search });
+          page.now();
+        }, 'overview-search') },
+        data.items.length
+          ? table({ caption: 'Aliases', columns, rows: data.items, key: (alias) => alias.name, row: (alias) => ({ test: 'alias-row', 'data-name': alias.name }) })
+          : search ? empty(`No alias has “${search}” in its name`)
+            : empty('No aliases yet', 'An alias is the name that callers put in “model”. It stands for models in an order that you choose.', linkButton('Make the first', '/dashboard/new-alias', { kind: 'primary', role: 'editor' })),
+        pager(trail, data.next, (next) => { trail = next; page.now(); })),
+      ],
+    ];
+  });
+  // A breaker that opens is shown when it opens, not when the next look is due.
+  ctx.onLeave(onEvent('target', () => page.now()));
+  ctx.onLeave(onEvent('revision', () => page.now()));
+}
