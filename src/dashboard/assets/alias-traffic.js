@@ -2,7 +2,7 @@
 
 import { h } from './dom.js';
 import { histogram, hue, stackedChart } from './chart.js';
-import { count, rate, short, targetName, usd, words } from './format.js';
+import { count, rate, targetName, usd, words } from './format.js';
 import { table } from './table.js';
 import { notice, panel } from './widgets.js';
 
@@ -39,7 +39,6 @@ const costPanel = (traffic, spent) => panel('Cost today', { hint: 'since midnigh
     : table({ caption: 'Cost by target', rows: spent, key: (one) => one.target, columns: [
       { head: 'Target', lead: true, cell: (one) => targetName(one.target || 'nobody') },
       { head: 'Requests', num: true, cell: (one) => count(one.requests) },
-      { head: 'Tokens out', num: true, cell: (one) => short(one.output_tokens) },
       { head: 'Cost', num: true, cell: (one) => usd(one.cost_usd) }] }));
 
 /// The pictures. `look.at` is the step that is looked at.

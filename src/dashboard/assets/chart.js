@@ -76,10 +76,10 @@ export function stackedChart({ series, stepS, fromMs, at, look, unit = rate, lab
     return Math.max(0, Math.min(steps - 1, Math.floor(((event.clientX - box.left) / box.width) * steps)));
   };
   const mean = (one) => one.values.reduce((sum, value) => sum + value, 0) / Math.max(1, steps);
-  const told = (one) => (at == null ? mean(one) : one.values[at] || 0);
+  const told = (one) => (at != null ? one.values[at] || 0 : daily ? mean(one) * steps : mean(one));
   const words = `${label}. ${series.map((one) => `${one.name}: ${unit(mean(one))} on average`).join('; ')}.`;
   return h('figure', { class: 'chart', test },
-    h('div', { class: 'chart-top num', 'aria-hidden': 'true' }, h('span', null, unit(top)), h('span', null, at == null ? 'average' : time(at))),
+    h('div', { class: 'chart-top num', 'aria-hidden': 'true' }, h('span', null, unit(top)), h('span', null, at != null ? time(at) : daily ? 'all days' : 'average')),
     s('svg', { viewBox: '0 0 600 150', preserveAspectRatio: 'none', role: 'img', 'aria-label': words, tabindex: steps ? '0' : null, class: 'chart-svg', on: {
       pointermove: (event) => look(place(event)), pointerleave: () => look(null), blur: () => look(null),
       keydown: (event) => {

@@ -59,11 +59,11 @@ export const s = (tag, props, ...children) => make(document.createElementNS(SVG,
 
 function patchElement(old, fresh) {
   for (const { name, value } of fresh.attributes) {
-    // The policy forbids to set style as an attribute; as properties it is allowed.
-    if (name !== 'style' && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    // The policy forbids to set style as an attribute; as properties it is allowed. Which details
+    // are open is the user's business.
+    if (name !== 'style' && name !== 'open' && old.getAttribute(name) !== value) old.setAttribute(name, value);
   }
   for (const { name } of [...old.attributes]) {
-    // Which details are open is the user's business.
     if (name !== 'style' && name !== 'open' && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
   if (old.style.cssText !== fresh.style.cssText) old.style.cssText = fresh.style.cssText;

@@ -99,3 +99,11 @@ export function targetName(target) {
   const [model, provider] = String(target ?? '').split('@');
   return provider && model.startsWith(`${provider}/`) ? model : String(target ?? '');
 }
+
+/// The rate of the last whole minute, from requests per slice of `step` seconds. The slice that
+/// is under way would make it look lower than it is.
+export function lately(slices, step = 10) {
+  if (!slices?.length) return null;
+  const whole = slices.slice(0, -1).slice(-Math.round(60 / step));
+  return whole.length ? whole.reduce((sum, n) => sum + n, 0) / (whole.length * step) : null;
+}

@@ -5,7 +5,7 @@ import { h } from './dom.js';
 import { hue } from './chart.js';
 import { decisions } from './decisions.js';
 import { ask, confirm } from './dialog.js';
-import { count, ms, rate, share, targetName, usd, words } from './format.js';
+import { count, lately, ms, rate, share, targetName, usd, words } from './format.js';
 import { onEvent } from './live.js';
 import { go } from './router.js';
 import { table } from './table.js';
@@ -131,7 +131,7 @@ export default function alias(ctx) {
       error && data && h('div', { key: 'gone', class: 'hint' }, error.message),
       !data ? waiting(state, 8) : h('div', { class: 'page', test: 'alias-page', key: 'page' },
         figures(
-          figure('Requests', rate(traffic?.requests_per_s), 'last 10 min'),
+          figure('Requests', rate(lately(traffic?.series)), 'last minute'),
           figure('Success', share(traffic?.success)),
           figure('First token p50', ms(traffic?.ttft_ms?.p50)),
           figure('First token p95', ms(traffic?.ttft_ms?.p95)),

@@ -29,12 +29,12 @@ export default function demo(ctx) {
       h('dt', null, 'Faults'), h('dd', { class: one.behaviour.faults?.length ? 'bad-text' : '' }, one.behaviour.faults?.map(fault).join(', ') || 'none'), h('dt', null, 'Limit'), h('dd', null, one.behaviour.requests_per_minute ? `${one.behaviour.requests_per_minute} /min` : 'none'),
       h('dt', null, 'In flight'), h('dd', null, one.target?.in_flight ?? 0)),
     h('div', { class: 'actions' }, MOODS.map(([label, says, patch, test]) => button(label, () => act(one, says, change('PATCH', `simulated/${seg(one.name)}`, patch)), { kind: 'small', title: `${one.name} ${says}`, role: 'editor', test, name: one.name })),
-      button('As it was', () => act(one, 'as it was at the start', change('POST', `simulated/${seg(one.name)}/reset`, {})), { kind: 'small primary', role: 'editor', test: 'sim-reset', name: one.name })));
+      button('As it was', () => act(one, 'as it was at the start', change('POST', `simulated/${seg(one.name)}/reset`, {})), { kind: 'small', role: 'editor', test: 'sim-reset', name: one.name })));
   const page = livePage(ctx, async (signal) => {
     const [all, targets] = await Promise.all([get('simulated', null, signal), ask('targets')]);
     return all.items.map((one) => ({ ...one, target: targets.find((target) => target.target.endsWith(`@${one.name}`)) }));
   }, 1000, (state) => [
-    head('Demo controls', { lead: ['These providers are simulated. Change one and watch the ', h('a', { href: '/dashboard/' }, 'overview'), '.'] }),
+    head('Demo controls', { lead: 'These providers are simulated. Change one, and watch the traffic move.' }),
     !state.data ? waiting(state) : state.data.length ? h('div', { class: 'cards', key: 'cards' }, state.data.map(card)) : panel('None', {}, empty('No simulated providers run here', 'pointsman demo starts four.')),
   ]);
   ctx.onLeave(onEvent('target', () => page.now()));

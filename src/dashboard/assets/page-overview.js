@@ -3,7 +3,7 @@
 import { get } from './api.js';
 import { h } from './dom.js';
 import { hue, shareBar, shareLegend, spark } from './chart.js';
-import { count, many, ms, rate, share, usd } from './format.js';
+import { count, lately, many, ms, rate, share, usd } from './format.js';
 import { onEvent } from './live.js';
 import { note } from './router.js';
 import { pager, table } from './table.js';
@@ -21,17 +21,22 @@ function remedy(item) {
   return /@/.test(item.subject || '') ? '/dashboard/providers' : null;
 }
 
-const attention = (items) =>
-  panel('Needs attention', { test: 'attention', hint: items.length ? count(items.length) : null },
-    items.length === 0
-      ? h('p', { class: 'calm' }, icon('ok'), 'Nothing needs attention: breakers are closed, budgets are well, every alias can be served.')
-      : h('ul', { class: 'attention' }, items.map((item) => {
-        const link = remedy(item);
-        return h('li', { class: TONE[item.severity] || 'warn', key: `${item.kind} ${item.subject}`, test: 'attention-item', 'data-kind': item.kind, 'data-subject': item.subject },
-          icon(item.severity === 'critical' ? 'bad' : item.severity === 'info' ? 'info' : 'warn'),
-          h('span', { class: 'attention-what' }, h('span', { class: 'sr' }, `${item.severity}: `), h('b', null, item.subject), ` ${item.message}`),
-          link && h('a', { href: link, 'aria-label': `Look at ${item.subject}` }, 'Look'));
-      })));
+function attentionItem(item) {
+  const link = remedy(item);
+  return h('li', { class: TONE[item.severity] || 'warn', key: `${item.kind} ${item.subject}`, test: 'attention-item', 'data-kind': item.kind, 'data-subject': item.subject },
+    icon(item.severity === 'critical' ? 'bad' : item.severity === 'info' ? 'info' : 'warn'),
+    h('span', { class: 'attention-what' }, h('span', { class: 'sr' }, `${item.severity}: `), h('b', null, item.subject), ` ${item.message}`),
+    link && h('a', { href: link, 'aria-label': `Look at ${item.subject}` }, 'Look'));
+}
+
+function attention(items) {
+  const [notes, urgent] = [items.filter((item) => item.severity === 'info'), items.filter((item) => item.severity !== 'info')];
+  return panel('Needs attention', { test: 'attention', hint: urgent.length ? count(urgent.length) : null },
+    urgent.length ? h('ul', { class: 'attention', key: 'urgent' }, urgent.map(attentionItem))
+      : h('p', { class: 'calm', key: 'calm' }, icon('ok'), 'Nothing needs attention: breakers are closed, budgets are well, every alias can be served.'),
+    // Worth knowing, but nobody has to do anything.
+    notes.length > 0 && h('details', { class: 'notes', key: 'notes' }, h('summary', null, `${many(notes.length, 'note')}, such as targets that are never chosen`), h('ul', { class: 'attention' }, notes.map(attentionItem))));
+}
 
 const parts = (alias) => alias.targets.map((target, i) => ({ name: target.target, share: target.share || 0, hue: hue(i) }));
 const low = (success) => (success == null ? '' : success < 0.95 ? 'bad-text' : success < 0.995 ? 'warn-text' : '');
@@ -39,7 +44,7 @@ const low = (success) => (success == null ? '' : success < 0.95 ? 'bad-text' : s
 const columns = [
   { head: 'Alias', lead: true, cell: (alias) => h('div', { class: 'two' },
     h('a', { class: 'name', href: `/dashboard/aliases/${encodeURIComponent(alias.name)}` }, alias.name), h('span', { class: 'hint' }, alias.strategy)) },
-  { head: 'Requests', num: true, cell: (alias) => h('div', { class: 'with-spark' }, spark(alias.spark, `Requests of ${alias.name} lately`), h('span', null, rate(alias.requests_per_s))) },
+  { head: 'Requests', num: true, cell: (alias) => h('div', { class: 'with-spark' }, spark(alias.spark, `Requests of ${alias.name} lately`), h('span', null, rate(lately(alias.spark)))) },
   { head: 'Success', num: true, cell: (alias) => h('span', { class: low(alias.success) }, share(alias.success)) },
   { head: 'First token p50', num: true, cell: (alias) => ms(alias.ttft_ms?.p50) },
   { head: 'p95', num: true, cell: (alias) => ms(alias.ttft_ms?.p95) },
@@ -57,6 +62,8 @@ export default function overview(ctx) {
   const page = livePage(ctx, (signal) => get('overview', { search, after: trail.at(-1), limit: PAGE }, signal), 3000, (state) => {
     const { data } = state;
     const total = data?.total || {};
+    // Only if all are on this page are their last minutes those of the whole gateway.
+    const all = data && !search && !trail.length && !data.next;
     return [
       head('Overview', {
         lead: data && `${many(data.aliases, 'alias', 'aliases')}, over the last ${Math.round((data.window_s || 300) / 60)} minutes`,
@@ -64,8 +71,8 @@ export default function overview(ctx) {
       }),
       !data ? waiting(state, 8) : [
         figures(
-          figure('Requests', rate(total.requests_per_s)),
-          figure('Success', share(total.success), null, low(total.success)),
+          all ? figure('Requests', rate(data.items.reduce((sum, alias) => sum + lately(alias.spark), 0)), 'last minute') : figure('Requests', rate(total.requests_per_s), 'last 5 min'),
+          figure('Success', share(total.success), `${count(total.fallbacks)} fallbacks`, low(total.success)),
           figure('First token p50', ms(total.ttft_ms?.p50)),
           figure('First token p95', ms(total.ttft_ms?.p95)),
           figure('Spend today', usd(total.spent_today_usd))),
