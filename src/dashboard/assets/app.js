@@ -85,6 +85,7 @@ function frame() {
       : h('li', { key: name }, h('a', { href: `/dashboard/${path}`, 'aria-current': current === name ? 'page' : null, test: `nav-${name}` }, label));
   show(parts.nav, h('nav', { id: 'nav', class: menuOpen ? 'side open' : 'side', 'aria-label': 'Main' },
     NAV.map(([group, items]) => h('div', { class: 'group', key: group }, h('p', { class: 'group-name' }, group), h('ul', null, items.map(item))))));
+  parts.main.classList.toggle('stale', state === 'offline');
   show(parts.banner, state !== 'live' && since && Date.now() - since > 1500
     ? h('div', { class: `strip ${state === 'offline' ? 'bad' : 'warn'}`, role: 'alert' }, icon('warn'),
       h('span', null, `No connection to the gateway since ${when(since)}. What you see is from then.`), button('Try now', tryNow, { kind: 'small' }))

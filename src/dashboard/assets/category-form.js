@@ -17,7 +17,7 @@ const isBuiltIn = (category) => BUILT_IN.includes(plain(category.name)) || plain
 export function strategyField(owner, form, prefix, { all, test = 'strategy' } = {}) {
   const id = `f-${prefix.replace(/[^\w-]/g, '-')}strategy`;
   const offered = STRATEGIES.filter((one) => all || one.id !== 'category');
-  return h('div', { class: 'field full', key: 'strategy' }, h('label', { for: id }, 'Strategy'),
+  return h('div', { class: 'field double', key: 'strategy' }, h('label', { for: id }, 'Strategy'),
     h('select', { id, test, value: owner.strategy, disabled: !!form.locked, 'aria-describedby': `${id}-hint`, on: { change: (event) => form.strategy(owner, event.target.value) } },
       offered.map((one) => h('option', { value: one.id, key: one.id }, one.label))),
     h('p', { class: 'hint', id: `${id}-hint` }, strategy(owner.strategy).says));

@@ -27,12 +27,16 @@ export function openDialog({ title, test = 'dialog', wide, draw, leave }) {
       show(box,
         h('div', { class: 'dialog-head' }, h('h2', { id }, title),
           button('Close', () => close(), { kind: 'icon quiet', pic: 'close', test: 'dialog-close' })),
-        draw({ close, render, box }));
+        draw({ close, render, box }),
+        // What is behind a dialog is not read out, so it has a voice of its own.
+        h('div', { class: 'sr announcer', role: 'status', key: 'announcer', keep: true }));
     };
     box.addEventListener('cancel', (event) => {
       event.preventDefault();
       if (!leave || leave()) close();
     });
+    // A browser may close it without asking a second time.
+    box.addEventListener('close', () => close());
     document.body.append(box);
     render();
     box.showModal();

@@ -133,7 +133,7 @@ export function show(root, ...children) {
 
 /// Says something to whoever listens instead of looking.
 export function announce(text) {
-  const region = document.getElementById('announcer');
+  const region = document.querySelector('dialog[open]:last-of-type .announcer') || document.getElementById('announcer');
   if (!region) return;
   // The same words twice would not be read twice.
   region.textContent = region.textContent === text ? `${text}\u00a0` : text;

@@ -32,6 +32,9 @@ export const strategy = (id) => BY_ID.get(id) || { id, label: id, says: '', opti
 /// The options that stand beside a strategy, those of `within` included.
 export function optionsOf(document) {
   const own = strategy(document.strategy).options;
+  // Nothing is ordered within ranks that one target each has.
+  const ranks = (document.targets || []).map((target, i) => target.rank ?? i);
+  if (document.strategy === 'priority' && !document.within && new Set(ranks).size === ranks.length) return [];
   return document.strategy === 'priority' && document.within ? [...own, ...strategy(document.within).options] : own;
 }
 
@@ -39,7 +42,7 @@ const TOP = (name) => name.split('.')[0];
 
 /// Takes out what does not belong to the strategy any more. Returns what that was.
 export function prune(document) {
-  const kept = new Set(optionsOf(document).map((option) => TOP(option.name)));
+  const kept = new Set([...strategy(document.strategy).options, ...optionsOf(document)].map((option) => TOP(option.name)));
   const gone = [];
   for (const name of new Set(STRATEGIES.flatMap((one) => one.options.map((option) => TOP(option.name))))) {
     if (name in document && !kept.has(name)) {

@@ -15,18 +15,27 @@ import { button, empty, figure, figures, head, health, linkButton, livePage, pan
 /// The targets of a document, in whichever category they are.
 export const targetsOf = (document) => document.targets || (document.categories || []).flatMap((category) => category.targets || []);
 
+/// A category as if it were an alias, to see what its own targets would do.
+function asAlias(document, name) {
+  const { categories, classifier, pin, hint, on_exhausted: _, ...rest } = document;
+  const { description, examples, threshold, margin, on_exhausted, ...own } = categories.find((one) => one.name === name) || {};
+  return { ...rest, ...own, name: document.name };
+}
+
 async function askAll(name, question, signal) {
   const path = `aliases/${seg(name)}`;
+  const document = question.category && question.document ? asAlias(question.document, question.category) : undefined;
   const today = new Date().toISOString().slice(0, 10);
   const [resource, traffic, latest, told, states, spent] = await Promise.all([
     getTagged(path).then((answer) => answer.data),
     // Numbers may be missing where the rest is not.
     get(`${path}/traffic`, { window_s: 600 }, signal).catch((error) => { if (error.name === 'AbortError') throw error; return null; }),
     get('decisions', { alias: name, last: 30 }, signal),
-    change('POST', 'explain', { alias: name, prompt: question.prompt, stream: question.stream }).catch((error) => ({ error })),
+    change('POST', 'explain', { alias: name, prompt: question.prompt, stream: question.stream, document }).catch((error) => ({ error })),
     fetch('/health/targets', { signal, cache: 'no-store' }).then((answer) => answer.json()),
     get('usage', { by: 'target', alias: name, from: today }, signal),
   ]);
+  question.document = resource.document;
   return { resource, traffic, latest, told, spent: spent.rows, states: new Map(states.map((one) => [one.target, one])) };
 }
 
@@ -105,7 +114,7 @@ function category(told) {
 
 export default function alias(ctx) {
   const { name } = ctx.params;
-  const question = { prompt: '', stream: true };
+  const question = { prompt: '', stream: true, category: '', document: null };
   const look = { at: null };
   const held = { open: new Set(), list: null };
   let typing;
@@ -128,7 +137,7 @@ export default function alias(ctx) {
           button('Rename', () => rename(name, revision), { role: 'editor', test: 'rename-alias' }),
           button('Delete', () => remove(name, revision), { role: 'editor', kind: 'danger-quiet', test: 'delete-alias' })],
       }),
-      error && data && h('div', { key: 'gone', class: 'hint' }, error.message),
+      error?.status > 0 && data && h('div', { key: 'gone', class: 'hint' }, error.message),
       !data ? waiting(state, 8) : h('div', { class: 'page', test: 'alias-page', key: 'page' },
         figures(
           figure('Requests', rate(lately(traffic?.series)), 'last minute'),
@@ -138,6 +147,8 @@ export default function alias(ctx) {
           figure('Fallbacks', count(traffic?.fallbacks)),
           figure('Spend today', usd(traffic?.spent_today_usd))),
         panel('Where the next request goes', { hint: 'decided now, by the function that routes', aside: [
+          document.categories && h('select', { class: 'prompt-line', 'aria-label': 'Category to decide for', value: question.category, test: 'explain-category', on: { change: (event) => { question.category = event.target.value; page.now(); } } },
+            h('option', { value: '' }, 'as the prompt is taken'), document.categories.map((one) => h('option', { value: one.name, key: one.name }, `within ${one.name}`))),
           h('label', { class: 'check' }, h('input', { type: 'checkbox', checked: question.stream, on: { change: (event) => { question.stream = event.target.checked; page.now(); } } }), 'streamed'),
           h('input', { class: 'prompt-line', 'aria-label': 'A prompt to decide for', placeholder: 'for a prompt…', value: question.prompt, test: 'explain-prompt', on: { input: (event) => {
             question.prompt = event.target.value;

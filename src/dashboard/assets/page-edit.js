@@ -1,6 +1,6 @@
 // An alias as a form: everything it can be, in the order in which one thinks of it.
 
-import { get, getTagged, may, seg } from './api.js';
+import { barred, get, getTagged, seg } from './api.js';
 import { announce, h, show } from './dom.js';
 import { categories, changeStrategy, strategyField, tryBox } from './category-form.js';
 import { confirm } from './dialog.js';
@@ -20,7 +20,7 @@ export default async function edit(ctx) {
   const state = { base: null, draft: null, match: null, outcome: null, newer: null, taken: [], error: null };
   const trial = { prompt: '' };
   const form = {
-    bad: new Map(), known: new Map(), locked: may('editor') ? null : 'This takes the role editor.',
+    bad: new Map(), known: new Map(), locked: barred('editor'),
     changed: () => render(),
     strategy: (owner, id) => {
       state.taken = changeStrategy(owner, id);
@@ -113,6 +113,7 @@ export default async function edit(ctx) {
     if (!state.draft) return skeleton(8);
     const { draft } = state;
     return [
+      form.locked && h('div', { key: 'locked' }, notice('info', `${barred('editor')} You can look, and try prompts.`)),
       state.newer && h('div', { key: 'newer' }, notice('warn', `${state.newer.author} has changed this alias at ${when(state.newer.at_ms)} (revision ${state.newer.number}), while you were editing.`,
         h('div', { class: 'actions' }, button('See it side by side', async () => take(await conflict(job())), { kind: 'small' })))),
       state.outcome?.problems && h('div', { key: 'refusal' }, refusal(state.outcome)),

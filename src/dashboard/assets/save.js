@@ -44,6 +44,7 @@ export async function save(job) {
     return undefined;
   }
   const rows = await affected(job);
+  const touched = report.changes.flatMap((one) => (one.before && one.after ? one.fields : [])).slice(0, 12);
   let note = '';
   let busy = false;
   return openDialog({
@@ -67,7 +68,7 @@ export async function save(job) {
         h('div', { class: 'dialog-body' },
           report.warnings.map((one, i) => h('div', { key: `w${i}` }, notice('warn', `${one.path ? `${one.path}: ` : ''}${one.message}`))),
           h('h3', null, 'What changes'),
-          h('ul', { class: 'field-changes' }, report.changes.flatMap((one) => (one.before && one.after ? one.fields : [])).slice(0, 12).map((one) => h('li', { key: one.path },
+          touched.length > 0 && h('ul', { class: 'field-changes' }, touched.map((one) => h('li', { key: one.path },
             h('code', null, one.path), ' ', h('del', null, shortly(one.before)), ' → ', h('ins', null, shortly(one.after))))),
           diffView(report.diff, 'preview-diff'),
           who(rows, job.kind),
@@ -117,7 +118,7 @@ export async function conflict(job) {
           h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ['Field', 'Yours', `Now, revision ${revision}`].map((text) => h('th', { scope: 'col', role: 'columnheader' }, text)))),
           h('tbody', { role: 'rowgroup' }, fields.map((name) => h('tr', { key: name, role: 'row' }, h('th', { scope: 'row', role: 'rowheader', class: 'lead-cell' }, h('code', null, name), both.includes(name) && h('span', { class: 'pill warn' }, 'both')),
             cell(valueText(job.draft[name]), !same(job.base?.[name], job.draft[name]), 'conflict-mine'), cell(valueText(document[name]), !same(job.base?.[name], document[name]), 'conflict-theirs'))))),
-        h('p', { class: 'hint' }, both.length ? `If you put yours on top, your ${both.map(words).join(', ')} replace${both.length === 1 ? 's' : ''} theirs; all else that they changed stays.` : 'You changed different fields: yours can be put on top without undoing theirs.')),
+        h('p', { class: 'hint' }, both.length ? `Both of you changed: ${both.map(words).join(', ')}. If you put yours on top, yours is kept there; all else that they changed stays.` : 'You changed different fields: yours can be put on top without undoing theirs.')),
       dialogEnd(button('Take theirs, drop mine', () => close('reload'), { test: 'conflict-reload' }), button('Put mine on top', () => close('reapply'), { kind: 'primary', test: 'conflict-reapply' })),
     ],
   });

@@ -65,14 +65,15 @@ export function targetList(owner, form, prefix, name = '') {
     const quiet = locked ? { disabled: true, why: locked } : {};
     return h('li', { class: 'target-item', key: keyOf(target), test: 'target-item', 'data-name': target.model, on: {
       keydown: (event) => {
-        const by = event.altKey && { ArrowUp: -1, ArrowDown: 1 }[event.key];
+        // On the handle itself the bare arrow keys do, as there is nothing else they could mean.
+        const by = (event.altKey || event.target.closest('.grip')) && { ArrowUp: -1, ArrowDown: 1 }[event.key];
         if (!by || locked) return;
         event.preventDefault();
         event.stopPropagation();
         move(i, i + by);
       } } },
     h('div', { class: 'target-line' },
-      button(`Move ${target.model}: drag, or Alt and arrow keys`, null, { kind: 'icon quiet grip', pic: 'grip', test: 'drag-handle', ...quiet, on: {
+      button(`Move ${target.model}: drag, or arrow keys`, null, { kind: 'icon quiet grip', pic: 'grip', test: 'drag-handle', ...quiet, on: {
         pointerdown: (event) => { if (!locked) drag(event, event.currentTarget.closest('li'), move); } } }),
       h('span', { class: 'place num' }, `${i + 1}`),
       h('div', { class: 'target-words' },
@@ -90,7 +91,7 @@ export function targetList(owner, form, prefix, name = '') {
               else target.weight = Number.isFinite(number) ? number : text;
               form.changed();
             } } })),
-        part != null && h('span', { class: 'share-of', test: 'share', 'data-share': part.toFixed(4) }, h('b', { class: 'num' }, share(part, part * 100 % 1 ? 1 : 0)), h('span', { class: 'meter', 'aria-hidden': 'true' }, h('i', { class: hue(i), style: { width: `${part * 100}%` } })))),
+        part != null && h('span', { class: 'share-of', test: 'share', 'data-share': part.toFixed(4) }, owner.strategy === 'priority' && part === 0 && counts(target) ? h('span', { class: 'hint' }, 'stands by') : h('b', { class: 'num' }, share(part, part * 100 % 1 ? 1 : 0)), h('span', { class: 'meter', 'aria-hidden': 'true' }, h('i', { class: hue(i), style: { width: `${part * 100}%` } })))),
       h('div', { class: 'target-buttons' },
         button(`Move ${target.model} up`, () => move(i, i - 1), { kind: 'icon quiet', pic: 'up', test: 'move-up', ...quiet }),
         button(`Move ${target.model} down`, () => move(i, i + 1), { kind: 'icon quiet', pic: 'down', test: 'move-down', ...quiet }),
