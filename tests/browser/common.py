@@ -39,7 +39,7 @@ def sel(name, of=None):
 
 
 @contextmanager
-def browser(width=1280, height=900, scheme="light", allow=()):
+def browser(width=1280, height=900, scheme="light", allow=(), at=ADMIN):
     """A page of a new browser. `allow`: errors in its console that the test is about."""
     with sync_playwright() as playwright:
         # Chromium's own sandbox wants more than a container gives.
@@ -53,7 +53,7 @@ def browser(width=1280, height=900, scheme="light", allow=()):
         wrong = []
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
         page.on("console", lambda said: said.type == "error" and wrong.append(f"console: {said.text}"))
-        page.on("request", lambda asked: outside(asked.url) and wrong.append(f"elsewhere: {asked.url}"))
+        page.on("request", lambda asked: outside(asked.url, at) and wrong.append(f"elsewhere: {asked.url}"))
         try:
             yield page
         except BaseException:
@@ -67,15 +67,15 @@ def browser(width=1280, height=900, scheme="light", allow=()):
         assert not wrong, "\n".join(wrong)
 
 
-def outside(url):
-    return not url.startswith((ADMIN + "/", "data:", "blob:" + ADMIN))
+def outside(url, at):
+    return not url.startswith((at + "/", "data:", f"blob:{at}/"))
 
 
-def log_in(page, path="/dashboard/", token=TOKEN):
-    page.goto(ADMIN + path)
+def log_in(page, path="/dashboard/", token=TOKEN, at=ADMIN):
+    page.goto(at + path)
     page.fill(sel("login-token"), token)
     page.click(sel("login-submit"))
-    expect(page.locator(sel("who"))).to_be_visible()
+    expect(page.locator(sel("logout"))).to_be_visible()
 
 
 # Whoever is not logged in is told so by the first question.

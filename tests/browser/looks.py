@@ -18,7 +18,6 @@ PAGES = {
     "playground": "/dashboard/playground",
     "demo": "/dashboard/demo",
     "replicas": "/dashboard/replicas",
-    "access": "/dashboard/access",
 }
 
 
