@@ -3,8 +3,8 @@
 import { change } from './api.js';
 import { announce, h } from './dom.js';
 import { field, fold, keyOf } from './fields.js';
-import { ms, share, targetName, words } from './format.js';
-import { ranking } from './decisions.js';
+import { share, targetName, words } from './format.js';
+import { ranking, verdict } from './decisions.js';
 import { BUILT_IN, CATEGORY, LEARNING, LIMITS, STRATEGIES, optionsOf, prune, strategy } from './options.js';
 import { targetList } from './target-list.js';
 import { button, icon, panel, pill } from './widgets.js';
@@ -129,8 +129,7 @@ export function tryBox(document, trial, render) {
     h('div', { class: 'try-result', test: 'try-result' },
       trial.error && h('p', { class: 'bad-text' }, trial.error.problems?.length ? trial.error.problems.map((one) => `${one.path} ${one.message}`).join(' · ') : trial.error.message),
       trial.saved && h('p', { class: 'hint' }, 'This gateway can only decide by what is saved.'),
-      found && h('p', { class: 'verdict' }, h('b', { test: 'try-category' }, found.name), h('span', { test: 'try-confidence', class: 'num' }, found.confidence == null ? '' : `${share(found.confidence)} sure`),
-        found.reason && pill(words(found.reason), 'warn'), h('span', { class: 'hint num' }, `${found.tier || ''} ${ms(found.took_us / 1000)}`)),
+      found && verdict(found),
       found?.scores?.length > 0 && h('ul', { class: 'scores' }, found.scores.slice(0, 5).map((score) => h('li', { key: score.name }, h('span', { class: score.of_alias ? '' : 'hint' }, words(score.name)), h('span', { class: 'meter', 'aria-hidden': 'true' }, h('i', { class: 'c0', style: { width: `${score.confidence * 100}%` } })), h('span', { class: 'num' }, share(score.confidence, 0))))),
       trial.result && [h('p', null, `${trial.result.strategy}: `, h('b', null, trial.result.candidates[0] ? targetName(trial.result.candidates[0].target) : 'nobody'), ' would serve it.'), ranking({ ...trial.result, category: null })]));
 }

@@ -4,6 +4,16 @@ import { h } from './dom.js';
 import { ago, ms, share, targetName, usd, when, words } from './format.js';
 import { empty, panel, pill } from './widgets.js';
 
+// Why a request was taken for another category than the likeliest.
+const REASONS = {
+  hint: 'as the caller said', elsewhere: 'the likeliest category is none of this alias', unsure: 'no category is likely enough', close: 'two categories are about as likely',
+  unreadable: 'no text asks for anything', overloaded: 'too many waited for a closer look', timeout: 'the closer look took too long', broken: 'the classifier does not work', exhausted: 'nobody of its category could serve',
+};
+
+/// A category with how sure that is, and why.
+export const verdict = (found) => h('p', { class: 'verdict', key: 'verdict' }, pill(found.name, 'info', { test: 'try-category' }), h('span', { test: 'try-confidence', class: 'num' }, found.confidence == null ? 'nobody was asked' : `${share(found.confidence)} sure`),
+  found.reason && h('span', null, REASONS[found.reason] || words(found.reason)), h('span', { class: 'hint num' }, [found.tier && `${found.tier} look`, found.took_us != null && ms(found.took_us / 1000)].filter(Boolean).join(', ')));
+
 const score = (one) => (one.score == null ? '' : one.unit === 'USD' ? usd(one.score) : one.unit === 's' ? ms(one.score * 1000) : one.score.toFixed(3));
 
 /// Calls to providers, in order.
@@ -14,7 +24,7 @@ export const attemptList = (attempts) => h('ol', { class: 'attempts' }, attempts
 
 /// What a decision rested on.
 export const ranking = (decision) => h('div', { class: 'ranking' },
-  decision.category && h('p', null, 'Taken for ', pill(decision.category.name, 'info'), decision.category.confidence != null && ` ${share(decision.category.confidence)} sure`, decision.category.reason && `, ${words(decision.category.reason)}`),
+  decision.category && verdict(decision.category),
   h('h3', null, 'Order'),
   h('ol', { class: 'order' }, decision.candidates.map((one, i) => h('li', { key: `${i}` }, h('span', { class: 'name' }, targetName(one.target)), h('span', { class: 'hint num' },
     [one.purpose !== 'usual' && `to ${words(one.purpose)}`, one.why, score(one), one.predicted_ttft_ms != null && `first token expected in ${ms(one.predicted_ttft_ms)}`, one.in_flight != null && `${one.in_flight} in flight`].filter(Boolean).join(' · '))))),

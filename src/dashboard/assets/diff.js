@@ -4,12 +4,17 @@ import { h } from './dom.js';
 
 const KIND = { '+': 'add', '-': 'del', '@': 'hunk' };
 
+/// More lines than anybody reads.
+const MOST = 1500;
+
 /// A unified diff, its lines coloured. Their signs stay, so that colour is not all there is.
-export const diffView = (text, test) =>
-  text?.trim()
-    ? h('pre', { class: 'diff', tabindex: '0', test, 'aria-label': 'What changes, line by line' },
-      text.replace(/\n$/, '').split('\n').map((line) => h('span', { class: `line ${/^(\+\+\+|---)/.test(line) ? 'file' : KIND[line[0]] || ''}` }, `${line}\n`)))
-    : h('p', { class: 'hint', test }, 'Nothing differs.');
+export function diffView(text, test) {
+  if (!text?.trim()) return h('p', { class: 'hint', test }, 'Nothing differs.');
+  const lines = text.replace(/\n$/, '').split('\n');
+  return h('pre', { class: 'diff', tabindex: '0', test, role: 'group', 'aria-label': 'What changes, line by line' },
+    lines.slice(0, MOST).map((line) => h('span', { class: `line ${/^(\+\+\+|---)/.test(line) ? 'file' : KIND[line[0]] || ''}` }, `${line}\n`)),
+    lines.length > MOST && h('span', { class: 'line hunk' }, `… and ${lines.length - MOST} more lines\n`));
+}
 
 /// Whether two values of documents are the same, whatever order their fields have.
 export function same(a, b) {

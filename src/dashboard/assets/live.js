@@ -95,12 +95,13 @@ addEventListener('offline', settle);
 setInterval(settle, 2000);
 
 /// Asks again every `every` milliseconds while the page is looked at. `fn` gets a signal that is
-/// aborted when nobody wants the answer any more. Returns `{ stop, now }`.
+/// aborted when nobody wants the answer any more. Returns `{ stop, now, soon }`.
 export function poll(fn, every) {
   let timer = null;
   let asking = null;
   let failures = 0;
   let stopped = false;
+  let wanted = false;
   const run = async () => {
     clearTimeout(timer);
     asking?.abort();
@@ -114,13 +115,28 @@ export function poll(fn, every) {
       failures += 1;
     }
     if (stopped || asking !== mine) return;
+    asking = null;
+    if (wanted) {
+      wanted = false;
+      timer = setTimeout(run, 250);
+      return;
+    }
     // A gateway that is away is not asked more often for that.
     timer = setTimeout(() => (document.hidden ? null : run()), Math.min(every * 2 ** Math.min(failures, 3), Math.max(every, 10000)));
   };
   const seen = () => { if (!document.hidden) run(); };
   document.addEventListener('visibilitychange', seen);
   const handle = {
+    // Forgets what is under way, since the question is another one.
     now: run,
+    // Something has happened. Many events that come together are one question, and none cuts off
+    // the answer to the one before.
+    soon() {
+      if (asking || wanted) { wanted = true; return; }
+      wanted = true;
+      clearTimeout(timer);
+      timer = setTimeout(() => { wanted = false; run(); }, 100);
+    },
     stop() {
       stopped = true;
       clearTimeout(timer);

@@ -3,7 +3,7 @@
 import { change, get, getTagged, seg } from './api.js';
 import { h } from './dom.js';
 import { hue } from './chart.js';
-import { decisions } from './decisions.js';
+import { decisions, verdict } from './decisions.js';
 import { ask, confirm } from './dialog.js';
 import { count, lately, ms, rate, share, targetName, usd, words } from './format.js';
 import { onEvent } from './live.js';
@@ -65,16 +65,16 @@ const why = (one) => h('div', { class: 'why', test: 'target-why' },
       h('span', null, one.purpose && one.purpose !== 'usual' && h('b', null, `to ${words(one.purpose)} · `), one.why !== 'its score' && one.why, score(one) && h('span', { class: 'num' }, one.why === 'its score' ? `score ${score(one)}` : ` · score ${score(one)}`))]);
 
 const columns = [
-  { head: 'Target', lead: true, cell: (one) => h('div', { class: 'target-name' }, h('i', { class: `swatch ${one.hue}` }), h('span', { class: 'name' }, targetName(one.target))) },
-  { head: 'Why now', wide: true, cell: why },
-  { head: 'State', cell: (one) => h('div', { class: 'two' }, h('span', null, health(one.health)), one.back > 0 && h('span', { class: 'hint num' }, `back in ${ms(one.back)}${one.cause ? `, ${words(one.cause)}` : ''}`)) },
-  { head: 'Traffic', num: true, cell: (one) => share(one.share, 0) },
-  { head: 'First token p50', num: true, cell: (one) => ms(one.seen?.lately?.ttft_ms?.p50 ?? one.predicted_ttft_ms) },
-  { head: 'p95', num: true, cell: (one) => ms(one.seen?.lately?.ttft_ms?.p95 ?? one.ttft_p95_ms) },
-  { head: 'Tokens/s', num: true, cell: (one) => (one.tokens_per_second ?? one.seen?.lately?.tokens_per_second)?.toFixed(0) ?? '–' },
-  { head: 'Failures', num: true, cell: (one) => h('span', { class: one.failure_rate > 0.3 ? 'bad-text' : one.failure_rate > 0.02 ? 'warn-text' : '' }, share(one.failure_rate, 0)) },
-  { head: 'In flight', num: true, cell: (one) => one.in_flight ?? one.seen?.in_flight ?? '–' },
-  { head: 'Next request', num: true, cell: (one) => usd(one.expected_cost_usd) },
+  { head: 'Target', w: 15, lead: true, cell: (one) => h('div', { class: 'target-name' }, h('i', { class: `swatch ${one.hue}` }), h('span', { class: 'name' }, targetName(one.target))) },
+  { head: 'Why now', w: 20, wide: true, cell: why },
+  { head: 'State', w: 12, cell: (one) => h('div', { class: 'two' }, h('span', null, health(one.health)), one.back > 0 && h('span', { class: 'hint num' }, `back in ${ms(one.back)}${one.cause ? `, ${words(one.cause)}` : ''}`)) },
+  { head: 'Traffic', w: 7, num: true, cell: (one) => share(one.share, 0) },
+  { head: 'First token p50', w: 9, num: true, cell: (one) => ms(one.seen?.lately?.ttft_ms?.p50 ?? one.predicted_ttft_ms) },
+  { head: 'p95', w: 7, num: true, cell: (one) => ms(one.seen?.lately?.ttft_ms?.p95 ?? one.ttft_p95_ms) },
+  { head: 'Tokens/s', w: 7, num: true, cell: (one) => (one.tokens_per_second ?? one.seen?.lately?.tokens_per_second)?.toFixed(0) ?? '–' },
+  { head: 'Failures', w: 7, num: true, cell: (one) => h('span', { class: one.failure_rate > 0.3 ? 'bad-text' : one.failure_rate > 0.02 ? 'warn-text' : '' }, share(one.failure_rate, 0)) },
+  { head: 'In flight', w: 6, num: true, cell: (one) => one.in_flight ?? one.seen?.in_flight ?? '–' },
+  { head: 'Next request', w: 10, num: true, cell: (one) => usd(one.expected_cost_usd) },
 ];
 
 async function rename(name, revision) {
@@ -103,13 +103,6 @@ async function remove(name, revision) {
   } catch (error) {
     toast(error.message, 'bad');
   }
-}
-
-function category(told) {
-  const found = told.category;
-  if (!found) return null;
-  return h('p', { class: 'lead', key: 'category' }, pill(found.name, 'info', { test: 'try-category' }), ' ',
-    h('span', { test: 'try-confidence' }, found.confidence == null ? 'nobody was asked' : `${share(found.confidence)} sure`), found.reason && ` · ${words(found.reason)}`, found.tier && ` · ${found.tier} tier, ${ms(found.took_us / 1000)}`);
 }
 
 export default function alias(ctx) {
@@ -156,7 +149,7 @@ export default function alias(ctx) {
             typing = setTimeout(() => page.now(), 300);
           } } })] },
         data.told.error ? h('p', { class: 'bad-text' }, data.told.error.message) : [
-          category(data.told),
+          data.told.category && verdict(data.told.category),
           data.told.exploring && h('p', { class: 'hint', key: 'exploring' }, `The first is there to be tried out, instead of ${targetName(data.told.exploring.instead_of)}.`),
           rows.length ? table({ caption: 'Targets', columns, rows, key: (one) => `${one.target} ${one.state === 'skipped'}`, row: (one) => ({ test: 'target-row', 'data-name': one.target, 'data-state': one.state, 'data-health': one.health, class: `target-${one.state}` }) })
             : empty('No target', 'Nothing that this alias names is served by a configured provider.')]),
@@ -164,6 +157,6 @@ export default function alias(ctx) {
         decisions(data.latest, held, () => page.render())),
     ];
   });
-  ctx.onLeave(onEvent('target', () => page.now()));
-  ctx.onLeave(onEvent('revision', () => page.now()));
+  ctx.onLeave(onEvent('target', () => page.soon()));
+  ctx.onLeave(onEvent('revision', () => page.soon()));
 }

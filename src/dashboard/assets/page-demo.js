@@ -37,5 +37,5 @@ export default function demo(ctx) {
     head('Demo controls', { lead: 'These providers are simulated. Change one, and watch the traffic move.' }),
     !state.data ? waiting(state) : state.data.length ? h('div', { class: 'cards', key: 'cards' }, state.data.map(card)) : panel('None', {}, empty('No simulated providers run here', 'pointsman demo starts four.')),
   ]);
-  ctx.onLeave(onEvent('target', () => page.now()));
+  ctx.onLeave(onEvent('target', () => page.soon()));
 }

@@ -125,9 +125,9 @@ export default async function edit(ctx) {
         optionsOf(draft).map((spec) => field(draft, spec, form))),
       state.taken.length > 0 && h('p', { class: 'hint', key: 'taken' }, `Taken out, since they do not belong to this strategy: ${state.taken.join(', ')}.`)),
       draft.strategy === 'category'
-        ? h('div', { key: 'categories', class: 'page' }, categories(draft, form))
+        ? h('div', { key: 'categories', class: 'page' }, tryBox(draft, trial, render), categories(draft, form))
         : panel('Targets', { hint: draft.strategy === 'priority' ? 'the first serves, the next stand by' : 'drag, or Alt with the arrow keys, to reorder' }, targetList(draft, form, '')),
-      tryBox(draft, trial, render),
+      draft.strategy !== 'category' && tryBox(draft, trial, render),
       panel('Learning, fallback and limits', { key: 'limits' },
         fold('Learning and hedging', draft, LEARNING, form), fold('Attempts, times and fallback', draft, LIMITS, form), fold('Who may call it, and for how much', draft, ACCESS, form)),
       bar(),

@@ -24,5 +24,5 @@ export default function history(ctx) {
       table({ caption: 'Revisions', columns, rows: state.data.items, key: (one) => one.number, row: (one) => ({ test: 'revision-row', 'data-name': one.number }) }),
       pager(trail, state.data.next, (next) => { trail = next; page.now(); })),
   ]);
-  ctx.onLeave(onEvent('revision', () => page.now()));
+  ctx.onLeave(onEvent('revision', () => page.soon()));
 }

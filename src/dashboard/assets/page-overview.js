@@ -42,14 +42,14 @@ const parts = (alias) => alias.targets.map((target, i) => ({ name: target.target
 const low = (success) => (success == null ? '' : success < 0.95 ? 'bad-text' : success < 0.995 ? 'warn-text' : '');
 
 const columns = [
-  { head: 'Alias', lead: true, cell: (alias) => h('div', { class: 'two' },
+  { head: 'Alias', w: 18, lead: true, cell: (alias) => h('div', { class: 'two' },
     h('a', { class: 'name', href: `/dashboard/aliases/${encodeURIComponent(alias.name)}` }, alias.name), h('span', { class: 'hint' }, alias.strategy)) },
-  { head: 'Requests', num: true, cell: (alias) => h('div', { class: 'with-spark' }, spark(alias.spark, `Requests of ${alias.name} lately`), h('span', null, rate(lately(alias.spark)))) },
-  { head: 'Success', num: true, cell: (alias) => h('span', { class: low(alias.success) }, share(alias.success)) },
-  { head: 'First token p50', num: true, cell: (alias) => ms(alias.ttft_ms?.p50) },
-  { head: 'p95', num: true, cell: (alias) => ms(alias.ttft_ms?.p95) },
-  { head: 'Spend today', num: true, cell: (alias) => usd(alias.spent_today_usd) },
-  { head: 'Traffic by target', wide: true, cell: (alias) => {
+  { head: 'Requests', w: 15, num: true, cell: (alias) => h('div', { class: 'with-spark' }, spark(alias.spark, `Requests of ${alias.name} lately`), h('span', null, rate(lately(alias.spark)))) },
+  { head: 'Success', w: 8, num: true, cell: (alias) => h('span', { class: low(alias.success) }, share(alias.success)) },
+  { head: 'First token p50', w: 10, num: true, cell: (alias) => ms(alias.ttft_ms?.p50) },
+  { head: 'p95', w: 8, num: true, cell: (alias) => ms(alias.ttft_ms?.p95) },
+  { head: 'Spend today', w: 10, num: true, cell: (alias) => usd(alias.spent_today_usd) },
+  { head: 'Traffic by target', w: 31, wide: true, cell: (alias) => {
     const all = parts(alias);
     const down = alias.targets.filter((target) => target.state === 'open').length;
     return h('div', { class: 'share-cell' }, shareBar(all), h('div', { class: 'share-under' }, shareLegend(all, 3), down > 0 && pill(`${down} open`, 'bad')));
@@ -92,6 +92,6 @@ export default function overview(ctx) {
     ];
   });
   // A breaker that opens is shown when it opens, not when the next look is due.
-  ctx.onLeave(onEvent('target', () => page.now()));
-  ctx.onLeave(onEvent('revision', () => page.now()));
+  ctx.onLeave(onEvent('target', () => page.soon()));
+  ctx.onLeave(onEvent('revision', () => page.soon()));
 }

@@ -49,5 +49,5 @@ export default function providers(ctx) {
       state.data.length ? table({ caption: 'Providers', columns, rows: state.data, key: (one) => one.id, row: (one) => ({ test: 'provider-row', 'data-name': one.id, 'data-health': one.tone }) })
         : empty('No providers yet', 'A provider is an account at a base URL. Those in the catalogue need only their id and a key.')),
   ]);
-  ctx.onLeave(onEvent('target', () => page.now()));
+  ctx.onLeave(onEvent('target', () => page.soon()));
 }

@@ -3,7 +3,8 @@
 import { h } from './dom.js';
 import { button } from './widgets.js';
 
-/// `columns` are `{ head, cell(row), num, wide, lead, sort }`; a `lead` column heads the card.
+/// `columns` are `{ head, cell(row), num, wide, lead, sort, w }`; a `lead` column heads the card, `w`
+/// is its width in percent, where numbers that change must not move the columns.
 /// `sorted` is `{ by, down, set(by) }` where the reader may choose.
 export function table({ caption, columns, rows, key, row: props, sorted, test }) {
   const headCell = (column) => {
@@ -20,8 +21,9 @@ export function table({ caption, columns, rows, key, row: props, sorted, test })
       ? h('th', { scope: 'row', role: 'rowheader', class: classes }, content)
       : h('td', { role: 'cell', class: classes || null, 'data-label': column.quiet ? null : column.head }, content);
   };
-  return h('div', { class: 'table-box', key: `table-${caption}` }, h('table', { role: 'table', test },
+  return h('div', { class: 'table-box', key: `table-${caption}` }, h('table', { role: 'table', test, class: columns[0].w ? 'fixed' : null },
     h('caption', { class: 'sr' }, caption),
+    columns[0].w && h('colgroup', null, columns.map((column) => h('col', { style: { width: `${column.w}%` } }))),
     h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map(headCell))),
     h('tbody', { role: 'rowgroup' }, rows.map((row) => h('tr', { role: 'row', key: key(row), ...props?.(row) }, columns.map((column) => cell(column, row)))))));
 }

@@ -156,7 +156,7 @@ export function livePage(ctx, ask, every, draw) {
   }, every);
   ctx.onLeave(asked.stop);
   render();
-  return { render, now: asked.now, state };
+  return { render, now: asked.now, soon: asked.soon, state };
 }
 
 /// What stands where the data would, while there are none.
