@@ -132,6 +132,8 @@ async function turn() {
 function login() {
   leave();
   disconnect();
+  // A dialog would lie on top of the form.
+  document.querySelectorAll('dialog').forEach((dialog) => dialog.close());
   visit += 1;
   document.title = 'Log in · Pointsman';
   loginPage(app, enter);

@@ -47,10 +47,11 @@ export function usd(n) {
 /// A share, 1 being all.
 export function share(n, digits = 1) {
   if (none(n)) return NONE;
-  if (n > 0 && n < 0.001) return '<0.1 %';
-  // What is not all must not read as all.
-  if (n < 1 && n > 0.999) return '99.9 %';
-  return `${(n * 100).toFixed(n === 0 || n === 1 ? 0 : digits)} %`;
+  const text = (n * 100).toFixed(n === 0 || n === 1 ? 0 : digits);
+  // What is something must not read as nothing, and what is not all not as all.
+  if (n > 0 && Number(text) === 0) return `<${10 ** -digits} %`;
+  if (n < 1 && Number(text) === 100) return `>${100 - 10 ** -digits} %`;
+  return `${text} %`;
 }
 
 /// Per second.

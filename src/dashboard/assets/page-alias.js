@@ -1,6 +1,6 @@
 // One alias: where its next request would go and why, and where the last ones went.
 
-import { change, get, getTagged, seg } from './api.js';
+import { change, get, getTagged, health as healthOf, seg } from './api.js';
 import { h } from './dom.js';
 import { hue } from './chart.js';
 import { decisions, verdict } from './decisions.js';
@@ -32,7 +32,7 @@ async function askAll(name, question, signal) {
     get(`${path}/traffic`, { window_s: 600 }, signal).catch((error) => { if (error.name === 'AbortError') throw error; return null; }),
     get('decisions', { alias: name, last: 30 }, signal),
     change('POST', 'explain', { alias: name, prompt: question.prompt, stream: question.stream, document }).catch((error) => ({ error })),
-    fetch('/health/targets', { signal, cache: 'no-store' }).then((answer) => answer.json()),
+    healthOf('targets'),
     get('usage', { by: 'target', alias: name, from: today }, signal),
   ]);
   question.document = resource.document;
