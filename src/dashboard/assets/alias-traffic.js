@@ -45,8 +45,10 @@ const costPanel = (traffic, spent) => panel('Cost today', { hint: 'since midnigh
 export function trafficPanels(traffic, spent, look, render) {
   if (!traffic) return h('div', { key: 'no-traffic' }, notice('info', 'Traffic over time is not known here. The numbers above are those of the targets.'));
   const step = traffic.step_s;
-  const series = traffic.targets.map((one, i) => ({ name: targetName(one.target), hue: hue(i), values: (one.series || []).map((n) => n / step) }));
-  if (traffic.unserved_series?.some((n) => n > 0)) series.push({ name: 'served by nobody', hue: 'cbad', values: traffic.unserved_series.map((n) => n / step) });
+  // The slice that is under way would look like a drop.
+  const whole = (slices) => slices.slice(0, -1).map((n) => n / step);
+  const series = traffic.targets.map((one, i) => ({ name: targetName(one.target), hue: hue(i), values: whole(one.series) }));
+  if (traffic.unserved_series?.some((n) => n > 0)) series.push({ name: 'served by nobody', hue: 'cbad', values: whole(traffic.unserved_series) });
   const chart = stackedChart({
     series, stepS: step, fromMs: traffic.from_ms, at: look.at, unit: rate, label: 'Answers by target over time', test: 'traffic-chart',
     look: (at) => { if (look.at !== at) { look.at = at; render(); } },

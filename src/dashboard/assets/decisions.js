@@ -1,7 +1,7 @@
 // Decisions that were made, each openable to what it rested on and what came of it.
 
 import { h } from './dom.js';
-import { ago, ms, share, targetName, usd, when, words } from './format.js';
+import { ago, count, ms, share, targetName, usd, when, words } from './format.js';
 import { empty, panel, pill } from './widgets.js';
 
 // Why a request was taken for another category than the likeliest.
@@ -14,7 +14,7 @@ const REASONS = {
 export const verdict = (found) => h('p', { class: 'verdict', key: 'verdict' }, pill(found.name, 'info', { test: 'try-category' }), h('span', { test: 'try-confidence', class: 'num' }, found.confidence == null ? 'nobody was asked' : `${share(found.confidence)} sure`),
   found.reason && h('span', null, REASONS[found.reason] || words(found.reason)), h('span', { class: 'hint num' }, [found.tier && `${found.tier} look`, found.took_us != null && ms(found.took_us / 1000)].filter(Boolean).join(', ')));
 
-const score = (one) => (one.score == null ? '' : one.unit === 'USD' ? usd(one.score) : one.unit === 's' ? ms(one.score * 1000) : one.score.toFixed(3));
+const score = (one) => (one.score == null ? '' : one.unit === 'USD' ? usd(one.score) : one.unit === 's' ? ms(one.score * 1000) : one.score >= 100 ? count(one.score) : one.score.toFixed(3));
 
 /// Calls to providers, in order.
 export const attemptList = (attempts) => h('ol', { class: 'attempts' }, attempts.map((one, i) => h('li', { key: `${i}`, test: 'attempt-row', 'data-outcome': one.outcome },

@@ -56,7 +56,7 @@ function standing({ told, traffic, states }) {
   });
 }
 
-const score = (one) => (one.score == null ? null : one.unit === 'USD' ? usd(one.score) : one.unit === 's' ? ms(one.score * 1000) : one.unit === 'share' ? share(one.score) : one.score.toFixed(2));
+const score = (one) => (one.score == null ? null : one.unit === 'USD' ? usd(one.score) : one.unit === 's' ? ms(one.score * 1000) : one.unit === 'share' ? share(one.score) : one.score >= 100 ? count(one.score) : one.score.toFixed(2));
 
 const why = (one) => h('div', { class: 'why', test: 'target-why' },
   one.state === 'skipped'

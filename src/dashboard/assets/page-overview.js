@@ -44,7 +44,7 @@ const low = (success) => (success == null ? '' : success < 0.95 ? 'bad-text' : s
 const columns = [
   { head: 'Alias', w: 18, lead: true, cell: (alias) => h('div', { class: 'two' },
     h('a', { class: 'name', href: `/dashboard/aliases/${encodeURIComponent(alias.name)}` }, alias.name), h('span', { class: 'hint' }, alias.strategy)) },
-  { head: 'Requests', w: 15, num: true, cell: (alias) => h('div', { class: 'with-spark' }, spark(alias.spark, `Requests of ${alias.name} lately`), h('span', null, rate(lately(alias.spark)))) },
+  { head: 'Requests', w: 15, num: true, cell: (alias) => h('div', { class: 'with-spark' }, spark(alias.spark.slice(0, -1), `Requests of ${alias.name} lately`), h('span', null, rate(lately(alias.spark)))) },
   { head: 'Success', w: 8, num: true, cell: (alias) => h('span', { class: low(alias.success) }, share(alias.success)) },
   { head: 'First token p50', w: 10, num: true, cell: (alias) => ms(alias.ttft_ms?.p50) },
   { head: 'p95', w: 8, num: true, cell: (alias) => ms(alias.ttft_ms?.p95) },
