@@ -24,7 +24,7 @@ use crate::domain::alias::Alias;
 use crate::domain::ids::{AliasIdx, EndpointIdx};
 use crate::domain::time::UnixMillis;
 use crate::live::View;
-use crate::stats::traffic::Stretch;
+use crate::stats::traffic::{Stretch, first};
 use crate::store::Day;
 use crate::store::record::Role;
 
@@ -75,7 +75,7 @@ pub async fn overview(
         let spent = spent.as_ref().map(|spent| spent.get(*name).copied().unwrap_or(0.0));
         AliasOverview { revision, ..at_a_glance(&view, *idx, window, now, spent) }
     });
-    let mut all = Stretch::default();
+    let mut all = Stretch { start: first(window, now), ..Stretch::default() };
     (0..view.catalog.aliases.len() as u32).map(AliasIdx).for_each(|idx| {
         view.alias(idx).traffic(|traffic| traffic.slices(window, now).for_each(|slice| all.add_flow(slice)));
     });
@@ -83,7 +83,7 @@ pub async fn overview(
         at_ms: now.0,
         revision: view.revision.0,
         window_s: window.as_secs(),
-        total: flow(&all, window, spent.as_ref().map(|spent| spent.values().sum())),
+        total: flow(&all, now, spent.as_ref().map(|spent| spent.values().sum())),
         aliases,
         items: items.collect(),
         next,
@@ -123,7 +123,7 @@ fn at_a_glance(view: &View, idx: AliasIdx, window: Duration, now: UnixMillis, sp
             revision: None,
             spark: series(traffic, window, now, |slice| slice.requests),
             targets: targets.collect(),
-            flow: flow(&sum, window, spent),
+            flow: flow(&sum, now, spent),
         }
     })
 }

@@ -21,7 +21,7 @@ use crate::api::traffic::{AliasTraffic, Flow, Latencies, TargetTraffic};
 use crate::domain::ids::EndpointIdx;
 use crate::domain::time::UnixMillis;
 use crate::live::View;
-use crate::stats::traffic::{Part, SLICE, SLICES, Stretch, Times, Traffic};
+use crate::stats::traffic::{Part, SLICE, SLICES, Stretch, Times, Traffic, first};
 use crate::store::record::Role;
 
 /// What is wanted.
@@ -81,7 +81,7 @@ pub async fn of_alias(
             unserved_series: series(traffic, window, now, |slice| slice.unserved),
             targets: targets.collect(),
             latency: latencies(&sum.first_token),
-            flow: flow(&sum, window, spent.map(|spent| spent.values().sum())),
+            flow: flow(&sum, now, spent.map(|spent| spent.values().sum())),
         }
     });
     Ok(Answer(report))
@@ -128,17 +128,11 @@ pub fn window(asked: Option<u64>, usual: u64) -> Result<Duration, AdminError> {
     Err(AdminError::Bad(format!("The query: window_s is {asked}; expected {shortest} to {longest}.")))
 }
 
-/// When the first slice of a window began. The last is the one that is being filled.
-fn first(window: Duration, now: UnixMillis) -> UnixMillis {
-    let length = SLICE.as_millis() as u64;
-    UnixMillis(now.0 / length * length) + SLICE - window
-}
-
 /// Something of each slice of a window, those in which nothing happened included.
 pub fn series(traffic: &Traffic, window: Duration, now: UnixMillis, what: impl Fn(&Stretch) -> u32) -> Vec<u32> {
     let first = first(window, now);
     let mut all = vec![0; (window.as_secs() / SLICE.as_secs()) as usize];
-    for slice in traffic.slices(window, now).filter(|slice| slice.start >= first) {
+    for slice in traffic.slices(window, now) {
         let at = slice.start.since(first).as_secs() / SLICE.as_secs();
         if let Some(place) = all.get_mut(at as usize) {
             *place = what(slice);
@@ -148,11 +142,13 @@ pub fn series(traffic: &Traffic, window: Duration, now: UnixMillis, what: impl F
 }
 
 /// How requests went, in numbers.
-pub fn flow(sum: &Stretch, window: Duration, spent_today_usd: Option<f64>) -> Flow {
+pub fn flow(sum: &Stretch, now: UnixMillis, spent_today_usd: Option<f64>) -> Flow {
     let requests = f64::from(sum.requests);
+    // The last slice is not over yet.
+    let seconds = now.since(sum.start).as_secs_f64().max(1.0);
     Flow {
         requests: u64::from(sum.requests),
-        requests_per_s: requests / window.as_secs_f64(),
+        requests_per_s: requests / seconds,
         success: (sum.requests > 0).then(|| 1.0 - f64::from(sum.unserved) / requests),
         fallbacks: u64::from(sum.fallbacks),
         ttft_ms: quantiles(&sum.first_token),
@@ -185,11 +181,12 @@ mod tests {
             (0..times).for_each(|_| traffic.record(now - Duration::from_secs(ago), nobody, [].into_iter()));
         }
         let minute = Duration::from_secs(60);
-        assert_eq!(series(&traffic, minute, now, |slice| slice.requests), [1, 1, 2, 0, 0, 3]);
+        assert_eq!(series(&traffic, minute, now, |slice| slice.requests), [1, 0, 2, 0, 0, 3]);
         assert_eq!(series(&traffic, SLICE, now, |slice| slice.requests), [3]);
         assert_eq!(first(minute, now), UnixMillis(1_799_999_950_000));
-        let flow = flow(&traffic.sum(minute, now), minute, None);
-        assert_eq!((flow.requests, flow.success), (7, Some(0.0)));
+        let flow = flow(&traffic.sum(minute, now), now, None);
+        assert_eq!((flow.requests, flow.success), (6, Some(0.0)));
+        assert!((flow.requests_per_s - 6.0 / 53.0).abs() < 1e-9, "{flow:?}");
     }
 
     #[test]

@@ -177,6 +177,12 @@ pub struct Traffic {
     slices: VecDeque<Stretch>,
 }
 
+/// When the first slice of a window began that ends now. The last is the one that is being
+/// filled.
+pub fn first(window: Duration, now: UnixMillis) -> UnixMillis {
+    floor(now) + SLICE - window.min(SLICE * SLICES as u32)
+}
+
 fn floor(time: UnixMillis) -> UnixMillis {
     let length = SLICE.as_millis() as u64;
     UnixMillis(time.0 / length * length)
@@ -206,13 +212,13 @@ impl Traffic {
     /// The slices of a window that ends now, oldest first; those in which nothing happened are
     /// left out.
     pub fn slices(&self, window: Duration, now: UnixMillis) -> impl Iterator<Item = &Stretch> {
-        let from = now - window.min(SLICE * SLICES as u32);
-        self.slices.iter().filter(move |slice| slice.start + SLICE > from)
+        let first = first(window, now);
+        self.slices.iter().filter(move |slice| slice.start >= first)
     }
 
     /// All of a window together.
     pub fn sum(&self, window: Duration, now: UnixMillis) -> Stretch {
-        let mut sum = Stretch { start: floor(now - window), ..Stretch::default() };
+        let mut sum = Stretch { start: first(window, now), ..Stretch::default() };
         self.slices(window, now).for_each(|slice| sum.merge(slice));
         sum
     }
@@ -257,7 +263,7 @@ mod tests {
         );
         assert_eq!(sum.answer.buckets().map(|(_, count)| count).sum::<u32>(), 1);
         assert_eq!(traffic.slices(SLICE * 6, NOW + SLICE).map(|slice| slice.requests).collect::<Vec<_>>(), [2, 2]);
-        assert_eq!(traffic.sum(Duration::from_secs(1), NOW + SLICE).requests, 2, "to the precision of slices");
+        assert_eq!(traffic.sum(SLICE, NOW + SLICE).requests, 2, "the slice that is being filled");
     }
 
     #[test]
