@@ -26,7 +26,10 @@ export const barred = (role) =>
 
 // Told of every answer and of every silence, for the connection's picture.
 const watchers = new Set();
-export const watch = (fn) => { watchers.add(fn); return () => watchers.delete(fn); };
+export const watch = (fn) => {
+  watchers.add(fn);
+  return () => watchers.delete(fn);
+};
 const tell = (what) => watchers.forEach((fn) => fn(what));
 
 async function raw(method, path, { body, headers = {}, signal } = {}) {
@@ -36,7 +39,11 @@ async function raw(method, path, { body, headers = {}, signal } = {}) {
   let response;
   try {
     response = await fetch(path, {
-      method, headers: sent, signal, credentials: 'same-origin', cache: 'no-store',
+      method,
+      headers: sent,
+      signal,
+      credentials: 'same-origin',
+      cache: 'no-store',
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch (error) {
@@ -85,7 +92,9 @@ export async function change(method, path, body, { match, ...values } = {}) {
 
 /// Health needs no session, and 503 is an answer as well.
 export async function health(what) {
-  const response = await fetch(`/health/${what}`, { cache: 'no-store' }).catch(() => { throw new ApiError(0); });
+  const response = await fetch(`/health/${what}`, { cache: 'no-store' }).catch(() => {
+    throw new ApiError(0);
+  });
   return response.json();
 }
 

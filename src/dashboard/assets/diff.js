@@ -11,9 +11,14 @@ const MOST = 1500;
 export function diffView(text, test) {
   if (!text?.trim()) return h('p', { class: 'hint', test }, 'Nothing differs.');
   const lines = text.replace(/\n$/, '').split('\n');
-  return h('pre', { class: 'diff', tabindex: '0', test, role: 'group', 'aria-label': 'What changes, line by line' },
-    lines.slice(0, MOST).map((line) => h('span', { class: `line ${/^(\+\+\+|---)/.test(line) ? 'file' : KIND[line[0]] || ''}` }, `${line}\n`)),
-    lines.length > MOST && h('span', { class: 'line hunk' }, `… and ${lines.length - MOST} more lines\n`));
+  return h(
+    'pre',
+    { class: 'diff', tabindex: '0', test, role: 'group', 'aria-label': 'What changes, line by line' },
+    lines
+      .slice(0, MOST)
+      .map((line) => h('span', { class: `line ${/^(\+\+\+|---)/.test(line) ? 'file' : KIND[line[0]] || ''}` }, `${line}\n`)),
+    lines.length > MOST && h('span', { class: 'line hunk' }, `… and ${lines.length - MOST} more lines\n`),
+  );
 }
 
 /// Whether two values of documents are the same, whatever order their fields have.
@@ -39,7 +44,9 @@ export function valueText(value) {
 
 function briefly({ model, name, ...rest }) {
   if (model === undefined && name === undefined) return JSON.stringify(rest);
-  return Object.entries(rest).map(([key, value]) => `${key}=${typeof value === 'object' ? JSON.stringify(value) : value}`).join(' ');
+  return Object.entries(rest)
+    .map(([key, value]) => `${key}=${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    .join(' ');
 }
 
 /// What one made of `base` while another made `theirs` of it, put together: what I touched is

@@ -79,8 +79,7 @@ function patchElement(old, fresh) {
   old.$live = fresh.$live;
 }
 
-const like = (old, fresh) =>
-  old.nodeType === fresh.nodeType && old.nodeName === fresh.nodeName && old.$key === fresh.$key;
+const like = (old, fresh) => old.nodeType === fresh.nodeType && old.nodeName === fresh.nodeName && old.$key === fresh.$key;
 
 function patch(old, fresh) {
   if (old.nodeType === Node.TEXT_NODE) {

@@ -10,7 +10,10 @@ export function drag(event, item, moved) {
   handle.focus({ preventScroll: true });
   const items = [...item.parentNode.children];
   const from = items.indexOf(item);
-  const boxes = items.map((one) => { const box = one.getBoundingClientRect(); return { top: box.top + scrollY, height: box.height }; });
+  const boxes = items.map((one) => {
+    const box = one.getBoundingClientRect();
+    return { top: box.top + scrollY, height: box.height };
+  });
   const gap = items.length > 1 ? Math.max(0, boxes[1].top - boxes[0].top - boxes[0].height) : 0;
   const start = event.pageY;
   let pointer = event.clientY;
@@ -33,23 +36,39 @@ export function drag(event, item, moved) {
   // Near an edge the page goes along.
   const scroll = () => {
     const edge = pointer < 80 ? -8 : pointer > innerHeight - 80 ? 8 : 0;
-    if (edge) { scrollBy(0, edge); place(); }
+    if (edge) {
+      scrollBy(0, edge);
+      place();
+    }
     frame = requestAnimationFrame(scroll);
   };
-  const move = (next) => { if (next.pointerId === event.pointerId) { pointer = next.clientY; place(); } };
+  const move = (next) => {
+    if (next.pointerId === event.pointerId) {
+      pointer = next.clientY;
+      place();
+    }
+  };
   const end = (done) => {
     cancelAnimationFrame(frame);
     for (const [kind, fn] of Object.entries(heard)) removeEventListener(kind, fn, true);
     item.classList.remove('dragged');
     item.parentNode.classList.remove('dragging');
-    items.forEach((one) => { one.style.transform = ''; });
+    items.forEach((one) => {
+      one.style.transform = '';
+    });
     if (done && to !== from) moved(from, to);
   };
   const heard = {
     pointermove: move,
     pointerup: (next) => next.pointerId === event.pointerId && end(true),
     pointercancel: (next) => next.pointerId === event.pointerId && end(false),
-    keydown: (next) => { if (next.key === 'Escape') { next.preventDefault(); next.stopPropagation(); end(false); } },
+    keydown: (next) => {
+      if (next.key === 'Escape') {
+        next.preventDefault();
+        next.stopPropagation();
+        end(false);
+      }
+    },
   };
   for (const [kind, fn] of Object.entries(heard)) addEventListener(kind, fn, true);
   item.classList.add('dragged');

@@ -20,22 +20,42 @@ export function put(document, path, value) {
   else delete document[name];
 }
 
-const list = (text) => text.split(/[,\n]/).map((item) => item.trim()).filter(Boolean);
+const list = (text) =>
+  text
+    .split(/[,\n]/)
+    .map((item) => item.trim())
+    .filter(Boolean);
 
 function scalar(text) {
   if (text === '') return undefined;
   if (text === 'true' || text === 'false') return text === 'true';
+  if (text.startsWith('{')) return JSON.parse(text);
   return Number.isFinite(Number(text)) ? Number(text) : text;
 }
 
 // How a text becomes a value, and the other way.
 const KINDS = {
   text: { read: (text) => text || undefined, write: (value) => value ?? '' },
-  scalar: { read: scalar, write: (value) => (value === undefined ? '' : String(value)) },
-  number: { read: (text) => (text === '' ? undefined : Number.isFinite(Number(text)) ? Number(text) : text), write: (value) => (value === undefined ? '' : String(value)) },
+  scalar: {
+    read: scalar,
+    write: (value) => (value === undefined ? '' : typeof value === 'object' ? JSON.stringify(value) : String(value)),
+  },
+  number: {
+    read: (text) => (text === '' ? undefined : Number.isFinite(Number(text)) ? Number(text) : text),
+    write: (value) => (value === undefined ? '' : String(value)),
+  },
   list: { read: (text) => (list(text).length ? list(text) : undefined), write: (value) => [].concat(value ?? []).join(', ') },
-  budget: { read: (text) => { const all = list(text); return all.length > 1 ? all : all[0]; }, write: (value) => [].concat(value ?? []).join(', ') },
-  json: { read: (text) => (text.trim() ? JSON.parse(text) : undefined), write: (value) => (value === undefined ? '' : JSON.stringify(value, null, 1)) },
+  budget: {
+    read: (text) => {
+      const all = list(text);
+      return all.length > 1 ? all : all[0];
+    },
+    write: (value) => [].concat(value ?? []).join(', '),
+  },
+  json: {
+    read: (text) => (text.trim() ? JSON.parse(text) : undefined),
+    write: (value) => (value === undefined ? '' : JSON.stringify(value, null, 1)),
+  },
 };
 KINDS.identity = KINDS.text;
 
@@ -46,26 +66,56 @@ export function field(document, spec, form, prefix = '') {
   const value = at(document, spec.name);
   const id = `f-${path.replace(/[^\w-]/g, '-')}`;
   const test = spec.test || `option-${spec.name}`;
-  const set = (next) => { put(document, spec.name, next); form.changed(spec.name); };
+  const set = (next) => {
+    put(document, spec.name, next);
+    form.changed(spec.name);
+  };
   const locked = form.locked ? { disabled: true, title: form.locked } : {};
   if (spec.type === 'bool') {
     const standard = spec.standard || false;
-    return h('div', { class: 'field full', key: path }, h('label', { class: 'check' },
-      h('input', { type: 'checkbox', id, test, checked: value ?? standard, ...locked, on: { change: (event) => set(event.target.checked === standard ? undefined : event.target.checked) } }), spec.label));
+    return h(
+      'div',
+      { class: 'field full', key: path },
+      h(
+        'label',
+        { class: 'check' },
+        h('input', {
+          type: 'checkbox',
+          id,
+          test,
+          checked: value ?? standard,
+          ...locked,
+          on: { change: (event) => set(event.target.checked === standard ? undefined : event.target.checked) },
+        }),
+        spec.label,
+      ),
+    );
   }
   const bad = form.bad.get(path);
   const described = spec.hint || bad ? `${id}-hint` : null;
   const shared = { id, test, 'aria-describedby': described, 'aria-invalid': bad ? 'true' : null, ...locked };
   let control;
   if (spec.type === 'select') {
-    control = h('select', { ...shared, value: value ?? '', on: { change: (event) => set(event.target.value || undefined) } },
-      !spec.required && h('option', { value: '' }, 'default'), spec.options.map(([option, label]) => h('option', { value: option, key: option }, label)));
+    control = h(
+      'select',
+      { ...shared, value: value ?? '', on: { change: (event) => set(event.target.value || undefined) } },
+      !spec.required && h('option', { value: '' }, 'default'),
+      spec.options.map(([option, label]) => h('option', { value: option, key: option }, label)),
+    );
   } else {
     const kind = KINDS[spec.type] || KINDS.text;
     const long = spec.type === 'json' || spec.long;
     control = h(long ? 'textarea' : 'input', {
-      ...shared, value: kind.write(value), placeholder: spec.placeholder, rows: long ? 3 : null, class: spec.type === 'json' ? 'code' : null, spellcheck: spec.long ? null : 'false', autocomplete: 'off',
-      type: long ? null : spec.secret ? 'password' : 'text', inputmode: spec.type === 'number' ? 'decimal' : null, required: spec.required,
+      ...shared,
+      value: kind.write(value),
+      placeholder: spec.placeholder,
+      rows: long ? 3 : null,
+      class: spec.type === 'json' ? 'code' : null,
+      spellcheck: spec.long ? null : 'false',
+      autocomplete: 'off',
+      type: long ? null : spec.secret ? 'password' : 'text',
+      inputmode: spec.type === 'number' ? 'decimal' : null,
+      required: spec.required,
       on: {
         input: (event) => {
           try {
@@ -77,20 +127,35 @@ export function field(document, spec, form, prefix = '') {
             form.changed(spec.name);
           }
         },
-      } });
+      },
+    });
   }
-  return h('div', { class: `field${spec.type === 'json' || spec.full ? ' full' : ''}`, key: path }, h('label', { for: id }, spec.label), control,
-    (bad || spec.hint) && h('p', { class: bad ? 'hint bad-text' : 'hint', id: `${id}-hint` }, bad || spec.hint));
+  return h(
+    'div',
+    { class: `field${spec.type === 'json' || spec.full ? ' full' : ''}`, key: path },
+    h('label', { for: id }, spec.label),
+    control,
+    (bad || spec.hint) && h('p', { class: bad ? 'hint bad-text' : 'hint', id: `${id}-hint` }, bad || spec.hint),
+  );
 }
 
 /// Several of them.
-export const fields = (document, specs, form, prefix) => h('div', { class: 'fields' }, specs.map((spec) => field(document, spec, form, prefix)));
+export const fields = (document, specs, form, prefix) =>
+  h(
+    'div',
+    { class: 'fields' },
+    specs.map((spec) => field(document, spec, form, prefix)),
+  );
 
 /// A part of a form that is folded away while nothing of it is set.
 export function fold(title, document, specs, form, prefix = '') {
   const set = specs.filter((spec) => at(document, spec.name) !== undefined).length;
-  return h('details', { class: 'fold', key: `${prefix}${title}`, open: set > 0 },
-    h('summary', null, h('b', null, title), h('span', { class: 'hint' }, set ? `${set} set` : 'all as by default')), fields(document, specs, form, prefix));
+  return h(
+    'details',
+    { class: 'fold', key: `${prefix}${title}`, open: set > 0 },
+    h('summary', null, h('b', null, title), h('span', { class: 'hint' }, set ? `${set} set` : 'all as by default')),
+    fields(document, specs, form, prefix),
+  );
 }
 
 const keys = new WeakMap();

@@ -13,7 +13,11 @@ export const count = (n) => (none(n) ? NONE : plain.format(n));
 /// A large count, shortened.
 export function short(n) {
   if (none(n)) return NONE;
-  for (const [size, unit] of [[1e9, 'G'], [1e6, 'M'], [1e3, 'k']]) {
+  for (const [size, unit] of [
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ]) {
     if (Math.abs(n) >= size) return `${(n / size).toFixed(n / size >= 100 ? 0 : 1)}${thin}${unit}`;
   }
   return String(Math.round(n));

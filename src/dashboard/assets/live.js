@@ -87,7 +87,10 @@ export function tryNow() {
 
 watch((what) => {
   if (what === 'silent') silent = true;
-  else if (what === 'answered') { silent = false; connection.heard = Date.now(); }
+  else if (what === 'answered') {
+    silent = false;
+    connection.heard = Date.now();
+  }
   settle();
 });
 addEventListener('online', settle);
@@ -122,9 +125,14 @@ export function poll(fn, every) {
       return;
     }
     // A gateway that is away is not asked more often for that.
-    timer = setTimeout(() => (document.hidden ? null : run()), Math.min(every * 2 ** Math.min(failures, 3), Math.max(every, 10000)));
+    timer = setTimeout(
+      () => (document.hidden ? null : run()),
+      Math.min(every * 2 ** Math.min(failures, 3), Math.max(every, 10000)),
+    );
   };
-  const seen = () => { if (!document.hidden) run(); };
+  const seen = () => {
+    if (!document.hidden) run();
+  };
   document.addEventListener('visibilitychange', seen);
   const handle = {
     // Forgets what is under way, since the question is another one.
@@ -132,10 +140,16 @@ export function poll(fn, every) {
     // Something has happened. Many events that come together are one question, and none cuts off
     // the answer to the one before.
     soon() {
-      if (asking || wanted) { wanted = true; return; }
+      if (asking || wanted) {
+        wanted = true;
+        return;
+      }
       wanted = true;
       clearTimeout(timer);
-      timer = setTimeout(() => { wanted = false; run(); }, 100);
+      timer = setTimeout(() => {
+        wanted = false;
+        run();
+      }, 100);
     },
     stop() {
       stopped = true;

@@ -34,7 +34,11 @@ function match(path) {
     const params = { ...more };
     const fits = wanted.every((want, i) => {
       if (!want.startsWith(':')) return want === parts[i];
-      try { params[want.slice(1)] = decodeURIComponent(parts[i]); } catch { return false; }
+      try {
+        params[want.slice(1)] = decodeURIComponent(parts[i]);
+      } catch {
+        return false;
+      }
       return true;
     });
     if (fits) return { page, params };
@@ -52,7 +56,9 @@ let onChange = () => {};
 let guard = null;
 
 /// Asks before the page is left: `fn` returns true if it may be.
-export const guardWith = (fn) => { guard = fn; };
+export const guardWith = (fn) => {
+  guard = fn;
+};
 
 /// Goes to an address of the dashboard.
 export async function go(href, { replace = false, force = false } = {}) {
@@ -92,6 +98,11 @@ export function follow(fn) {
     onChange();
   });
   const remember = onChange;
-  onChange = () => { last = location.href; remember(); };
-  addEventListener('beforeunload', (event) => { if (guard) event.preventDefault(); });
+  onChange = () => {
+    last = location.href;
+    remember();
+  };
+  addEventListener('beforeunload', (event) => {
+    if (guard) event.preventDefault();
+  });
 }

@@ -63,52 +63,162 @@ export function targetList(owner, form, prefix, name = '') {
     const part = parts[i];
     const at = `${prefix}targets[${i}].`;
     const quiet = locked ? { disabled: true, why: locked } : {};
-    return h('li', { class: 'target-item', key: keyOf(target), test: 'target-item', 'data-name': target.model, on: {
-      keydown: (event) => {
-        // On the handle itself the bare arrow keys do, as there is nothing else they could mean.
-        const by = (event.altKey || event.target.closest('.grip')) && { ArrowUp: -1, ArrowDown: 1 }[event.key];
-        if (!by || locked) return;
-        event.preventDefault();
-        event.stopPropagation();
-        move(i, i + by);
-      } } },
-    h('div', { class: 'target-line' },
-      button(`Move ${target.model}: drag, or arrow keys`, null, { kind: 'icon quiet grip', pic: 'grip', test: 'drag-handle', ...quiet, on: {
-        pointerdown: (event) => { if (!locked) drag(event, event.currentTarget.closest('li'), move); } } }),
-      h('span', { class: 'place num' }, `${i + 1}`),
-      h('div', { class: 'target-words' },
-        h('div', { class: 'target-name' }, h('i', { class: `swatch ${hue(i)}` }), h('span', { class: 'name' }, target.model),
-          target.enabled === false && pill('off'), target.last_resort && pill('last resort', 'info'), target.weight === 0 && !target.last_resort && pill('drained', 'warn'),
-          form.known.has(target.model) && !model && pill('not in the catalogue', 'bad'), model && !model.served && pill('no provider configured', 'warn')),
-        h('div', { class: 'hint num' }, model ? facts(model) : '\u00a0')),
-      h('div', { class: 'target-weight' },
-        weighed(owner) && h('label', { class: 'weight' }, h('span', null, 'Weight'), h('input', {
-          type: 'text', inputmode: 'decimal', test: 'weight', value: String(target.weight ?? 1), disabled: !!locked, 'aria-label': `Weight of ${target.model}`, on: {
-            input: (event) => {
-              const text = event.target.value.trim();
-              const number = Number(text);
-              if (text === '') delete target.weight;
-              else target.weight = Number.isFinite(number) ? number : text;
-              form.changed();
-            } } })),
-        part != null && h('span', { class: 'share-of', test: 'share', 'data-share': part.toFixed(4) }, owner.strategy === 'priority' && part === 0 && counts(target) ? h('span', { class: 'hint' }, 'stands by') : h('b', { class: 'num' }, share(part, part * 100 % 1 ? 1 : 0)), h('span', { class: 'meter', 'aria-hidden': 'true' }, h('i', { class: hue(i), style: { width: `${part * 100}%` } })))),
-      h('div', { class: 'target-buttons' },
-        button(`Move ${target.model} up`, () => move(i, i - 1), { kind: 'icon quiet', pic: 'up', test: 'move-up', ...quiet }),
-        button(`Move ${target.model} down`, () => move(i, i + 1), { kind: 'icon quiet', pic: 'down', test: 'move-down', ...quiet }),
-        button(`Take out ${target.model}`, () => remove(i), { kind: 'icon quiet', pic: 'trash', test: 'remove-target', ...quiet }))),
-    h('details', { class: 'target-more' }, h('summary', null, 'More about this target'),
-      h('div', { class: 'fields' },
-        owner.strategy === 'priority' && field(target, { name: 'rank', label: 'Rank', type: 'number', placeholder: String(i), hint: 'Lower first; equal ranks share. Unset: its position.' }, form, at)),
-      fields(target, TARGET, form, at),
-      button('Add it a second time', () => { targets.splice(i + 1, 0, structuredClone(target)); form.changed(); }, { kind: 'small', pic: 'copy', ...quiet })));
+    return h(
+      'li',
+      {
+        class: 'target-item',
+        key: keyOf(target),
+        test: 'target-item',
+        'data-name': target.model,
+        on: {
+          keydown: (event) => {
+            // On the handle itself the bare arrow keys do, as there is nothing else they could mean.
+            const by = (event.altKey || event.target.closest('.grip')) && { ArrowUp: -1, ArrowDown: 1 }[event.key];
+            if (!by || locked) return;
+            event.preventDefault();
+            event.stopPropagation();
+            move(i, i + by);
+          },
+        },
+      },
+      h(
+        'div',
+        { class: 'target-line' },
+        button(`Move ${target.model}: drag, or arrow keys`, null, {
+          kind: 'icon quiet grip',
+          pic: 'grip',
+          test: 'drag-handle',
+          ...quiet,
+          on: {
+            pointerdown: (event) => {
+              if (!locked) drag(event, event.currentTarget.closest('li'), move);
+            },
+          },
+        }),
+        h('span', { class: 'place num' }, `${i + 1}`),
+        h(
+          'div',
+          { class: 'target-words' },
+          h(
+            'div',
+            { class: 'target-name' },
+            h('i', { class: `swatch ${hue(i)}` }),
+            h('span', { class: 'name' }, target.model),
+            target.enabled === false && pill('off'),
+            target.last_resort && pill('last resort', 'info'),
+            target.weight === 0 && !target.last_resort && pill('drained', 'warn'),
+            form.known.has(target.model) && !model && pill('not in the catalogue', 'bad'),
+            model && !model.served && pill('no provider configured', 'warn'),
+          ),
+          h('div', { class: 'hint num' }, model ? facts(model) : '\u00a0'),
+        ),
+        h(
+          'div',
+          { class: 'target-weight' },
+          weighed(owner) &&
+            h(
+              'label',
+              { class: 'weight' },
+              h('span', null, 'Weight'),
+              h('input', {
+                type: 'text',
+                inputmode: 'decimal',
+                test: 'weight',
+                value: String(target.weight ?? 1),
+                disabled: !!locked,
+                'aria-label': `Weight of ${target.model}`,
+                on: {
+                  input: (event) => {
+                    const text = event.target.value.trim();
+                    const number = Number(text);
+                    if (text === '') delete target.weight;
+                    else target.weight = Number.isFinite(number) ? number : text;
+                    form.changed();
+                  },
+                },
+              }),
+            ),
+          part != null &&
+            h(
+              'span',
+              { class: 'share-of', test: 'share', 'data-share': part.toFixed(4) },
+              owner.strategy === 'priority' && part === 0 && counts(target)
+                ? h('span', { class: 'hint' }, 'stands by')
+                : h('b', { class: 'num' }, share(part, (part * 100) % 1 ? 1 : 0)),
+              h('span', { class: 'meter', 'aria-hidden': 'true' }, h('i', { class: hue(i), style: { width: `${part * 100}%` } })),
+            ),
+        ),
+        h(
+          'div',
+          { class: 'target-buttons' },
+          button(`Move ${target.model} up`, () => move(i, i - 1), { kind: 'icon quiet', pic: 'up', test: 'move-up', ...quiet }),
+          button(`Move ${target.model} down`, () => move(i, i + 1), {
+            kind: 'icon quiet',
+            pic: 'down',
+            test: 'move-down',
+            ...quiet,
+          }),
+          button(`Take out ${target.model}`, () => remove(i), {
+            kind: 'icon quiet',
+            pic: 'trash',
+            test: 'remove-target',
+            ...quiet,
+          }),
+        ),
+      ),
+      h(
+        'details',
+        { class: 'target-more' },
+        h('summary', null, 'More about this target'),
+        h(
+          'div',
+          { class: 'fields' },
+          owner.strategy === 'priority' &&
+            field(
+              target,
+              {
+                name: 'rank',
+                label: 'Rank',
+                type: 'number',
+                placeholder: String(i),
+                hint: 'Lower first; equal ranks share. Unset: its position.',
+              },
+              form,
+              at,
+            ),
+        ),
+        fields(target, TARGET, form, at),
+        button(
+          'Add it a second time',
+          () => {
+            targets.splice(i + 1, 0, structuredClone(target));
+            form.changed();
+          },
+          { kind: 'small', pic: 'copy', ...quiet },
+        ),
+      ),
+    );
   };
-  return h('div', { class: 'target-list', 'data-list': prefix },
-    targets.length ? h('ol', { class: 'targets', 'aria-label': `Targets${name && ` of ${name}`}, in order` }, targets.map(item))
+  return h(
+    'div',
+    { class: 'target-list', 'data-list': prefix },
+    targets.length
+      ? h('ol', { class: 'targets', 'aria-label': `Targets${name && ` of ${name}`}, in order` }, targets.map(item))
       : empty('No targets yet', 'Add the models that may answer. The order matters under every strategy: it breaks ties.'),
-    h('div', { class: 'actions' }, button('Add models', () => chooseModels(new Set(targets.map((target) => target.model)), (model) => {
-      form.known.set(model.id, model);
-      targets.push({ model: model.id });
-      form.changed();
-      announce(`${model.id} added at position ${targets.length}`);
-    }), { pic: 'plus', test: 'add-target', ...(locked ? { disabled: true, why: locked } : {}) })));
+    h(
+      'div',
+      { class: 'actions' },
+      button(
+        'Add models',
+        () =>
+          chooseModels(new Set(targets.map((target) => target.model)), (model) => {
+            form.known.set(model.id, model);
+            targets.push({ model: model.id });
+            form.changed();
+            announce(`${model.id} added at position ${targets.length}`);
+          }),
+        { pic: 'plus', test: 'add-target', ...(locked ? { disabled: true, why: locked } : {}) },
+      ),
+    ),
+  );
 }

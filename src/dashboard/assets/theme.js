@@ -2,4 +2,6 @@
 try {
   const theme = localStorage.getItem('pointsman-theme');
   if (theme) document.documentElement.dataset.theme = theme;
-} catch { /* storage is forbidden: the system's theme it is */ }
+} catch {
+  /* storage is forbidden: the system's theme it is */
+}
