@@ -7,6 +7,7 @@ mod alias;
 mod apply;
 mod asker;
 mod catalogue;
+mod category;
 mod change;
 mod document;
 mod error;

@@ -16,12 +16,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stats", &["domain", "health"]),
     ("routing", &["domain", "health", "stats"]),
     ("catalogue", &["domain"]),
+    ("classifier", &["domain"]),
     ("config", &["domain", "catalogue"]),
     ("import", &["domain", "catalogue", "config"]),
     ("clock", &["domain"]),
     ("telemetry", &[]),
     ("transport", &["domain"]),
-    ("live", &["clock", "config", "domain", "health", "limits", "routing", "stats", "transport"]),
+    ("live", &["classifier", "clock", "config", "domain", "health", "limits", "routing", "stats", "transport"]),
     ("store", &["config", "domain"]),
     ("fleet", &["clock", "config", "domain", "limits", "live", "store"]),
     ("control", &["clock", "config", "domain", "fleet", "limits", "live", "secrets", "store", "transport"]),
@@ -29,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
+            "classifier",
             "clock",
             "config",
             "domain",
@@ -48,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "api",
             "catalogue",
+            "classifier",
             "clock",
             "config",
             "control",
@@ -68,13 +71,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "control", "fleet", "proxy", "secrets", "store"]),
     ("demo", &["app", "config", "domain", "simulate"]),
-    ("cli", &["app", "command", "config", "demo", "import", "simulate", "telemetry"]),
+    ("cli", &["app", "command", "config", "demo", "import", "live", "simulate", "telemetry"]),
 ];
 
 /// Words that only the shell may say.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::env", "reqwest", "rand::rng()", "SystemTime::now"];
 /// Rooms that must not.
-const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing", "import"];
+const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing", "classifier", "import"];
 /// The files of such rooms that stand at the door of the house.
 const DOORS: &[&str] = &["import/command.rs"];
 
