@@ -85,13 +85,15 @@ impl Sorter {
             text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3).map(Into::into).collect()
         };
         let prompt = words(&text);
-        let own = self.scheme.categories.iter().position(|category| match &category.kind {
+        let like = |kind: &CategoryKind| match kind {
             CategoryKind::Own { description, examples } => {
                 let known: Vec<String> = description.iter().chain(examples).flat_map(|text| words(text)).collect();
-                prompt.iter().filter(|word| known.contains(word)).count() > 0
+                prompt.iter().filter(|word| known.contains(word)).count()
             }
-            CategoryKind::BuiltIn(_) => false,
-        });
+            CategoryKind::BuiltIn(_) => 0,
+        };
+        let own = self.scheme.categories.iter().enumerate().map(|(at, category)| (like(&category.kind), at)).max();
+        let own = own.filter(|(like, _)| *like > 1).map(|(_, at)| at);
         let of_kind = built_in(&text);
         let found = own.or_else(|| {
             self.scheme.categories.iter().position(|category| category.kind == CategoryKind::BuiltIn(of_kind))

@@ -26,6 +26,9 @@ impl Passage {
         let cut = text.floor_char_boundary(room);
         self.head.push_str(&text[..cut]);
         let rest = &text[cut..];
+        if rest.len() > Self::END {
+            self.tail.clear();
+        }
         self.tail.push_str(&rest[rest.ceil_char_boundary(rest.len().saturating_sub(Self::END))..]);
         if self.tail.len() > Self::END {
             let from = self.tail.ceil_char_boundary(self.tail.len() - Self::END);
