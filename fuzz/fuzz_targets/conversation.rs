@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pointsman::domain::conversation::Passage;
-use pointsman::wire::conversation::{Turns, of_chat, of_completion};
 use pointsman::wire::Dialect;
+use pointsman::wire::conversation::{Turns, of_chat, of_completion};
 
 fuzz_target!(|body: &[u8]| {
     let mut read = vec![of_completion(body)];

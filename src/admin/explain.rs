@@ -77,7 +77,7 @@ pub async fn explain(
                 Some(body) => of_chat(Dialect::ChatCompletions, body.as_bytes(), turns(grouping)),
                 None => Some(Conversation::prompt(&asked.prompt)).filter(|_| !asked.prompt.trim().is_empty()),
             };
-            Some(gateway.desk.sort(sorting, conversation).await)
+            Some(gateway.desk.sort(sorting, conversation, grouping.pin).await)
         }
         (Some(_), None) => Some(Verdict::default(Reason::Broken)),
         (None, _) => None,

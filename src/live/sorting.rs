@@ -172,6 +172,13 @@ impl Sorting {
         self.answers.put(key, judgement);
     }
 
+    /// Remembers it unless there is an answer to go by already.
+    pub fn remember_late(&self, key: u64, judgement: Arc<Judgement>) {
+        if self.answers.get(key).is_none() {
+            self.answers.put(key, judgement);
+        }
+    }
+
     /// A first look, which takes microseconds.
     ///
     /// # Errors

@@ -76,7 +76,7 @@ impl Desk {
                 let Look { sorting, conversation, first, key } = look;
                 let seen = sorting.second_look(&conversation, &first);
                 if let Ok(seen) = &seen {
-                    sorting.remember(key, Arc::clone(seen));
+                    sorting.remember_late(key, Arc::clone(seen));
                 }
                 drop(looker);
                 seen
@@ -87,12 +87,13 @@ impl Desk {
         tokio::time::timeout(patience, seen).await.unwrap_or(Err(Reason::Timeout))
     }
 
-    /// What the classifier makes of a conversation.
-    pub async fn sort(&self, sorting: &Arc<Sorting>, conversation: Option<Conversation>) -> Verdict {
+    /// What the classifier makes of a conversation. `for_good`: it is to be taken for the same
+    /// from now on, even if a second look that comes too late sees something else.
+    pub async fn sort(&self, sorting: &Arc<Sorting>, conversation: Option<Conversation>, for_good: bool) -> Verdict {
         let begun = Instant::now();
         let verdict = match conversation {
             None => Verdict::default(Reason::Unreadable),
-            Some(conversation) => self.judge(sorting, conversation).await,
+            Some(conversation) => self.judge(sorting, conversation, for_good).await,
         };
         if verdict.reason == Some(Reason::Broken) {
             tracing::warn!(target: "pointsman::routing", "the classifier does not work: default serves the request");
@@ -100,7 +101,7 @@ impl Desk {
         Verdict { took: begun.elapsed(), ..verdict }
     }
 
-    async fn judge(&self, sorting: &Arc<Sorting>, conversation: Conversation) -> Verdict {
+    async fn judge(&self, sorting: &Arc<Sorting>, conversation: Conversation, for_good: bool) -> Verdict {
         let key = sorting.key(&conversation);
         if let Some(known) = sorting.remembered(key) {
             return Verdict::of(known, None);
@@ -116,7 +117,12 @@ impl Desk {
         let look = Look { sorting: Arc::clone(sorting), conversation, first: Arc::clone(&first), key };
         match self.look(look, patience).await {
             Ok(second) => Verdict::of(second, None),
-            Err(missed) => Verdict::of(first, Some(missed)),
+            Err(missed) => {
+                if for_good {
+                    sorting.remember(key, Arc::clone(&first));
+                }
+                Verdict::of(first, Some(missed))
+            }
         }
     }
 }
@@ -177,6 +183,18 @@ mod tests {
         let seen = desk.look(look(&sorting), Duration::from_secs(60)).await.unwrap();
         assert_eq!(sorting.remembered(look(&sorting).key), Some(seen));
         assert_eq!(desk.waiting.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_look_that_comes_too_late_changes_nothing_that_holds_for_good() {
+        let sorting = Arc::new(Sorting::new(&scheme(Duration::from_secs(5))));
+        let Look { first, key, .. } = look(&sorting);
+        let other = Arc::new(Judgement { confidence: 0.123, ..(*first).clone() });
+        sorting.remember(key, Arc::clone(&first));
+        sorting.remember_late(key, Arc::clone(&other));
+        assert_eq!(sorting.remembered(key), Some(first));
+        sorting.remember_late(key ^ 1, Arc::clone(&other));
+        assert_eq!(sorting.remembered(key ^ 1), Some(other));
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ async fn sorted(
 ) -> Sorted {
     let verdict = match (hint, view.sorting(named)) {
         (Some(hint), _) => hint,
-        (None, Some(sorting)) => gateway.desk.sort(sorting, category::conversation(call, grouping)).await,
+        (None, Some(sorting)) => gateway.desk.sort(sorting, category::conversation(call, grouping), grouping.pin).await,
         (None, None) => Verdict::default(Reason::Broken),
     };
     let group = grouping.group(verdict.category);

@@ -110,7 +110,10 @@ impl Create {
                 let mut fields = Map::new();
                 fields.insert("name".to_owned(), Json::from(self.name.as_str()));
                 fields.insert("strategy".to_owned(), json!(self.strategy));
-                fields.insert("targets".to_owned(), Json::from(targets));
+                // Those of an alias of categories stand there.
+                if !targets.is_empty() || self.strategy.as_deref() != Some("category") {
+                    fields.insert("targets".to_owned(), Json::from(targets));
+                }
                 self.fields.put_into(&mut fields);
                 without_nulls(fields)
             }
@@ -212,6 +215,14 @@ mod tests {
             "targets": [{"model": "openai/gpt-5.5", "weight": 70}, {"model": "anthropic/claude-opus-4.8"}],
         });
         assert_eq!(request.body, Some(expected));
+    }
+
+    #[test]
+    fn an_alias_of_categories_has_no_targets_of_its_own() {
+        let request = create(&["by-task", "--strategy", "category", "--set", "pin=true"]);
+        assert_eq!(request.body, Some(json!({"name": "by-task", "strategy": "category", "pin": true})));
+        let empty = create(&["none", "--strategy", "priority"]);
+        assert_eq!(empty.body, Some(json!({"name": "none", "strategy": "priority", "targets": []})));
     }
 
     #[test]
