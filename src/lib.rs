@@ -13,6 +13,7 @@
 //! | [`stats`] | what is known of endpoints and aliases, in bounded memory | `domain`, `health` |
 //! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health`, `stats` |
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
+//! | [`classifier`] | what a prompt asks for: embedded weights, two tiers, the operator's own categories | `domain` |
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
 //! | [`import`] | configurations of other gateways, translated into ours | `domain`, `catalogue`, `config` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
@@ -30,7 +31,7 @@
 //! | [`telemetry`] | logs | nothing |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
-//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats`, `routing` and `import` (but for its
+//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats`, `routing`, `classifier` and `import` (but for its
 //! command) do no I/O, read no clock and draw no random number that was not handed to them. A
 //! test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
@@ -39,6 +40,7 @@ pub mod admin;
 pub mod api;
 pub mod app;
 pub mod catalogue;
+pub mod classifier;
 pub mod cli;
 pub mod clock;
 pub mod command;

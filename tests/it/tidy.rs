@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stats", &["domain", "health"]),
     ("routing", &["domain", "health", "stats"]),
     ("catalogue", &["domain"]),
+    ("classifier", &["domain"]),
     ("config", &["domain", "catalogue"]),
     ("import", &["domain", "catalogue", "config"]),
     ("clock", &["domain"]),
@@ -74,7 +75,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Words that only the shell may say.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::env", "reqwest", "rand::rng()", "SystemTime::now"];
 /// Rooms that must not.
-const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing", "import"];
+const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing", "classifier", "import"];
 /// The files of such rooms that stand at the door of the house.
 const DOORS: &[&str] = &["import/command.rs"];
 
