@@ -29,6 +29,7 @@
 //! | [`command`] | the commands that ask a running gateway | `api`, `clock`, `config`, `domain`, `secrets` |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |
+//! | `training` | makes the weights of `classifier`; only with the feature of that name | `classifier`, `clock`, `domain` |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
 //! `domain`, `wire`, `health`, `limits`, `secrets`, `stats`, `routing`, `classifier` and `import` (but for its
@@ -60,6 +61,8 @@ pub mod simulate;
 pub mod stats;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "training")]
+pub mod training;
 pub mod transport;
 pub mod upstream;
 pub mod wire;

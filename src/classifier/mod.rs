@@ -12,6 +12,7 @@
 
 pub mod bundle;
 pub mod calibration;
+pub mod encoder;
 pub mod fast;
 pub mod features;
 pub mod hash;

@@ -21,6 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("import", &["domain", "catalogue", "config"]),
     ("clock", &["domain"]),
     ("telemetry", &[]),
+    ("training", &["classifier", "clock", "domain"]),
+    ("bin", &[]),
     ("transport", &["domain"]),
     ("live", &["clock", "config", "domain", "health", "limits", "routing", "stats", "transport"]),
     ("store", &["config", "domain"]),
