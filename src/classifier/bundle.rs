@@ -114,3 +114,52 @@ impl BundleError {
         Self::Content { file: file.to_owned(), problem: problem.into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classifier::Classifier;
+    use crate::classifier::tests_support::bundle;
+
+    fn refused(bundle: &Bundle) -> String {
+        Classifier::load(bundle).map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_shipped_files_are_those_of_their_manifest() {
+        let manifest = Bundle::shipped().check().unwrap();
+        assert!(manifest.strong.is_none_or(|strong| check(&strong.weights, &Bundle::shipped().strong).is_ok()));
+        assert!(Classifier::shipped().is_ok());
+    }
+
+    #[test]
+    fn another_file_is_refused() {
+        let mut bundle = bundle();
+        assert!(Classifier::load(&bundle).is_ok());
+        bundle.vocabulary = Bytes::from_static(b"[UNK]\n");
+        let expected = digest(include_bytes!("../../models/category/vocab.txt"));
+        let error = Classifier::load(&bundle).map(drop).unwrap_err();
+        let found = digest(b"[UNK]\n");
+        assert_eq!(error, BundleError::Digest { file: "vocab.txt".to_owned(), expected, found });
+    }
+
+    #[test]
+    fn a_manifest_that_does_not_fit_is_refused() {
+        let good = bundle();
+        let manifest: serde_json::Value = serde_json::from_slice(&good.manifest).unwrap();
+        let with = |pointer: &str, value: serde_json::Value| {
+            let mut changed = manifest.clone();
+            *changed.pointer_mut(pointer).unwrap() = value;
+            refused(&Bundle { manifest: changed.to_string().into(), ..good.clone() })
+        };
+        assert_eq!(with("/version", 2.into()), "manifest.json: its version is 2, this program reads 1");
+        assert!(with("/labels/0/name", "code".into()).contains("built-in categories in their order"));
+        assert!(with("/labels/0/threshold", 1.5.into()).contains("threshold: 1.5"));
+        assert!(with("/fast/temperature", 0.into()).contains("temperature"));
+        assert!(with("/fast/shape/buckets", 0.into()).contains("shape"));
+        assert!(with("/fast/shape/buckets", 513.into()).contains("fast.safetensors: tensor table"));
+        assert!(with("/fast/shape/hidden", 9.into()).contains("tensor hidden.weight: its shape is"));
+        assert!(refused(&Bundle { manifest: Bytes::from_static(b"{}"), ..good.clone() }).contains("missing field"));
+        assert!(refused(&Bundle { manifest: Bytes::from_static(b"\xff"), ..good }).contains("utf-8"));
+    }
+}

@@ -288,3 +288,69 @@ impl<F: FnOnce(&mut [f32])> InplaceOp1 for Alter<F> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::Dtype;
+
+    use super::*;
+    use crate::classifier::table::tensors;
+    use crate::classifier::tests_support::{Named, file};
+
+    fn numbers(seed: usize, count: usize) -> Vec<f32> {
+        (1..=count).map(|at| ((0.37 * at as f64 * (seed + 1) as f64 + seed as f64).sin() * 0.3) as f32).collect()
+    }
+
+    fn tiny() -> Encoder {
+        let shape = Shape { layers: 2, heads: 4, width: 16, inner: 32, pieces: 6 };
+        let parts = shape.parts().into_iter().enumerate().map(|(seed, part)| {
+            let one = if part.name.ends_with(".scale") { 1.0 } else { 0.0 };
+            numbers(seed, part.inputs * part.outputs).into_iter().map(|number| number + one).collect()
+        });
+        let (layers, head) = assemble(&shape, parts).unwrap();
+        let rows = (0..8 * 16).map(|at| ((7 * (at / 16) + 3 * (at % 16)) % 23 - 11) as i8 as u8).collect();
+        let scales = (0..8).flat_map(|_| 0.01f32.to_le_bytes()).collect();
+        let table =
+            file(&[Named("pieces", Dtype::I8, vec![8, 16], rows), Named("pieces_scale", Dtype::F32, vec![8], scales)]);
+        let pieces = Table::read(&table, &tensors(&table).unwrap(), "pieces").unwrap();
+        let scale = numbers(51, 16).into_iter().map(|number| number + 1.0).collect();
+        let embedded = Norm { scale, shift: numbers(52, 16) };
+        Encoder { shape, pieces, positions: numbers(50, 6 * 16), embedded, layers, head }
+    }
+
+    /// Computed once by a forward pass in NumPy that shares nothing with this one.
+    const GOLDEN: [f32; 13] = [
+        1.467_219, -1.420_256, 1.330_592, -1.201_374, 1.036_912, -0.842_541, 0.624_442, -0.389_447, 0.144_818,
+        0.101_97, -0.343_464, 0.572_455, -0.782_192,
+    ];
+
+    #[test]
+    fn logits_are_those_of_another_implementation() {
+        let logits = tiny().logits(&[3, 1, 4, 1, 5]).unwrap();
+        assert!(logits.iter().zip(GOLDEN).all(|(a, b)| (a - b).abs() < 1e-4), "{logits:?}");
+    }
+
+    #[test]
+    fn texts_of_a_batch_do_not_see_each_other() {
+        let encoder = tiny();
+        let texts: [&[u32]; 3] = [&[3, 1, 4, 1, 5], &[2], &[7, 0, 7]];
+        let lengths = texts.map(<[u32]>::len);
+        let mut rows = encoder.embed(&texts).unwrap();
+        for layer in &encoder.layers {
+            rows = layer.forward(&rows, &lengths, 4, None).unwrap();
+        }
+        let pooled = encoder.pool(&rows, &lengths).unwrap();
+        let together = encoder.head.forward(&pooled).unwrap().to_vec2::<f32>().unwrap();
+        for (text, together) in texts.iter().zip(together) {
+            let alone = encoder.logits(text).unwrap();
+            assert!(alone.iter().zip(&together).all(|(a, b)| (a - b).abs() < 1e-5), "{alone:?} {together:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_pieces_and_none_are_read_too() {
+        let encoder = tiny();
+        assert_eq!(encoder.logits(&[1; 40]).unwrap(), encoder.logits(&[1; 6]).unwrap());
+        assert_eq!(encoder.logits(&[]).unwrap(), encoder.head.bias);
+    }
+}

@@ -13,7 +13,7 @@ use super::wordpiece::{Pieces, WordPiece};
 use crate::domain::conversation::{Conversation, Passage};
 
 /// How many parts a conversation is cut into.
-pub const SEGMENTS: usize = 5;
+pub const SEGMENTS: usize = 6;
 /// The first pieces of the prompt.
 pub const HEAD: usize = 0;
 /// Those after them, where the prompt is long.
@@ -24,6 +24,8 @@ pub const TAIL: usize = 2;
 pub const SYSTEM: usize = 3;
 /// The first pieces of the exchange before the prompt.
 pub const CONTEXT: usize = 4;
+/// The very first pieces of the prompt, where most instructions stand.
+pub const FIRST: usize = 5;
 
 /// What is hashed, so that a pair and a run of characters differ.
 const PAIR: u32 = 1;
@@ -41,6 +43,8 @@ const LONGEST: usize = 64;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
+    /// Pieces of the prompt's very beginning.
+    pub first: usize,
     /// Pieces of the prompt's head.
     pub head: usize,
     /// Pieces of its middle.
@@ -57,7 +61,8 @@ pub struct Shape {
     pub shortest_run: usize,
     /// Characters of the longest run.
     pub longest_run: usize,
-    /// The most runs of a segment, for each piece that it may have.
+    /// The most runs of the head and of the tail, for each piece that they may have. The other
+    /// segments have none.
     pub runs_per_piece: usize,
     /// Rows that hashed things share.
     pub buckets: u32,
@@ -105,8 +110,8 @@ pub struct Featuriser {
 struct Part {
     from: usize,
     to: usize,
-    /// How many pieces the segment may have.
-    room: usize,
+    /// The most runs of characters.
+    runs: usize,
     begins: bool,
     ends: bool,
 }
@@ -143,32 +148,36 @@ impl Featuriser {
             room.pieces.clear();
             wordpiece.push(&passage.head, limit, &mut room.pieces);
             let to = room.pieces.ids.len();
-            let part = Part { from: 0, to, room: limit, begins: true, ends: false };
+            let part = Part { from: 0, to, runs: 0, begins: true, ends: false };
             self.rows(wordpiece, &mut room, part, &mut into.segments[segment]);
         }
         into.room = room;
     }
 
     fn prompt(&self, wordpiece: &WordPiece, prompt: &Passage, into: &mut Features, room: &mut Room) {
-        let Shape { head, middle, tail, .. } = self.shape;
+        let Shape { first, head, middle, tail, runs_per_piece, .. } = self.shape;
         let most = head + middle + tail;
         room.pieces.clear();
         let whole = wordpiece.push(&prompt.head, most, &mut room.pieces)
             && wordpiece.push(&prompt.tail, most, &mut room.pieces);
         let count = room.pieces.ids.len();
         into.pieces.extend_from_slice(&room.pieces.ids[..if whole { count } else { head + middle }.min(count)]);
-        let part = Part { from: 0, to: head.min(count), room: head, begins: true, ends: whole && count <= head };
+        let part = Part { from: 0, to: first.min(count), runs: 0, begins: true, ends: false };
+        self.rows(wordpiece, room, part, &mut into.segments[FIRST]);
+        let runs = head * runs_per_piece;
+        let part = Part { from: 0, to: head.min(count), runs, begins: true, ends: whole && count <= head };
         self.rows(wordpiece, room, part, &mut into.segments[HEAD]);
         // The tail of what was read whole is there already, and what is neither is the middle.
         let before_tail = if whole { count.saturating_sub(tail) } else { head + middle };
-        let part = Part { from: part.to, to: before_tail.min(head + middle), room: middle, begins: false, ends: false };
+        let part = Part { from: part.to, to: before_tail.min(head + middle), runs: 0, begins: false, ends: false };
         self.rows(wordpiece, room, part, &mut into.segments[MIDDLE]);
+        let runs = tail * runs_per_piece;
         let part = if whole {
-            Part { from: before_tail, to: count, room: tail, begins: before_tail == 0, ends: true }
+            Part { from: before_tail, to: count, runs, begins: before_tail == 0, ends: true }
         } else {
             wordpiece.last([&prompt.head, &prompt.tail], tail, &mut room.pieces);
             into.pieces.extend_from_slice(&room.pieces.ids);
-            Part { from: 0, to: room.pieces.ids.len(), room: tail, begins: false, ends: true }
+            Part { from: 0, to: room.pieces.ids.len(), runs, begins: false, ends: true }
         };
         self.rows(wordpiece, room, part, &mut into.segments[TAIL]);
     }
@@ -184,7 +193,7 @@ impl Featuriser {
         keys.clear();
         keys.extend(part.begins.then_some(BEGIN));
         keys.extend_from_slice(&pieces.ids[part.from..part.to]);
-        let most = rows.len() + part.room * self.shape.runs_per_piece;
+        let most = rows.len() + part.runs;
         let first = pieces.words.partition_point(|word| word.piece < part.from);
         for at in first..pieces.words.len() {
             let piece = pieces.words[at].piece;
@@ -218,6 +227,9 @@ impl Featuriser {
         }
         let Shape { shortest_run, longest_run, buckets, .. } = self.shape;
         for start in 0..room.len() {
+            if rows.len() >= most {
+                return;
+            }
             let mut hash = Hash::new(RUN);
             for (length, character) in room[start..].iter().take(longest_run).enumerate() {
                 hash = hash.with(*character);
@@ -233,32 +245,11 @@ impl Featuriser {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    pub(in crate::classifier) fn shape() -> Shape {
-        Shape {
-            head: 8,
-            middle: 6,
-            tail: 8,
-            system: 4,
-            earlier: 3,
-            answer: 3,
-            shortest_run: 3,
-            longest_run: 5,
-            runs_per_piece: 10,
-            buckets: 512,
-            width: 16,
-            hidden: 8,
-        }
-    }
-
-    pub(in crate::classifier) fn wordpiece() -> &'static WordPiece {
-        static VOCABULARY: std::sync::OnceLock<WordPiece> = std::sync::OnceLock::new();
-        VOCABULARY.get_or_init(|| WordPiece::new(include_str!("../../models/category/vocab.txt")).unwrap())
-    }
+    use crate::classifier::tests_support::{shape, wordpiece};
 
     fn look(conversation: &Conversation) -> Features {
         let mut features = Features::default();
@@ -306,6 +297,7 @@ pub(super) mod tests {
         conversation.answer = Passage::new("good day to you");
         let features = look(&conversation);
         assert_eq!(pieces(&features, SYSTEM), ["be", "a", "good", "help"]);
+        assert_eq!(pieces(&features, FIRST), ["and", "now"]);
         assert_eq!(pieces(&features, CONTEXT), ["hello", "good", "day", "to"]);
     }
 
@@ -325,9 +317,10 @@ pub(super) mod tests {
             conversation.system = Passage::new(&text);
             let features = look(&conversation);
             let shape = shape();
-            let limits = [shape.head, shape.middle, shape.tail, shape.system, shape.earlier + shape.answer];
-            for (rows, limit) in features.segments.iter().zip(limits) {
-                prop_assert!(rows.len() <= limit * (2 + shape.runs_per_piece) + 1);
+            let limits = [shape.head, shape.middle, shape.tail, shape.system, shape.earlier + shape.answer, shape.first];
+            for (segment, (rows, limit)) in features.segments.iter().zip(limits).enumerate() {
+                let runs = if [HEAD, TAIL].contains(&segment) { limit * shape.runs_per_piece } else { 0 };
+                prop_assert!(rows.len() <= 2 * limit + 1 + runs);
                 prop_assert!(rows.iter().all(|row| (*row as usize) < wordpiece().len() + shape.buckets as usize));
             }
         }

@@ -131,6 +131,9 @@ impl Manifest {
             within("1 / temperature", 1.0 / temperature, 100.0)?;
         }
         let shape = &self.fast.shape;
+        if self.strong.as_ref().is_some_and(|strong| strong.heads == 0 || strong.layers == 0 || strong.pieces < 3) {
+            return Err("strong: it has nothing to read with".to_owned());
+        }
         let sizes = [shape.width, shape.hidden, shape.buckets as usize, shape.shortest_run, shape.longest_run];
         if sizes.contains(&0) || shape.shortest_run > shape.longest_run {
             return Err("shape: there is nothing of some kind of feature".to_owned());

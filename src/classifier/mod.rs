@@ -20,21 +20,30 @@ pub mod judgement;
 pub mod labelled;
 pub mod manifest;
 mod normal;
+mod overlap;
+mod own;
 pub mod remark;
+mod ridge;
+mod rise;
 pub mod sorter;
 pub mod surface;
 mod table;
+#[cfg(test)]
+mod tests_support;
 pub mod topic;
 pub mod wordpiece;
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
+
 use self::bundle::Bundle;
 pub use self::bundle::BundleError;
+use self::encoder::{Encoder, input};
 use self::fast::{Fast, LABELS};
 use self::features::{Features, Featuriser};
 pub use self::judgement::{Choice, Doubt, Judge, Judgement, Score, Scored};
-use self::manifest::Manifest;
+use self::manifest::{Manifest, StrongEntry};
 pub use self::remark::{Likeness, Remark};
 pub use self::sorter::Sorter;
 use self::topic::Topics;
@@ -54,6 +63,8 @@ struct Loaded {
     wordpiece: WordPiece,
     featuriser: Featuriser,
     fast: Fast,
+    /// Its file, and what was made of it when it was first needed.
+    strong: (Bytes, OnceLock<Result<Encoder, BundleError>>),
     topics: Topics,
 }
 
@@ -82,7 +93,8 @@ impl Classifier {
             .map_err(|problem| BundleError::content(&entry.weights.file, problem))?;
         let featuriser = Featuriser::new(entry.shape.clone());
         let topics = Topics::read(bundle, &manifest, &wordpiece, &featuriser)?;
-        Ok(Self { loaded: Arc::new(Loaded { manifest, wordpiece, featuriser, fast, topics }) })
+        let strong = (bundle.strong.clone(), OnceLock::new());
+        Ok(Self { loaded: Arc::new(Loaded { manifest, wordpiece, featuriser, fast, strong, topics }) })
     }
 
     /// What the weights say of themselves.
@@ -95,6 +107,38 @@ impl Classifier {
     /// [`Sorter::remarks`].
     pub fn sorter(&self, scheme: &CategoryScheme) -> Sorter {
         Sorter::new(self, scheme)
+    }
+
+    /// Loads the strong classifier, if there is one and it is not yet loaded: some milliseconds,
+    /// which the first prompt in doubt would have to wait for otherwise.
+    ///
+    /// # Errors
+    /// If its file is not the one that the manifest describes, or does not hold what it should.
+    pub fn warm(&self) -> Result<(), BundleError> {
+        self.strong().map_or(Ok(()), |strong| strong.map(drop).map_err(Clone::clone))
+    }
+
+    fn strong(&self) -> Option<Result<(&Encoder, &StrongEntry), &BundleError>> {
+        let Loaded { manifest, wordpiece, strong: (file, encoder), .. } = &*self.loaded;
+        let entry = manifest.strong.as_ref()?;
+        let encoder = encoder.get_or_init(|| {
+            bundle::check(&entry.weights, file)?;
+            Encoder::read(file, entry.layers, entry.heads, entry.pieces, wordpiece.len())
+                .map_err(|problem| BundleError::content(&entry.weights.file, problem))
+        });
+        Some(encoder.as_ref().map(|encoder| (encoder, entry)))
+    }
+
+    /// The strong classifier's logits of the built-in categories, in their order; `None` where
+    /// there is no such classifier or it cannot compute them.
+    pub fn strong_logits(&self, conversation: &Conversation) -> Option<[f32; LABELS]> {
+        let (encoder, entry) = self.strong()?.ok()?;
+        let pieces = input::pieces(&self.loaded.wordpiece, conversation, entry.pieces);
+        encoder.logits(&pieces).ok()?.try_into().ok()
+    }
+
+    fn topics(&self) -> &Topics {
+        &self.loaded.topics
     }
 
     /// What the fast classifier sees of a conversation.

@@ -40,8 +40,6 @@ pub enum Likeness {
     BuiltIn(BuiltIn),
     /// Another of the operator's own.
     Own(CategoryName),
-    /// Nothing of the scheme: the category does not recognise its own example.
-    Nothing,
 }
 
 impl fmt::Display for Remark {
@@ -55,7 +53,6 @@ impl fmt::Display for Remark {
                 match like {
                     Likeness::BuiltIn(built_in) => write!(f, "{}", built_in.as_str()),
                     Likeness::Own(name) => write!(f, "{name}"),
-                    Likeness::Nothing => f.write_str("none of the categories: it stands apart from the others"),
                 }
             }
             Self::TooFew { category, examples: 0 } => {

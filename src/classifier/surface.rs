@@ -4,7 +4,7 @@
 use crate::domain::conversation::{Conversation, Passage};
 
 /// How many numbers describe the surface. Trained weights depend on it, and on each number.
-pub const SURFACE: usize = 28;
+pub const SURFACE: usize = 32;
 
 /// How many bytes of either end are looked at.
 const END: usize = 2048;
@@ -29,11 +29,16 @@ struct Counts {
     indented: u32,
     listed: u32,
     colons_before_lines: u32,
+    bars: u32,
+    /// A number, a sign of arithmetic and a number.
+    sums: u32,
 }
 
 impl Counts {
     fn take(&mut self, text: &str) {
         let mut before = '\n';
+        // The last two characters that are no spaces.
+        let mut written = ['\n'; 2];
         for c in text.chars() {
             self.characters += 1;
             match c {
@@ -42,7 +47,11 @@ impl Counts {
                     self.letters += 1;
                     self.capitals += 1;
                 }
-                '0'..='9' => self.digits += 1,
+                '0'..='9' => {
+                    self.digits += 1;
+                    let [number, sign] = written;
+                    self.sums += u32::from(number.is_ascii_digit() && is_arithmetic(sign));
+                }
                 '\n' => {
                     self.lines += 1;
                     self.spaces += 1;
@@ -57,6 +66,7 @@ impl Counts {
                     self.code +=
                         u32::from(matches!(c, '{' | '}' | '(' | ')' | '[' | ']' | ';' | '=' | '<' | '>' | '_'));
                     self.mathematics += u32::from(matches!(c, '+' | '-' | '*' | '/' | '^' | '=' | '\\' | '$' | '%'));
+                    self.bars += u32::from(c == '|');
                     self.quotes += u32::from(c == '"');
                     self.questions += u32::from(c == '?');
                     self.listed += u32::from(before == '\n' && matches!(c, '-' | '*' | '#'));
@@ -72,8 +82,15 @@ impl Counts {
                 }
             }
             before = c;
+            if c != ' ' {
+                written = [written[1], c];
+            }
         }
     }
+}
+
+fn is_arithmetic(c: char) -> bool {
+    matches!(c, '+' | '-' | '*' | '/' | '^' | '=' | '×' | '÷')
 }
 
 fn is_question(c: char) -> bool {
@@ -122,7 +139,7 @@ pub fn surface(conversation: &Conversation) -> [f32; SURFACE] {
         (10.0 * share(counts.code)).min(1.0),
         (10.0 * share(counts.mathematics)).min(1.0),
         (20.0 * share(counts.quotes)).min(1.0),
-        (counts.lines as f32).ln_1p() / 5.0,
+        (counts.lines as f32).ln_1p() / 8.0,
         of_lines(counts.indented).min(1.0),
         of_lines(counts.listed).min(1.0),
         flag(counts.colons_before_lines > 0),
@@ -134,6 +151,10 @@ pub fn surface(conversation: &Conversation) -> [f32; SURFACE] {
         within("://"),
         flag(!conversation.system.is_empty()),
         flag(!conversation.answer.is_empty()),
+        (conversation.answer.head.len() as f32).ln_1p() / 9.0,
+        flag(counts.bars > 4),
+        flag(counts.sums > 0),
+        flag(first.is_some_and(char::is_lowercase)),
     ]
 }
 

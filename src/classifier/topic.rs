@@ -7,6 +7,7 @@ use super::bundle::{Bundle, BundleError, text};
 use super::features::{Features, Featuriser};
 use super::labelled::Row;
 use super::manifest::Manifest;
+use super::ridge::Gram;
 use super::table::{Table, tensors};
 use super::wordpiece::WordPiece;
 
@@ -15,7 +16,9 @@ use super::wordpiece::WordPiece;
 pub struct Topics {
     table: Table,
     /// The vectors of prompts of no particular category.
-    pub background: Vec<Vec<f32>>,
+    background: Vec<Vec<f64>>,
+    /// What a regression needs to know of them.
+    gram: Gram,
 }
 
 impl Topics {
@@ -28,7 +31,8 @@ impl Topics {
         let entry = &manifest.topic;
         let table = Self::table(&bundle.topic, wordpiece.len())
             .map_err(|problem| BundleError::content(&entry.weights.file, problem))?;
-        let mut topics = Self { table, background: Vec::new() };
+        let gram = Gram::new(table.width() + 1);
+        let mut topics = Self { table, background: Vec::new(), gram };
         let name = &entry.background.file;
         let mut features = Features::default();
         for (at, line) in text(name, &bundle.background)?.lines().enumerate() {
@@ -37,6 +41,7 @@ impl Topics {
             featuriser.look(wordpiece, &row.conversation, &mut features);
             topics.background.extend(topics.of(&features));
         }
+        topics.background.iter().for_each(|vector| topics.gram.add(vector, 1.0));
         Ok(topics)
     }
 
@@ -48,20 +53,30 @@ impl Topics {
         Ok(table)
     }
 
-    /// How many numbers a vector has.
+    /// How many numbers a vector has, the constant apart.
     pub fn width(&self) -> usize {
         self.table.width()
     }
 
-    /// What a prompt is about: a vector of length one; `None` where there are no words.
-    pub fn of(&self, features: &Features) -> Option<Vec<f32>> {
+    /// The vectors of prompts of no particular category.
+    pub(super) fn background(&self) -> &[Vec<f64>] {
+        &self.background
+    }
+
+    /// What a regression needs to know of those.
+    pub(super) fn gram(&self) -> &Gram {
+        &self.gram
+    }
+
+    /// What a prompt is about: a vector of length one, and a constant 1; `None` where there are
+    /// no words.
+    pub fn of(&self, features: &Features) -> Option<Vec<f64>> {
         let mut sum = vec![0.0; self.table.width()];
         self.table.add(&features.pieces, &mut sum);
         let length = sum.iter().map(|number| number * number).sum::<f32>().sqrt();
         if length < f32::EPSILON {
             return None;
         }
-        sum.iter_mut().for_each(|number| *number /= length);
-        Some(sum)
+        Some(sum.into_iter().map(|number| f64::from(number / length)).chain([1.0]).collect())
     }
 }

@@ -4,6 +4,7 @@
 //! runs one module.
 
 mod adaptive;
+mod classify;
 mod command_line;
 mod contract;
 mod control;

@@ -67,7 +67,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("command", &["api", "clock", "config", "domain", "secrets"]),
+    ("command", &["api", "classifier", "clock", "config", "domain", "secrets"]),
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "control", "fleet", "proxy", "secrets", "store"]),
     ("demo", &["app", "config", "domain", "simulate"]),
