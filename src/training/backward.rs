@@ -159,3 +159,68 @@ fn attention(tape: &Tape, gradient: &Tensor, lengths: &[usize], heads: usize) ->
     }
     Tensor::cat(&all, 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::classifier::encoder::{Shape, assemble};
+    use crate::training::export::{Whole, bytes};
+
+    fn numbers(seed: usize, count: usize) -> Vec<f32> {
+        (1..=count).map(|at| (0.37 * at as f32 * (seed + 1) as f32 + seed as f32).sin() * 0.3).collect()
+    }
+
+    fn parts(shape: &Shape) -> Vec<Vec<f32>> {
+        let parts = shape.parts().into_iter().enumerate();
+        let one = |name: &str| if name.ends_with(".scale") { 1.0 } else { 0.0 };
+        parts
+            .map(|(seed, part)| {
+                let numbers = numbers(seed, part.inputs * part.outputs);
+                numbers.into_iter().map(|number| number + one(&part.name)).collect()
+            })
+            .collect()
+    }
+
+    fn encoder(shape: Shape, parts: &[Vec<f32>]) -> Encoder {
+        let (pieces, positions, scale) =
+            (numbers(60, 8 * shape.width), numbers(61, 6 * shape.width), vec![1.0; shape.width]);
+        let shift = vec![0.0; shape.width];
+        let whole = Whole { shape, pieces: &pieces, positions: &positions, scale: &scale, shift: &shift };
+        let file = Bytes::from(bytes(&whole, parts).unwrap());
+        let read = Encoder::read(&file, shape.layers, shape.heads, shape.pieces, 8).unwrap();
+        let (layers, head) = assemble(&shape, parts.iter().cloned()).unwrap();
+        Encoder { layers, head, ..read }
+    }
+
+    /// Every gradient is how the loss changes when its number is moved a little.
+    #[test]
+    fn gradients_are_slopes() {
+        let shape = Shape { layers: 2, heads: 2, width: 8, inner: 16, pieces: 6 };
+        let lessons = [(vec![3, 1, 4, 1], 2, 1.0), (vec![5, 2], 0, 0.5)].map(|(pieces, label, weight)| {
+            let mut target = vec![0.02; 13];
+            target[label] = 0.76;
+            Lesson { pieces, target, weight }
+        });
+        let lessons: Vec<&Lesson> = lessons.iter().collect();
+        let keep: Vec<f32> = (0..2 * 16).map(|at| if at % 5 == 0 { 0.0 } else { 1.25 }).collect();
+        let parts = parts(&shape);
+        let learned = learn(&encoder(shape, &parts), &lessons, Some(&keep), 0).unwrap();
+        let loss = |part: usize, at: usize, by: f32| {
+            let mut moved = parts.clone();
+            moved[part][at] += by;
+            learn(&encoder(shape, &moved), &lessons, Some(&keep), 0).unwrap().loss
+        };
+        for (part, info) in shape.parts().iter().enumerate() {
+            for at in [0, parts[part].len() / 2, parts[part].len() - 1] {
+                let slope = (loss(part, at, 2e-3) - loss(part, at, -2e-3)) / 4e-3;
+                let found = f64::from(learned.gradients[part][at]);
+                assert!((slope - found).abs() < 2e-3 + 0.03 * slope.abs(), "{}[{at}]: {found}, not {slope}", info.name);
+            }
+        }
+        let frozen = learn(&encoder(shape, &parts), &lessons, Some(&keep), 1).unwrap();
+        assert!(frozen.gradients[..12].iter().all(Vec::is_empty));
+        assert_eq!(frozen.gradients[12..], learned.gradients[12..]);
+    }
+}

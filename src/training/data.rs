@@ -83,7 +83,8 @@ pub fn read(dir: &Path, more: Option<&Path>, unclear: bool) -> Result<Vec<Sample
             )?;
         }
     }
-    samples.retain(|sample| unclear || !sample.licence.contains(UNCLEAR));
+    // What nothing is learned from may be of any licence.
+    samples.retain(|sample| unclear || sample.used == Use::Unseen || !sample.licence.contains(UNCLEAR));
     // What is kept apart is never learned from, whichever file it is in as well.
     samples.sort_by_key(|sample| (sample.hash, sample.used == Use::Training, sample.used == Use::HeldOut));
     samples.dedup_by_key(|sample| sample.hash);

@@ -1,5 +1,6 @@
 //! The fast classifier: a table of rows and a small network that learn together.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,14 +10,18 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::backward::{back, dense, norm};
+use super::base::Base;
+use super::data::{Sample, Use};
 use super::export::{Entry, file};
 use super::optimiser::{Slot, clip, schedule, step};
+use super::pca::Components;
 use super::table::Rows;
 use super::workers::Workers;
+use crate::classifier::calibration::softmax;
 use crate::classifier::encoder::kernels::{self, Normed};
 use crate::classifier::encoder::{Dense, alter, read};
 use crate::classifier::fast::{EPSILON, LABELS};
-use crate::classifier::features::{SEGMENTS, Shape};
+use crate::classifier::features::{Features, SEGMENTS, Shape};
 use crate::classifier::surface::SURFACE;
 
 /// How the fast classifier learns.
@@ -71,8 +76,8 @@ impl Default for Study {
                 longest_run: 5,
                 runs_per_piece: 10,
                 buckets: 65_536,
-                width: 96,
-                hidden: 192,
+                width: 128,
+                hidden: 256,
             },
             epochs: 12,
             batch: 64,
@@ -91,6 +96,49 @@ impl Default for Study {
             length: 0.5,
         }
     }
+}
+
+/// What pieces mean, in as few numbers as a row has: principal components of the base's table.
+///
+/// # Errors
+/// If the base has no table.
+pub fn meanings(study: &Study, base: &Base) -> Result<Vec<f32>> {
+    let (width, table) = base.pieces()?;
+    let components = Components::find(table, width, study.shape.width);
+    let mut rows: Vec<f32> = table.chunks_exact(width).flat_map(|row| components.of(row)).collect();
+    let squares: f64 = rows.iter().map(|number| f64::from(*number) * f64::from(*number)).sum();
+    let length = (squares / (table.len() / width) as f64).sqrt();
+    rows.iter_mut().for_each(|number| *number *= study.length / length as f32);
+    Ok(rows)
+}
+
+/// What is learned of prompts that may be learned from: their labels, and where there is one, a
+/// teacher's opinion of them.
+pub fn lessons(
+    study: &Study,
+    samples: &[Sample],
+    seen: &[Features],
+    teacher: &HashMap<u64, [f32; LABELS]>,
+) -> Vec<Lesson> {
+    let learned: Vec<usize> = (0..samples.len()).filter(|at| samples[*at].used == Use::Training).collect();
+    let mut counts = [0usize; LABELS];
+    learned.iter().for_each(|at| counts[samples[*at].label.index()] += 1);
+    let lesson = |at: &usize| {
+        let (sample, features) = (&samples[*at], &seen[*at]);
+        let label = sample.label.index();
+        let mut target = [study.smoothing / LABELS as f32; LABELS];
+        target[label] += 1.0 - study.smoothing;
+        if let Some(logits) = teacher.get(&sample.hash) {
+            let opinion = softmax(logits, f64::from(study.teacher_temperature));
+            for (target, opinion) in target.iter_mut().zip(opinion) {
+                *target = (1.0 - study.teacher) * *target + study.teacher * opinion as f32;
+            }
+        }
+        let share = counts[label] as f32 * LABELS as f32 / learned.len() as f32;
+        let weight = share.powf(-study.balance);
+        Lesson { segments: features.segments.clone(), surface: features.surface, target, weight }
+    };
+    learned.iter().map(lesson).collect()
 }
 
 /// A prompt, and how likely each label should be.

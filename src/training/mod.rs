@@ -8,10 +8,12 @@
 
 pub mod backward;
 pub mod base;
+pub mod card;
 pub mod checkpoint;
 pub mod data;
 pub mod export;
 pub mod fast;
+pub mod finish;
 pub mod optimiser;
 pub mod pca;
 pub mod report;

@@ -15,8 +15,10 @@ use super::report::Report;
 use super::strong::{Study, Surroundings, logits, numbers};
 use super::teacher;
 use super::workers::Workers;
+use super::{fast, finish};
 use crate::classifier::encoder::input;
-use crate::classifier::fast::LABELS;
+use crate::classifier::fast::{Fast, LABELS};
+use crate::classifier::features::{Features, Featuriser};
 use crate::classifier::wordpiece::WordPiece;
 use crate::clock::Clock;
 
@@ -110,7 +112,58 @@ impl Arguments {
         if self.what != What::Fast {
             self.strong(&samples, &words, &base, &workers)?;
         }
+        if self.what != What::Strong {
+            self.fast(&samples, &words, &base, &workers)?;
+        }
         Ok(())
+    }
+
+    fn fast(&self, samples: &[Sample], words: &WordPiece, base: &Base, workers: &Workers) -> Result<()> {
+        let study = fast::Study::default();
+        let clock = Clock::new();
+        let began = clock.now();
+        let teacher = teacher::read(&self.work.join("strong.logits"))?;
+        println!("fast: {} prompts have a teacher", samples.iter().filter(|s| teacher.contains_key(&s.hash)).count());
+        let looker = Featuriser::new(study.shape.clone());
+        let seen: Vec<Features> = workers.map(samples.len(), |at| {
+            let mut features = Features::default();
+            looker.look(words, &samples[at].conversation, &mut features);
+            features
+        });
+        let lessons = fast::lessons(&study, samples, &seen, &teacher);
+        let pieces = fast::meanings(&study, base)?;
+        let mut model = fast::Model::new(&study.shape, pieces, self.seed)?;
+        let report = |line: &str| println!("fast: {line}");
+        model.run(&study, &lessons, self.seed, workers, &|| clock.now().since(began), &report)?;
+        println!("fast: trained in {} s", clock.now().since(began).as_secs());
+        let file = bytes::Bytes::from(model.file()?);
+        let shipped = Fast::read(&file, &study.shape, words.len()).map_err(anyhow::Error::msg)?;
+        let judged: candle_core::Result<Vec<[f32; LABELS]>> =
+            workers.map(samples.len(), |at| shipped.logits(&seen[at])).into_iter().collect();
+        let judged = judged?;
+        fs::write(self.out.join("fast.safetensors"), &file)?;
+        let rows: Vec<Vec<f32>> = judged.iter().map(|logits| logits.to_vec()).collect();
+        let report = Report::new(samples, &rows);
+        println!("{report}");
+        fs::write(self.work.join("fast.txt"), report.to_string())?;
+        let strong: Option<Vec<[f32; LABELS]>> =
+            samples.iter().map(|sample| teacher.get(&sample.hash).copied()).collect();
+        let strong_study = self.study();
+        finish::write(
+            &self.out,
+            &finish::Results {
+                samples,
+                shape: &study.shape,
+                fast: &judged,
+                strong: strong.as_deref(),
+                size: (strong_study.layers, strong_study.heads, strong_study.pieces),
+                command: format!(
+                    "cargo run --release --features training --bin train -- all --data DIR --base FILE --seed {}{}",
+                    self.seed,
+                    if self.unclear_licences { " --unclear-licences" } else { "" }
+                ),
+            },
+        )
     }
 
     fn study(&self) -> Study {
