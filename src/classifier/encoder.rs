@@ -171,11 +171,10 @@ impl Dense {
 impl Norm {
     /// Normalises the sum of rows and what they are added to, in place.
     fn forward(&self, rows: &Tensor, onto: &Tensor, kept: Option<&mut Normed>) -> Result<()> {
-        let mut kept = kept;
         read(onto, |onto| {
             alter(rows, |numbers| {
                 numbers.iter_mut().zip(onto).for_each(|(number, onto)| *number += onto);
-                kernels::layer_norm(numbers, &self.scale, &self.shift, EPSILON, kept.as_deref_mut());
+                kernels::layer_norm(numbers, &self.scale, &self.shift, EPSILON, kept);
             })
         })?
     }

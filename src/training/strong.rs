@@ -141,17 +141,13 @@ impl Study {
                 (around.report)(&format!("time is over after step {at} of {steps}"));
                 break;
             }
+            // Whoever has to be over early slows down in time.
+            let late = around.limit.map_or(0.0, |limit| now.as_secs_f64() / limit.as_secs_f64().max(1.0));
+            let pace = schedule((at + 1).max((late * steps as f64) as usize), steps, self.rise);
             let batch = self.batch_of(lessons, seed, at);
             let (rows, mut gradients) = self.learn(encoder, &batch, seed, at, around.workers)?;
             let factor = clip(&gradients, self.longest, around.workers);
-            step(
-                &mut slots,
-                &gradients,
-                at + 1,
-                self.rate * schedule(at + 1, steps, self.rise),
-                factor,
-                around.workers,
-            );
+            step(&mut slots, &gradients, at + 1, self.rate * pace, factor, around.workers);
             gradients.clear();
             load(encoder, &slots)?;
             loss = if at == first { rows } else { 0.98 * loss + 0.02 * rows };

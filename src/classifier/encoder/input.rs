@@ -51,3 +51,38 @@ fn begin(words: &WordPiece, passage: &Passage, most: usize, room: &mut Pieces, i
     words.push(&passage.head, most, room);
     into.extend_from_slice(&room.ids);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::classifier::tests_support::wordpiece;
+
+    fn read(conversation: &Conversation, limit: usize) -> String {
+        let vocabulary: Vec<&str> = include_str!("../../../models/category/vocab.txt").lines().collect();
+        let pieces = pieces(wordpiece(), conversation, limit);
+        pieces.iter().map(|piece| vocabulary[*piece as usize]).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn context_comes_first_and_the_prompt_keeps_both_ends() {
+        let mut conversation = Conversation::prompt("fix my code");
+        assert_eq!(read(&conversation, 96), "[CLS] fix my code [SEP]");
+        conversation.system = Passage::new("be good");
+        conversation.answer = Passage::new("hello");
+        assert_eq!(read(&conversation, 96), "[CLS] be good [SEP] hello [SEP] fix my code [SEP]");
+        let long = Conversation::prompt(&format!("translate this {} into german", "word ".repeat(4000)));
+        assert_eq!(read(&long, 12), "[CLS] translate this word word word word … word into german [SEP]");
+    }
+
+    proptest! {
+        /// Whatever is said: no panic, no more pieces than agreed.
+        #[test]
+        fn pieces_stay_within_bounds(texts in prop::array::uniform4(".{0,300}"), times in 1usize..80, limit in 3usize..128) {
+            let [system, earlier, answer, prompt] = texts.map(|text| Passage::new(&text.repeat(times)));
+            let conversation = Conversation { system, earlier, answer, prompt };
+            prop_assert!(pieces(wordpiece(), &conversation, limit).len() <= limit);
+        }
+    }
+}
