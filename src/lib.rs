@@ -26,9 +26,10 @@
 //! | [`control`] | the only writer: checks a change, keeps it, serves it | `live`, `store`, `fleet`, `secrets` and below |
 //! | [`api`] | what the admin listener and its clients say to each other | nothing |
 //! | [`admin`] | the admin listener | the above |
-//! | [`command`] | the commands that ask a running gateway | `api`, `clock`, `config`, `domain`, `secrets` |
+//! | [`command`] | the commands that ask a running gateway | `api`, `classifier`, `clock`, `config`, `domain`, `secrets` |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |
+//! | `training` | makes the weights of `classifier`; only with the feature of that name | `classifier`, `clock`, `domain` |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
 //! `domain`, `wire`, `health`, `limits`, `secrets`, `stats`, `routing`, `classifier` and `import` (but for its
@@ -60,6 +61,8 @@ pub mod simulate;
 pub mod stats;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "training")]
+pub mod training;
 pub mod transport;
 pub mod upstream;
 pub mod wire;

@@ -129,7 +129,15 @@ impl Sorting {
     /// Learns a scheme.
     pub fn new(scheme: &CategoryScheme) -> Self {
         let learned = catch_unwind(|| match Classifier::shipped() {
-            Ok(classifier) => Ok(classifier.sorter(scheme)),
+            Ok(classifier) => {
+                // The first prompt in doubt would have to wait for it.
+                if scheme.tier == Tier::Cascade
+                    && let Err(error) = classifier.warm()
+                {
+                    tracing::error!("prompts in doubt get no second look: {error}");
+                }
+                Ok(classifier.sorter(scheme))
+            }
             Err(error) => Err(error.to_string()),
         });
         let sorter = learned.unwrap_or_else(|_| Err("the classifier broke down while it learned".to_owned()));

@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod category;
+mod classify;
 mod command_line;
 mod contract;
 mod control;
