@@ -65,7 +65,7 @@ impl Fast {
         let input = self.pooled(features);
         let length = input.len();
         let input = Tensor::from_vec(input, (1, length), &Device::Cpu)?;
-        let hidden = self.hidden.forward(&self.norm.forward(&input)?)?.gelu()?;
+        let hidden = self.hidden.forward(&self.norm.forward(&input)?)?.gelu_erf()?;
         let out = self.out.forward(&hidden)?.flatten_all()?.to_vec1::<f32>()?;
         let mut logits = [0.0; LABELS];
         logits.iter_mut().zip(out).for_each(|(logit, out)| *logit = out);

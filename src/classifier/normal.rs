@@ -48,12 +48,14 @@ fn class_of(c: char) -> Class {
         _ if c.is_whitespace() => Class::Space,
         _ if is_chinese(c) => Class::Alone,
         _ => {
-            let (mut length, mut plain) = (0, true);
+            let (mut length, mut plain, mut marks) = (0, true, true);
             decompose_canonical(c, |part| {
                 length += 1;
+                marks &= part.is_mark_nonspacing();
                 plain &= part == c && !part.is_mark_nonspacing() && part.to_lowercase().eq([part]);
             });
             match (plain && length == 1, is_punctuation(c)) {
+                _ if marks => Class::Removed,
                 (true, true) => Class::Alone,
                 (true, false) => Class::Plain,
                 (false, _) => Class::Folded,
@@ -99,7 +101,9 @@ pub(super) fn words(text: &str, buffer: &mut String, mut word: impl FnMut(&str) 
             }
             Class::Folded if c.is_ascii_uppercase() => buffer.push(c.to_ascii_lowercase()),
             Class::Folded => decompose_canonical(c, |part| match part {
-                _ if !more || part.is_mark_nonspacing() => {}
+                _ if !more => {}
+                _ if classes.of(part) == Class::Plain => buffer.push(part),
+                _ if classes.of(part) == Class::Removed => {}
                 _ if part.is_whitespace() => more = flush(buffer, &mut word),
                 _ if is_punctuation(part) => {
                     more = flush(buffer, &mut word);

@@ -80,17 +80,18 @@ impl Base {
         Ok(turned)
     }
 
-    /// An encoder of the first `layers` layers, for texts of at most `pieces` pieces, with a head
-    /// of small random numbers.
+    /// An encoder of these layers of the base, for texts of at most `pieces` pieces, with a head of
+    /// small random numbers.
     ///
     /// # Errors
     /// If the base lacks a part, or a part has a surprising shape.
-    pub fn encoder(&self, layers: usize, heads: usize, pieces: usize, seed: u64) -> Result<Encoder> {
+    pub fn encoder(&self, kept: &[usize], heads: usize, pieces: usize, seed: u64) -> Result<Encoder> {
+        let layers = kept.len();
         let (width, table) = self.pieces()?;
         let inner = self.get("encoder.layer.0.intermediate.dense.bias")?.1.len();
         let shape = Shape { layers, heads, width, inner, pieces };
         let mut parts = Vec::new();
-        for layer in 0..layers {
+        for layer in kept {
             let name = |rest: &str| format!("encoder.layer.{layer}.{rest}");
             let qkv = ["query", "key", "value"].map(|what| name(&format!("attention.self.{what}")));
             let matrices = [0, 1, 2].map(|at| self.matrix(&format!("{}.weight", qkv[at])));

@@ -18,9 +18,13 @@ use crate::domain::conversation::Conversation;
 pub enum Use {
     /// The weights learn from it.
     Training,
-    /// Kept apart to measure and calibrate; from the same sources as what is learned.
+    /// Kept apart to choose temperatures and thresholds by: some of the prompts that were written
+    /// for this, and half of those from sources that training never sees.
+    Tuning,
+    /// Kept apart; from the same sources as what is learned. Only for the report.
     HeldOut,
-    /// Kept apart; from sources that training never sees. Only for the report.
+    /// Kept apart; the other half of those from sources that training never sees. Only for the
+    /// report.
     Unseen,
 }
 
@@ -43,6 +47,13 @@ pub struct Sample {
     pub used: Use,
 }
 
+impl Sample {
+    /// Whether nobody states a licence for the collection it comes from.
+    pub fn is_unclear(&self) -> bool {
+        self.licence.contains(UNCLEAR)
+    }
+}
+
 #[derive(Deserialize)]
 struct Raw {
     text: String,
@@ -58,8 +69,8 @@ struct Raw {
 
 /// What the licence of a row says where nobody states one for the collection it comes from.
 const UNCLEAR: &str = "states none";
-/// Of the rows that come without a split, one in this many is held out.
-const HELD_OUT: u64 = 12;
+/// Of the rows that come without a split, one in this many is kept apart.
+const KEPT_APART: u64 = 12;
 
 /// Reads `train.jsonl.gz`, `validation.jsonl.gz` and `own/*.jsonl` of a directory, and
 /// `own/*.jsonl` of another if it is there. Rows of unclear licence are left out unless they are
@@ -70,7 +81,11 @@ const HELD_OUT: u64 = 12;
 pub fn read(dir: &Path, more: Option<&Path>, unclear: bool) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     rows(&dir.join("train.jsonl.gz"), &mut samples, |_, _| Use::Training)?;
-    let split = |_, split: &str| if split == "other-source" { Use::Unseen } else { Use::HeldOut };
+    let split = |hash: u64, split: &str| match split {
+        "other-source" if (hash >> 32).is_multiple_of(2) => Use::Tuning,
+        "other-source" => Use::Unseen,
+        _ => Use::HeldOut,
+    };
     rows(&dir.join("validation.jsonl.gz"), &mut samples, split)?;
     for own in [Some(dir.join("own")), more.map(|more| more.join("own"))].into_iter().flatten() {
         for path in own_files(&own)? {
@@ -78,13 +93,13 @@ pub fn read(dir: &Path, more: Option<&Path>, unclear: bool) -> Result<Vec<Sample
                 &path,
                 &mut samples,
                 |hash: u64, _| {
-                    if hash.is_multiple_of(HELD_OUT) { Use::HeldOut } else { Use::Training }
+                    if hash.is_multiple_of(KEPT_APART) { Use::Tuning } else { Use::Training }
                 },
             )?;
         }
     }
     // What nothing is learned from may be of any licence.
-    samples.retain(|sample| unclear || sample.used == Use::Unseen || !sample.licence.contains(UNCLEAR));
+    samples.retain(|sample| unclear || sample.used != Use::Training || !sample.is_unclear());
     // What is kept apart is never learned from, whichever file it is in as well.
     samples.sort_by_key(|sample| (sample.hash, sample.used == Use::Training, sample.used == Use::HeldOut));
     samples.dedup_by_key(|sample| sample.hash);

@@ -1,4 +1,4 @@
-//! When is a decision sure enough? Chosen on what was held out, and written into the manifest and
+//! When is a decision sure enough? Chosen on the tuning prompts, and written into the manifest and
 //! the model card.
 
 use std::fs;
@@ -8,12 +8,12 @@ use anyhow::{Context, Result, ensure};
 
 use super::card::{Card, card};
 use super::data::{Sample, Use};
-use super::report::{Report, Scores};
+use super::report::Report;
 use crate::classifier::bundle::digest;
 use crate::classifier::calibration::{softmax, temperature};
 use crate::classifier::fast::LABELS;
 use crate::classifier::features::Shape;
-use crate::classifier::manifest::{FastEntry, FileEntry, Label, Manifest, StrongEntry};
+use crate::classifier::manifest::{FastEntry, FileEntry, Label, Manifest, StrongEntry, TopicEntry, VERSION};
 use crate::domain::category::BuiltIn;
 
 type Logits = [f32; LABELS];
@@ -34,7 +34,7 @@ pub struct Results<'a> {
     pub command: String,
 }
 
-/// Of right decisions of a category on held-out prompts, the share that its threshold may cost.
+/// Of right decisions of a category on tuning prompts, the share that its threshold may cost.
 const COST: f64 = 0.05;
 /// And its margin.
 const COST_OF_MARGIN: f64 = 0.02;
@@ -43,7 +43,7 @@ const MOST: (f64, f64) = (0.6, 0.15);
 /// What the cascade may lose against asking the strong classifier each time.
 const LOSS: f64 = 0.002;
 
-/// Writes `manifest.json` and `MODEL_CARD.md`. The topics of the manifest that is there stay.
+/// Writes `manifest.json` and `MODEL_CARD.md` for the weights that are there.
 ///
 /// # Errors
 /// If a file cannot be read or written.
@@ -52,23 +52,20 @@ pub fn write(out: &Path, results: &Results<'_>) -> Result<()> {
         let bytes = fs::read(out.join(file)).with_context(|| out.join(file).display().to_string())?;
         Ok(FileEntry { file: file.to_owned(), sha256: digest(&bytes) })
     };
-    let path = out.join("manifest.json");
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let before = Manifest::parse(&text).map_err(anyhow::Error::msg)?;
-    let held: Vec<usize> = (0..results.samples.len()).filter(|at| results.samples[*at].used == Use::HeldOut).collect();
-    ensure!(!held.is_empty(), "nothing was held out to choose thresholds by");
-    let labels: Vec<usize> = held.iter().map(|at| results.samples[*at].label.index()).collect();
-    let of = |logits: &[Logits]| held.iter().map(|at| logits[*at]).collect::<Vec<_>>();
-    let fast_held = of(results.fast);
-    let fast_temperature = temperature(&fast_held, &labels);
+    let tuning: Vec<usize> = (0..results.samples.len()).filter(|at| results.samples[*at].used == Use::Tuning).collect();
+    ensure!(!tuning.is_empty(), "there is nothing to choose thresholds by");
+    let labels: Vec<usize> = tuning.iter().map(|at| results.samples[*at].label.index()).collect();
+    let of = |logits: &[Logits]| tuning.iter().map(|at| logits[*at]).collect::<Vec<_>>();
+    let fast_tuning = of(results.fast);
+    let fast_temperature = temperature(&fast_tuning, &labels);
     let mut strong = None;
     let (mut decides, mut decides_at) = (results.fast.to_vec(), fast_temperature);
     let mut ask_below = 0.0;
     if let Some(logits) = results.strong {
-        let (share, at) = blend(&fast_held, &of(logits), &labels);
+        let (share, at) = blend(&fast_tuning, &of(logits), &labels);
         decides = results.fast.iter().zip(logits).map(|(fast, strong)| mixed(fast, strong, share)).collect();
         decides_at = at;
-        ask_below = worth_asking(&fast_held, fast_temperature, &of(&decides), decides_at, &labels);
+        ask_below = worth_asking(&fast_tuning, fast_temperature, &of(&decides), decides_at, &labels);
         let (layers, heads, pieces) = results.size;
         let weights = entry("strong.safetensors")?;
         strong = Some(StrongEntry { weights, pieces, layers, heads, share, temperature: at });
@@ -83,35 +80,30 @@ pub fn write(out: &Path, results: &Results<'_>) -> Result<()> {
             if best(&shares).1 >= ask_below { shares } else { softmax(decides, decides_at) }
         })
         .collect();
-    let held_shares: Vec<[f64; LABELS]> = held.iter().map(|at| cascade[*at]).collect();
+    let tuning_shares: Vec<[f64; LABELS]> = tuning.iter().map(|at| cascade[*at]).collect();
     let manifest = Manifest {
+        version: VERSION,
         vocabulary: entry("vocab.txt")?,
         fast: FastEntry {
             weights: entry("fast.safetensors")?,
             shape: results.shape.clone(),
             temperature: fast_temperature,
-            ask_below: if strong.is_some() { ask_below } else { before.fast.ask_below },
+            ask_below,
         },
         strong,
-        labels: BuiltIn::ALL.iter().map(|label| sure(*label, &held_shares, &labels)).collect(),
-        ..before
+        labels: BuiltIn::ALL.iter().map(|label| sure(*label, &tuning_shares, &labels)).collect(),
+        topic: TopicEntry { weights: entry("topic.safetensors")?, background: entry("background.jsonl")? },
     };
-    fs::write(&path, serde_json::to_string_pretty(&manifest)? + "\n")?;
+    fs::write(out.join("manifest.json"), serde_json::to_string_pretty(&manifest)? + "\n")?;
     let fast: Vec<Vec<f32>> = results.fast.iter().map(|logits| logits.to_vec()).collect();
     let logs = |shares: &[f64; LABELS]| shares.map(|share| share.max(1e-9).ln() as f32);
-    let unseen: Vec<(&Sample, Logits)> = results
-        .samples
-        .iter()
-        .zip(&cascade)
-        .filter(|(s, _)| s.used == Use::Unseen)
-        .map(|(s, c)| (s, logs(c)))
-        .collect();
-    let held_out: Vec<(&Sample, Logits)> = held.iter().map(|at| (&results.samples[*at], logs(&cascade[*at]))).collect();
+    let cascade: Vec<(&Sample, Logits)> =
+        results.samples.iter().zip(&cascade).map(|(sample, shares)| (sample, logs(shares))).collect();
     let text = card(&Card {
         samples: results.samples,
         manifest: &manifest,
         fast: &Report::new(results.samples, &fast),
-        cascade: [&Scores::new(&held_out, 1.0), &Scores::new(&unseen, 1.0)],
+        cascade: &Report::of(&cascade, 1.0),
         command: &results.command,
     });
     fs::write(out.join("MODEL_CARD.md"), text)?;

@@ -21,4 +21,5 @@ pub mod run;
 pub mod strong;
 pub mod table;
 pub mod teacher;
+pub mod topic;
 pub mod workers;

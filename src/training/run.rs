@@ -13,9 +13,9 @@ use super::data::{self, Sample, Use};
 use super::export::{Whole, bytes};
 use super::report::Report;
 use super::strong::{Study, Surroundings, logits, numbers};
-use super::teacher;
 use super::workers::Workers;
 use super::{fast, finish};
+use super::{teacher, topic};
 use crate::classifier::encoder::input;
 use crate::classifier::fast::{Fast, LABELS};
 use crate::classifier::features::{Features, Featuriser};
@@ -69,9 +69,9 @@ pub struct Arguments {
     /// Learn from only so many prompts.
     #[arg(long)]
     pub sample: Option<usize>,
-    /// The strong classifier's layers.
-    #[arg(long)]
-    pub layers: Option<usize>,
+    /// The layers of the base that the strong classifier keeps, such as 0,2,3,5.
+    #[arg(long, value_delimiter = ',')]
+    pub layers: Option<Vec<usize>>,
     /// The most pieces that the strong classifier reads.
     #[arg(long)]
     pub pieces: Option<usize>,
@@ -82,6 +82,9 @@ pub struct Arguments {
     #[arg(long)]
     pub rate: Option<f32>,
 }
+
+/// How many layers the base has.
+const BASE_LAYERS: usize = 6;
 
 /// How often a run keeps what it knows.
 const KEEP: Duration = Duration::from_secs(300);
@@ -99,8 +102,9 @@ impl Arguments {
         }
         let count = |used| samples.iter().filter(|sample| sample.used == used).count();
         println!(
-            "{} prompts to learn from, {} held out, {} of unseen sources",
+            "{} prompts to learn from, {} to tune by, {} held out, {} of unseen sources",
             count(Use::Training),
+            count(Use::Tuning),
             count(Use::HeldOut),
             count(Use::Unseen)
         );
@@ -109,12 +113,20 @@ impl Arguments {
         let words = WordPiece::new(&vocabulary).map_err(anyhow::Error::msg)?;
         let workers = Workers::new(self.threads)?;
         let base = Base::read(&self.base)?;
+        self.topic(&samples, &words, &base, &workers)?;
         if self.what != What::Fast {
             self.strong(&samples, &words, &base, &workers)?;
         }
         if self.what != What::Strong {
             self.fast(&samples, &words, &base, &workers)?;
         }
+        Ok(())
+    }
+
+    fn topic(&self, samples: &[Sample], words: &WordPiece, base: &Base, workers: &Workers) -> Result<()> {
+        let vectors = topic::vectors(base, BASE_LAYERS, self.study().heads, words, workers)?;
+        fs::write(self.out.join("topic.safetensors"), vectors)?;
+        fs::write(self.out.join("background.jsonl"), topic::background(samples))?;
         Ok(())
     }
 
@@ -156,7 +168,7 @@ impl Arguments {
                 shape: &study.shape,
                 fast: &judged,
                 strong: strong.as_deref(),
-                size: (strong_study.layers, strong_study.heads, strong_study.pieces),
+                size: (strong_study.layers.len(), strong_study.heads, strong_study.pieces),
                 command: format!(
                     "cargo run --release --features training --bin train -- all --data DIR --base FILE --seed {}{}",
                     self.seed,
@@ -169,7 +181,7 @@ impl Arguments {
     fn study(&self) -> Study {
         let usual = Study::default();
         Study {
-            layers: self.layers.unwrap_or(usual.layers),
+            layers: self.layers.clone().unwrap_or(usual.layers),
             pieces: self.pieces.unwrap_or(usual.pieces),
             epochs: self.epochs.unwrap_or(usual.epochs),
             rate: self.rate.unwrap_or(usual.rate),
@@ -186,7 +198,7 @@ impl Arguments {
         let lessons = lessons(&study, samples, &texts);
         let pieces: usize = lessons.iter().map(|lesson| lesson.pieces.len()).sum();
         println!("strong: {} prompts of {} pieces on average", lessons.len(), pieces / lessons.len().max(1));
-        let mut encoder = base.encoder(study.layers, study.heads, study.pieces, self.seed)?;
+        let mut encoder = base.encoder(&study.layers, study.heads, study.pieces, self.seed)?;
         let around = Surroundings {
             workers,
             elapsed: &|| clock.now().since(began),

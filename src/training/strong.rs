@@ -17,8 +17,9 @@ use crate::classifier::encoder::{Dense, Encoder, Layer, assemble, read};
 /// How the strong classifier learns.
 #[derive(Clone, Debug)]
 pub struct Study {
-    /// Layers of the base that are kept.
-    pub layers: usize,
+    /// The layers of the base that are kept, in order. Those in between are left out: what
+    /// remains learns to do without them.
+    pub layers: Vec<usize>,
     /// Heads of each.
     pub heads: usize,
     /// The most pieces of a conversation.
@@ -54,15 +55,15 @@ pub struct Study {
 impl Default for Study {
     fn default() -> Self {
         Self {
-            layers: 6,
+            layers: vec![0, 2, 3, 5],
             heads: 12,
             pieces: 96,
             epochs: 3,
             batch: 32,
-            rate: 1e-4,
-            rate_by_layer: 0.85,
+            rate: 2e-4,
+            rate_by_layer: 0.9,
             rate_of_head: 5.0,
-            rise: 0.1,
+            rise: 0.06,
             decay: 0.01,
             longest: 1.0,
             smoothing: 0.05,

@@ -4,7 +4,7 @@
 //! C library, sums side by side, no branches. All are inlined, so that whoever calls them within
 //! [`pulp::Arch::dispatch`] gets the widest instructions that the processor has.
 
-/// Sums that are made side by side.
+/// Sums and the like that are made side by side.
 const LANES: usize = 16;
 
 /// The sum of all values of `of`, in an order that depends on the length alone.
@@ -147,7 +147,11 @@ pub fn layer_norm_backward(
 #[inline(always)]
 pub fn softmax(rows: &mut [f32], width: usize, factor: f32) {
     for row in rows.chunks_exact_mut(width) {
-        let greatest = row.iter().copied().fold(f32::MIN, f32::max);
+        let mut lanes = [f32::MIN; LANES];
+        for chunk in row.chunks(LANES) {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane = lane.max(*value));
+        }
+        let greatest = lanes.into_iter().fold(f32::MIN, f32::max);
         for value in row.iter_mut() {
             *value = exp((*value - greatest) * factor);
         }
