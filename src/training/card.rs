@@ -68,9 +68,9 @@ fn body(card: &Card<'_>, to: &mut String) -> std::fmt::Result {
         "*Unseen* are prompts of sources and languages that training never sees: half of the `other-source` rows of\n\
          the validation data, which nothing was chosen by. Most come from one collection of a chat arena (auto-j\n\
          pairwise data); other prompts of that collection, whose licence nobody states, are among what is learned, so\n\
-         the rows of clear licence are told apart: they are the ones to trust most. *Tuning* is the other half, and\n\
-         one in twelve of the prompts written for this: temperatures, thresholds and the share of each tier are\n\
-         chosen on it. *Held out* are prompts of the sources that are learned from; they flatter.\n"
+         the rows of clear licence are told apart: they are the ones to trust most. *Tuning* is the other half,\n\
+         *written* one in twelve of the prompts that were written for this, in 40 languages: temperatures are chosen\n\
+         on the first, thresholds and the share of each tier on both. *Held out* are prompts of the sources that are learned from; they flatter.\n"
     )?;
     writeln!(
         to,
@@ -83,6 +83,7 @@ fn body(card: &Card<'_>, to: &mut String) -> std::fmt::Result {
             ("unseen", &report.unseen),
             ("unseen, of clear licence", &report.unseen_clear),
             ("tuning", &report.tuning),
+            ("written", &report.written),
             ("held out", &report.held_out),
         ];
         for (prompts, scores) in parts {
@@ -103,7 +104,7 @@ fn body(card: &Card<'_>, to: &mut String) -> std::fmt::Result {
     )?;
     classes(card, unseen, to)?;
     groups("language", "unseen", &card.fast.unseen.by_lang, &unseen.by_lang, to)?;
-    groups("language", "tuning", &card.fast.tuning.by_lang, &card.cascade.tuning.by_lang, to)?;
+    groups("language", "written", &card.fast.written.by_lang, &card.cascade.written.by_lang, to)?;
     groups("source", "unseen", &card.fast.unseen.by_source, &unseen.by_source, to)?;
     confusions(unseen, to)?;
     data(card.samples, to)

@@ -18,9 +18,11 @@ use crate::domain::conversation::Conversation;
 pub enum Use {
     /// The weights learn from it.
     Training,
-    /// Kept apart to choose temperatures and thresholds by: some of the prompts that were written
-    /// for this, and half of those from sources that training never sees.
+    /// Kept apart to choose temperatures and thresholds by: half of the prompts from sources that
+    /// training never sees.
     Tuning,
+    /// Kept apart to choose thresholds by: some of the prompts that were written for this.
+    Written,
     /// Kept apart; from the same sources as what is learned. Only for the report.
     HeldOut,
     /// Kept apart; the other half of those from sources that training never sees. Only for the
@@ -93,7 +95,7 @@ pub fn read(dir: &Path, more: Option<&Path>, unclear: bool) -> Result<Vec<Sample
                 &path,
                 &mut samples,
                 |hash: u64, _| {
-                    if hash.is_multiple_of(KEPT_APART) { Use::Tuning } else { Use::Training }
+                    if hash.is_multiple_of(KEPT_APART) { Use::Written } else { Use::Training }
                 },
             )?;
         }

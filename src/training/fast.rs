@@ -87,7 +87,7 @@ impl Default for Study {
             decay_of_rows: 0.0,
             decay: 0.01,
             teacher: 0.7,
-            teacher_temperature: 2.0,
+            teacher_temperature: 1.0,
             smoothing: 0.05,
             dropout: 0.2,
             dropout_hidden: 0.3,

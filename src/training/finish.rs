@@ -52,23 +52,33 @@ pub fn write(out: &Path, results: &Results<'_>) -> Result<()> {
         let bytes = fs::read(out.join(file)).with_context(|| out.join(file).display().to_string())?;
         Ok(FileEntry { file: file.to_owned(), sha256: digest(&bytes) })
     };
-    let tuning: Vec<usize> = (0..results.samples.len()).filter(|at| results.samples[*at].used == Use::Tuning).collect();
+    let rows = |fits: &dyn Fn(usize) -> bool| (0..results.samples.len()).filter(|at| fits(*at)).collect::<Vec<_>>();
+    let tuning = rows(&|at| matches!(results.samples[at].used, Use::Tuning | Use::Written));
     ensure!(!tuning.is_empty(), "there is nothing to choose thresholds by");
-    let labels: Vec<usize> = tuning.iter().map(|at| results.samples[*at].label.index()).collect();
+    let label = |at: &usize| results.samples[*at].label.index();
+    let labels: Vec<usize> = tuning.iter().map(label).collect();
     let of = |logits: &[Logits]| tuning.iter().map(|at| logits[*at]).collect::<Vec<_>>();
+    // Users are a source that training never saw.
+    let honest = |logits: &[Logits], fits: &dyn Fn(usize) -> bool| {
+        let rows = rows(&|at| results.samples[at].used == Use::Tuning && fits(at));
+        let (logits, labels): (Vec<_>, Vec<_>) = rows.iter().map(|at| (logits[*at], label(at))).unzip();
+        temperature(&logits, &labels)
+    };
     let fast_tuning = of(results.fast);
-    let fast_temperature = temperature(&fast_tuning, &labels);
+    let fast_temperature = honest(results.fast, &|_| true);
     let mut strong = None;
     let (mut decides, mut decides_at) = (results.fast.to_vec(), fast_temperature);
     let mut ask_below = 0.0;
     if let Some(logits) = results.strong {
-        let (share, at) = blend(&fast_tuning, &of(logits), &labels);
+        let share = blend(&fast_tuning, &of(logits), &labels);
         decides = results.fast.iter().zip(logits).map(|(fast, strong)| mixed(fast, strong, share)).collect();
-        decides_at = at;
-        ask_below = worth_asking(&fast_tuning, fast_temperature, &of(&decides), decides_at, &labels);
+        ask_below = worth_asking(&fast_tuning, fast_temperature, &of(&decides), &labels);
+        // Both decide only where the fast one was in doubt, so that is where both have to be honest.
+        let asked = |at: usize| best(&softmax(&results.fast[at], fast_temperature)).1 < ask_below;
+        decides_at = honest(&decides, &asked);
         let (layers, heads, pieces) = results.size;
         let weights = entry("strong.safetensors")?;
-        strong = Some(StrongEntry { weights, pieces, layers, heads, share, temperature: at });
+        strong = Some(StrongEntry { weights, pieces, layers, heads, share, temperature: decides_at });
     }
     // Where both decide, both are as they will be: the fast one's answer where it is sure.
     let cascade: Vec<[f64; LABELS]> = results
@@ -121,26 +131,25 @@ fn best(shares: &[f64; LABELS]) -> (usize, f64) {
     shares.iter().enumerate().fold((0, 0.0), |best, (at, share)| if *share > best.1 { (at, *share) } else { best })
 }
 
-/// The strong classifier's share under which labels are likeliest, and the temperature.
-fn blend(fast: &[Logits], strong: &[Logits], labels: &[usize]) -> (f64, f64) {
+/// The strong classifier's share under which labels are likeliest.
+fn blend(fast: &[Logits], strong: &[Logits], labels: &[usize]) -> f64 {
     let tried = (0..=20).map(|at| f64::from(at) / 20.0).map(|share| {
         let mixed: Vec<Logits> = fast.iter().zip(strong).map(|(fast, strong)| mixed(fast, strong, share)).collect();
         let at = temperature(&mixed, labels);
         let loss: f64 =
             mixed.iter().zip(labels).map(|(mixed, label)| -softmax(mixed, at)[*label].max(1e-12).ln()).sum();
-        (loss, share, at)
+        (loss, share)
     });
-    let (_, share, at) = tried.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((0.0, 0.5, 1.0));
-    (share, at)
+    tried.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0.5, |(_, share)| share)
 }
 
 /// Below which confidence of the fast classifier the strong one is worth asking.
-fn worth_asking(fast: &[Logits], fast_at: f64, both: &[Logits], both_at: f64, labels: &[usize]) -> f64 {
+fn worth_asking(fast: &[Logits], fast_at: f64, both: &[Logits], labels: &[usize]) -> f64 {
     let right = |below: f64| {
         let rows = fast.iter().zip(both).zip(labels);
         let right = rows.filter(|((fast, both), label)| {
             let (guess, confidence) = best(&softmax(fast, fast_at));
-            let guess = if confidence < below { best(&softmax(both, both_at)).0 } else { guess };
+            let guess = if confidence < below { best(&softmax(both, 1.0)).0 } else { guess };
             guess == **label
         });
         right.count() as f64 / labels.len() as f64

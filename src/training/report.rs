@@ -37,10 +37,13 @@ pub struct Scores {
 /// Scores of all that nothing was learned from.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What logits are divided by, as the tuning prompts have it.
+    /// What logits are divided by, as the tuning prompts have it: users are a source that
+    /// training never saw.
     pub temperature: f64,
-    /// Prompts that temperature and thresholds were chosen by.
+    /// Prompts of other sources, which temperature and thresholds were chosen by.
     pub tuning: Scores,
+    /// Prompts that were written for this, which thresholds were chosen by.
+    pub written: Scores,
     /// Prompts of sources that were learned from.
     pub held_out: Scores,
     /// Prompts of other sources.
@@ -75,6 +78,7 @@ impl Report {
         Self {
             temperature,
             tuning: part(&|sample| sample.used == Use::Tuning),
+            written: part(&|sample| sample.used == Use::Written),
             held_out: part(&|sample| sample.used == Use::HeldOut),
             unseen: part(&|sample| sample.used == Use::Unseen),
             unseen_clear: part(&|sample| sample.used == Use::Unseen && !sample.is_unclear()),
@@ -154,6 +158,7 @@ impl fmt::Display for Report {
         writeln!(f, "temperature {:.3}", self.temperature)?;
         let parts = [
             ("tuning", &self.tuning),
+            ("written for this", &self.written),
             ("held out", &self.held_out),
             ("unseen sources", &self.unseen),
             ("unseen sources of clear licence", &self.unseen_clear),

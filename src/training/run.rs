@@ -104,7 +104,7 @@ impl Arguments {
         println!(
             "{} prompts to learn from, {} to tune by, {} held out, {} of unseen sources",
             count(Use::Training),
-            count(Use::Tuning),
+            count(Use::Tuning) + count(Use::Written),
             count(Use::HeldOut),
             count(Use::Unseen)
         );

@@ -5,6 +5,7 @@
 
 mod adaptive;
 mod category;
+mod classifier;
 mod classify;
 mod command_line;
 mod contract;
