@@ -122,10 +122,10 @@ async fn ended() {
 fn check(file: &std::path::Path) -> ExitCode {
     match config::load(file) {
         Ok(config) => {
-            for warning in &config.warnings {
+            for warning in config.warnings.iter().chain(&crate::live::sorting::remarks(&config.catalog)) {
                 println!("warning: {}", warning.in_file(&file.display().to_string()));
             }
-            let aliases = config.catalog.aliases.iter().filter(|alias| !alias.direct).count();
+            let aliases = config.catalog.aliases.iter().filter(|alias| alias.is_configured()).count();
             let providers = config.catalog.providers.len();
             println!("{}: good ({aliases} aliases, {providers} providers)", file.display());
             ExitCode::SUCCESS

@@ -13,6 +13,7 @@
 //! | [`stats`] | what is known of endpoints and aliases, in bounded memory | `domain`, `health` |
 //! | [`routing`] | orders the endpoints of an alias, decides what follows a failure | `domain`, `health`, `stats` |
 //! | [`catalogue`] | the models and providers that are built in | `domain` |
+//! | [`classifier`] | what a prompt asks for: embedded weights, two tiers, the operator's own categories | `domain` |
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
 //! | [`import`] | configurations of other gateways, translated into ours | `domain`, `catalogue`, `config` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
@@ -26,12 +27,13 @@
 //! | [`api`] | what the admin listener and its clients say to each other | nothing |
 //! | [`dashboard`] | its pages, and who is logged in at them | `domain` |
 //! | [`admin`] | the admin listener | the above |
-//! | [`command`] | the commands that ask a running gateway | `api`, `clock`, `config`, `domain`, `secrets` |
+//! | [`command`] | the commands that ask a running gateway | `api`, `classifier`, `clock`, `config`, `domain`, `secrets` |
 //! | [`simulate`] | simulated providers | `domain` |
 //! | [`telemetry`] | logs | nothing |
+//! | `training` | makes the weights of `classifier`; only with the feature of that name | `classifier`, `clock`, `domain` |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!
-//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats`, `routing` and `import` (but for its
+//! `domain`, `wire`, `health`, `limits`, `secrets`, `stats`, `routing`, `classifier` and `import` (but for its
 //! command) do no I/O, read no clock and draw no random number that was not handed to them. A
 //! test (`tests/it/tidy.rs`) holds these arrows.
 #![forbid(unsafe_code)]
@@ -40,6 +42,7 @@ pub mod admin;
 pub mod api;
 pub mod app;
 pub mod catalogue;
+pub mod classifier;
 pub mod cli;
 pub mod clock;
 pub mod command;
@@ -60,6 +63,8 @@ pub mod simulate;
 pub mod stats;
 pub mod store;
 pub mod telemetry;
+#[cfg(feature = "training")]
+pub mod training;
 pub mod transport;
 pub mod upstream;
 pub mod wire;

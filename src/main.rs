@@ -1,11 +1,25 @@
 //! Arguments → command → exit code.
+#![deny(unsafe_code)]
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use pointsman::cli::Cli;
 
+/// How many threads one matrix product may use, for the library that makes them. One: requests
+/// are what runs side by side here, and without a number it counts the processors by reading
+/// /proc/cpuinfo, before each of the products.
+const PRODUCT_THREADS: &str = "RAYON_NUM_THREADS";
+
 fn main() -> ExitCode {
+    if std::env::var_os(PRODUCT_THREADS).is_none() {
+        // Safety: this is the first thing that the process does; there is no other thread that
+        // could read the environment meanwhile.
+        #[expect(unsafe_code, reason = "the library is told in no other way")]
+        unsafe {
+            std::env::set_var(PRODUCT_THREADS, "1");
+        }
+    }
     let cli = Cli::parse();
     // Every TLS connection of this process uses this provider; a second installation is
     // the only failure, and would mean the same one.

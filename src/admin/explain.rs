@@ -13,29 +13,34 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::asker::Asker;
+use super::category;
 use super::error::AdminError;
 use super::input::{Asked, Json, at_most};
 use crate::api::decision::{
-    AttemptReport, CandidateReport, DecisionReport, ExplainRequest, ExploringReport, RecordedDecision, RequestReport,
-    SkippedReport,
+    AttemptReport, BehindReport, CandidateReport, DecisionReport, ExplainRequest, ExploringReport, RecordedDecision,
+    RequestReport, SkippedReport,
 };
 use crate::api::error::ErrorReport;
 use crate::control::{Control, ControlError};
 use crate::domain::alias::{Alias, Scoring, ThroughputMetric};
+use crate::domain::conversation::Conversation;
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::{AliasIdx, EndpointIdx};
 use crate::domain::names::NameError;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
-use crate::live::decisions::Decision;
+use crate::live::decisions::{Decision, Ranking};
+use crate::live::sorting::{Reason, Verdict};
 use crate::live::{Caller, View};
 use crate::proxy::Gateway;
+use crate::proxy::category::turns;
 use crate::routing::facts::{EndpointState, Narrowing, RequestFacts, Snapshot};
 use crate::routing::{Candidate, Plan, Query, Why, rank};
 use crate::stats::Purpose;
 use crate::store::record::Role;
 use crate::upstream::lane::{Operation, fit};
 use crate::wire::Dialect;
+use crate::wire::conversation::of_chat;
 use crate::wire::peek::estimate_tokens;
 
 /// At most so many decisions are listed.
@@ -59,20 +64,40 @@ pub async fn explain(
     };
     let alias = view.catalog.resolve(&asked.alias).map_err(|error| unknown(&asked.alias, error))?;
     let caller = caller(&view, &control, asked.key.as_deref())?;
+    let messages = asked.messages.map(|messages| serde_json::json!({ "messages": messages }).to_string());
+    let text = messages.as_ref().unwrap_or(&asked.prompt);
     let facts = RequestFacts {
         fit: fit(&Operation::Chat(Dialect::ChatCompletions), FeatureSet::EMPTY),
-        prompt_tokens: estimate_tokens(asked.prompt.len()),
+        prompt_tokens: estimate_tokens(text.len()),
         max_output_tokens: asked.max_tokens,
         stream: asked.stream,
         ..RequestFacts::default()
     };
+    let grouping = view.catalog.alias(alias).grouping();
+    let category = match (grouping, view.sorting(alias)) {
+        (Some(grouping), Some(sorting)) => {
+            let conversation = match &messages {
+                Some(body) => of_chat(Dialect::ChatCompletions, body.as_bytes(), turns(grouping)),
+                None => Some(Conversation::prompt(&asked.prompt)).filter(|_| !asked.prompt.trim().is_empty()),
+            };
+            Some(gateway.desk.sort(sorting, conversation, grouping.pin).await)
+        }
+        (Some(_), None) => Some(Verdict::default(Reason::Broken)),
+        (None, _) => None,
+    };
+    let serving = match (grouping, &category) {
+        (Some(grouping), Some(verdict)) => grouping.group(verdict.category),
+        _ => alias,
+    };
     let now = gateway.live.clock.now();
     let made = Made {
         view: &view,
-        alias,
+        asked: alias,
+        category: category.as_ref(),
+        alias: serving,
         facts: &facts,
         narrowing: &Narrowing::default(),
-        snapshot: &view.snapshot(alias, &facts, &caller, now),
+        snapshot: &view.snapshot(serving, &facts, &caller, now),
         at: now,
         seed: rand::rng().random(),
     };
@@ -118,23 +143,29 @@ pub async fn decisions(
     let alias = alias.map(|name| view.catalog.resolve(name).map_err(|error| unknown(name, error))).transpose()?;
     // Indexes mean what they meant only on the same catalog.
     let wanted = |decision: &Decision| {
-        decision.revision == view.catalog_revision && alias.is_none_or(|alias| alias == decision.alias)
+        decision.revision == view.catalog_revision && alias.is_none_or(|alias| alias == decision.asked)
     };
     let latest = gateway.decisions.latest(most, wanted);
     Ok(Answer(latest.iter().map(|decision| recorded(&view, decision)).collect()))
 }
 
 fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
-    let made = Made {
-        view,
-        alias: decision.alias,
-        facts: &decision.facts,
-        narrowing: &decision.narrowing,
-        snapshot: &decision.snapshot,
-        at: decision.at,
-        seed: decision.seed,
+    let of = |ranking: &Ranking| -> (DecisionReport, bool) {
+        let made = Made {
+            view,
+            asked: decision.asked,
+            category: decision.category.as_ref(),
+            alias: ranking.alias,
+            facts: &ranking.facts,
+            narrowing: &decision.narrowing,
+            snapshot: &ranking.snapshot,
+            at: ranking.at,
+            seed: ranking.seed,
+        };
+        let again = made.plan();
+        let same = again.candidates.iter().map(|candidate| candidate.endpoint).eq(ranking.order.iter().copied());
+        (made.report(&decision.request), same)
     };
-    let again = made.plan();
     let attempt = |attempt: &crate::live::decisions::Attempt| AttemptReport {
         target: attempt.endpoint.to_string(),
         outcome: attempt.failure.map_or("ok", |kind| kind.as_str()).to_owned(),
@@ -142,11 +173,18 @@ fn recorded(view: &View, decision: &Decision) -> RecordedDecision {
         ttft_ms: attempt.failure.is_none().then(|| whole_ms(attempt.took)),
         elapsed_ms: Some(whole_ms(attempt.took)),
     };
+    let (report, same) = of(&decision.ranking);
+    let behind = decision.behind.as_deref().map(of);
     RecordedDecision {
-        report: made.report(&decision.request),
+        report,
+        replayed: same && behind.as_ref().is_none_or(|(_, same)| *same),
+        behind: behind.map(|(DecisionReport { strategy, candidates, skipped, .. }, _)| BehindReport {
+            strategy,
+            candidates,
+            skipped,
+        }),
         attempts: decision.attempts.iter().map(attempt).collect(),
         chosen: decision.chosen.as_ref().map(ToString::to_string),
-        replayed: again.candidates.iter().map(|candidate| candidate.endpoint).eq(decision.order.iter().copied()),
     }
 }
 
@@ -166,6 +204,11 @@ fn whole_ms(time: std::time::Duration) -> u64 {
 /// A decision and what it was made from.
 struct Made<'a> {
     view: &'a View,
+    /// What was asked.
+    asked: AliasIdx,
+    /// What it was taken for, where that is of categories.
+    category: Option<&'a Verdict>,
+    /// Whose targets are ordered.
     alias: AliasIdx,
     facts: &'a RequestFacts,
     narrowing: &'a Narrowing,
@@ -197,6 +240,7 @@ impl Made<'_> {
             at_ms: self.at.0,
             revision: self.view.revision.0,
             alias: self.alias().name.to_string(),
+            category: self.category.map(|verdict| category::report(self.view.catalog.alias(self.asked), verdict)),
             strategy: self.alias().strategy.as_str().to_owned(),
             request: RequestReport {
                 prompt_tokens: self.facts.prompt_tokens,

@@ -47,7 +47,7 @@ struct Readiness {
 pub async fn ready(State(gateway): State<Arc<Gateway>>, State(control): State<Arc<Control>>) -> Response {
     let view = gateway.live.view();
     let now = gateway.live.clock.now();
-    let configured = || view.catalog.aliases.iter().filter(|alias| !alias.direct);
+    let configured = || view.catalog.aliases.iter().filter(|alias| alias.is_configured());
     let mut degraded: Vec<String> = configured()
         .filter(|alias| !servable(&view, alias, now))
         .map(|alias| format!("no target of `{}` can be used now", alias.name))
@@ -80,7 +80,8 @@ pub fn apart(fleet: &Fleet, now: UnixMillis) -> Option<String> {
 
 /// Whether any target of an alias can be used.
 pub fn servable(view: &View, alias: &Alias, now: UnixMillis) -> bool {
-    alias.targets.iter().filter(|target| target.enabled).flat_map(|target| &target.endpoints).any(|endpoint| {
+    let targets = view.catalog.serving(alias).flat_map(|group| &group.targets);
+    targets.filter(|target| target.enabled).flat_map(|target| &target.endpoints).any(|endpoint| {
         let provider = view.catalog.provider_of(*endpoint);
         let up = !matches!(view.endpoint(*endpoint).standing(now), Standing::Open { .. } | Standing::Blocked { .. });
         up && provider.enabled && provider.unusable.is_none()

@@ -8,6 +8,7 @@ mod apply;
 mod asker;
 mod attention;
 mod catalogue;
+mod category;
 mod change;
 mod document;
 mod error;

@@ -93,7 +93,7 @@ pub async fn overview(
 
 /// The aliases that somebody has configured.
 pub fn configured(view: &View) -> impl Iterator<Item = (AliasIdx, &Alias)> {
-    (0u32..).map(AliasIdx).zip(&view.catalog.aliases).filter(|(_, alias)| !alias.direct)
+    (0u32..).map(AliasIdx).zip(&view.catalog.aliases).filter(|(_, alias)| !alias.direct && alias.group.is_none())
 }
 
 /// What was spent since midnight by alias, or by this one; nothing where it cannot be read
@@ -136,7 +136,7 @@ fn served_by(sum: &Stretch, target: &str) -> u32 {
 /// have served it and are not there any more.
 pub fn endpoints(view: &View, alias: &Alias, sum: &Stretch) -> Vec<(String, Option<(EndpointIdx, bool)>)> {
     let mut found: Vec<(String, Option<(EndpointIdx, bool)>)> = Vec::new();
-    for target in &alias.targets {
+    for target in view.catalog.serving(alias).flat_map(|group| &group.targets) {
         for idx in &target.endpoints {
             let enabled = target.enabled && view.catalog.provider_of(*idx).enabled;
             let name = view.catalog.endpoint(*idx).id.as_str();

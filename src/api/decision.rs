@@ -19,6 +19,9 @@ pub struct ExplainRequest {
     /// What it would ask.
     #[serde(default)]
     pub prompt: String,
+    /// The conversation that it would send instead, as the `messages` of a chat completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<serde_json::Value>>,
     /// Whether it would want the answer as a stream.
     #[serde(default)]
     pub stream: bool,
@@ -45,7 +48,10 @@ pub struct DecisionReport {
     pub revision: u64,
     /// The alias, by its own name.
     pub alias: String,
-    /// The alias's strategy.
+    /// What the request was taken for, where the alias is of categories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<CategoryReport>,
+    /// The alias's strategy, or that of its category.
     pub strategy: String,
     /// The request, as routing sees it.
     pub request: RequestReport,
@@ -55,6 +61,34 @@ pub struct DecisionReport {
     pub skipped: Vec<SkippedReport>,
     /// Set where the first candidate is there to be tried out, not because it is the best.
     pub exploring: Option<ExploringReport>,
+}
+
+/// What a request was taken for.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct CategoryReport {
+    /// The category whose targets serve it.
+    pub name: String,
+    /// Why, in a word such as `unsure`, where it is not a plain match.
+    pub reason: Option<String>,
+    /// How likely the best category is, from 0 to 1; `null` if nobody was asked.
+    pub confidence: Option<f64>,
+    /// Who said so: `fast` or `strong`.
+    pub tier: Option<String>,
+    /// What it took to find out, in microseconds.
+    pub took_us: u64,
+    /// How likely each category is, the best first, also those that the alias does not have.
+    pub scores: Vec<CategoryScore>,
+}
+
+/// How likely a category is.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct CategoryScore {
+    /// Its name.
+    pub name: String,
+    /// From 0 to 1.
+    pub confidence: f64,
+    /// Whether the alias has it; if not, it means default.
+    pub of_alias: bool,
 }
 
 /// What routing knows of a request.
@@ -144,12 +178,26 @@ pub struct RecordedDecision {
     /// The decision.
     #[serde(flatten)]
     pub report: DecisionReport,
+    /// Whom default had, where nobody of the category could serve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<BehindReport>,
     /// The calls that followed, in order.
     pub attempts: Vec<AttemptReport>,
     /// Who served it; `null` if nobody did.
     pub chosen: Option<String>,
     /// Whether the same question to the same observations gave the same answer again.
     pub replayed: bool,
+}
+
+/// Who was asked after those of a category.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct BehindReport {
+    /// Default's strategy.
+    pub strategy: String,
+    /// Who could serve it, in order.
+    pub candidates: Vec<CandidateReport>,
+    /// Who could not.
+    pub skipped: Vec<SkippedReport>,
 }
 
 /// One call to a provider.
@@ -181,6 +229,7 @@ mod tests {
             ExplainRequest {
                 alias: "chat".into(),
                 prompt: String::new(),
+                messages: None,
                 stream: false,
                 max_tokens: None,
                 key: None,

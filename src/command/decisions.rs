@@ -35,6 +35,7 @@ fn table(decisions: &[RecordedDecision], screen: &Screen) -> String {
     let columns = [
         Column::Name("WHEN"),
         Column::Name("ALIAS"),
+        Column::Name("CATEGORY"),
         Column::Name("STRATEGY"),
         Column::Name("SERVED BY"),
         Column::Number("TOOK"),
@@ -48,6 +49,7 @@ fn table(decisions: &[RecordedDecision], screen: &Screen) -> String {
         table.row([
             when(decision.report.at_ms, screen.now),
             decision.report.alias.clone(),
+            decision.report.category.as_ref().map(|category| category.name.clone()).unwrap_or_default(),
             decision.report.strategy.clone(),
             decision.chosen.clone().unwrap_or_else(|| "nobody".to_owned()),
             served.and_then(|attempt| attempt.elapsed_ms).map(|took| ms(took as f64)).unwrap_or_default(),
@@ -65,7 +67,7 @@ fn failure(attempt: &AttemptReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::decision::DecisionReport;
+    use crate::api::decision::{CategoryReport, DecisionReport};
     use crate::command::tests_support::{PIPE, StandIn, answer, args};
 
     #[tokio::test]
@@ -83,20 +85,23 @@ mod tests {
             strategy: "priority".into(),
             ..DecisionReport::default()
         };
+        let category = CategoryReport { name: "coding".into(), ..CategoryReport::default() };
+        let sorted = DecisionReport { category: Some(category), ..report.clone() };
         let served = RecordedDecision {
-            report: report.clone(),
+            report: sorted,
             attempts: vec![attempt("m/x@a", "overloaded", Some(529)), attempt("m/y@b", "ok", Some(200))],
             chosen: Some("m/y@b".into()),
             replayed: true,
+            ..RecordedDecision::default()
         };
         let nobody = RecordedDecision { report, ..RecordedDecision::default() };
         let stand_in = StandIn::start(move |_| answer(200, [&served, &nobody])).await;
         let said = args::<Decisions>(&["chat", "--last", "2"]).unwrap().run(&stand_in.gateway(), &PIPE).await.unwrap();
         assert_eq!(
             said.text,
-            "WHEN     ALIAS  STRATEGY  SERVED BY    TOOK  BEFORE THAT\n\
-             5 s ago  chat   priority  m/y@b      480 ms  overloaded 529 at m/x@a\n\
-             5 s ago  chat   priority  nobody          -  -\n"
+            "WHEN     ALIAS  CATEGORY  STRATEGY  SERVED BY    TOOK  BEFORE THAT\n\
+             5 s ago  chat   coding    priority  m/y@b      480 ms  overloaded 529 at m/x@a\n\
+             5 s ago  chat   -         priority  nobody          -  -\n"
         );
         assert_eq!(stand_in.lines(), ["GET /admin/v1/decisions?alias=chat&last=2"]);
     }

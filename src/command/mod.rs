@@ -8,6 +8,7 @@
 pub mod alias;
 pub mod apply;
 pub mod change;
+pub mod classify;
 pub mod client;
 pub mod completions;
 pub mod decisions;
@@ -118,6 +119,8 @@ pub enum AdminCommand {
     Me(Verb<token::Who>),
     /// Seal the keys of providers anew, with the newest master key.
     Reseal(Verb<master_key::Reseal>),
+    /// Judge prompts as the classifier would; asks no gateway.
+    Classify(classify::Classify),
     /// Print a new master key; asks no gateway.
     MasterKey,
 }
@@ -144,6 +147,7 @@ impl AdminCommand {
             Self::Watch(of) => run(of.args, &of.reach).await,
             Self::Me(of) => run(of.args, &of.reach).await,
             Self::Reseal(of) => run(of.args, &of.reach).await,
+            Self::Classify(classify) => end(Ok(classify.run())),
             Self::MasterKey => end(Ok(master_key::made())),
         }
     }

@@ -15,10 +15,9 @@ const MOST: f64 = 0.2;
 /// The share of requests sent twice where `hedge = true` does not say how many.
 const HEDGE: f64 = 0.04;
 
-/// Reads them from a table whose fields include [`FIELDS`]. `strategy` is `None` where it
-/// could not be read.
-pub(super) fn read(table: &Table<'_>, strategy: Option<&Strategy>, report: &Report) -> Adaptivity {
-    let usual = Adaptivity::default();
+/// Reads them from a table whose fields include [`FIELDS`]; what it does not say is as
+/// `usual`. `strategy` is `None` where it could not be read.
+pub(super) fn read(table: &Table<'_>, strategy: Option<&Strategy>, usual: &Adaptivity, report: &Report) -> Adaptivity {
     if let (Some(item), Some(Strategy::RandomShuffle { sticky_by: Some(_) })) = (table.get("affinity"), strategy) {
         let problem = item.problem("stands beside sticky_by, which says already who stays where");
         report.problem(problem.expected("one of them"));
@@ -27,7 +26,7 @@ pub(super) fn read(table: &Table<'_>, strategy: Option<&Strategy>, report: &Repo
         explore: table.read("explore", |item| item.number(0.0..=MOST, report)).unwrap_or(usual.explore),
         give_up_early: table.read("give_up_early", |item| item.boolean(report)).unwrap_or(usual.give_up_early),
         hedge: table.read("hedge", |item| hedge(item, report)).unwrap_or(usual.hedge),
-        affinity: table.read("affinity", |item| identity(item, report)),
+        affinity: table.read("affinity", |item| identity(item, report)).or_else(|| usual.affinity.clone()),
     }
 }
 

@@ -1,15 +1,15 @@
 //! What do callers name, and how does it become an endpoint? `[[aliases]]`, and one more
 //! for every model that may be called directly.
 
-use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::collections::HashMap;
 
 use super::model::Models;
 use super::problem::Report;
 use super::project::ProjectNames;
 use super::provider::Providers;
 use super::read::{Item, Table, together};
-use super::{adaptivity, caller, price, strategy, target};
+use super::settings::{self, Settings};
+use super::{adaptivity, caller, category, strategy, target};
 use crate::domain::alias::{Adaptivity, Alias, FallbackPolicy, ParamOverrides, RequestLimits, Strategy, Target};
 use crate::domain::budget::Budgets;
 use crate::domain::catalog::{Catalog, Model};
@@ -17,42 +17,19 @@ use crate::domain::ids::{AliasIdx, AliasName, ModelIdx, ProjectName};
 use crate::domain::names::NameIndex;
 
 /// What is the alias's own; the rest are options that others may have too.
-pub(super) const OWN_FIELDS: &[&str] = &[
-    "name",
-    "strategy",
-    "targets",
-    "max_attempts",
-    "first_token_timeout",
-    "answer_timeout",
-    "deadline",
-    "total_timeout",
-    "stream_idle_timeout",
-    "fallback",
-    "drop_unsupported",
-    "max_price",
-    "projects",
-    "budget",
-];
-const FIELDS: &[&str] = &together::<{ OWN_FIELDS.len() + adaptivity::FIELDS.len() + strategy::OPTIONS.len() }>(&[
-    OWN_FIELDS,
-    adaptivity::FIELDS,
-    strategy::OPTIONS,
+pub(super) const OWN_FIELDS: &[&str] = &together::<{ 5 + settings::FIELDS.len() }>(&[
+    &["name", "strategy", "targets"],
+    settings::FIELDS,
+    &["projects", "budget"],
 ]);
-pub(super) const FALLBACK_FIELDS: &[&str] = &["any_error", "content_policy"];
-
+const FIELDS: &[&str] = &together::<
+    { OWN_FIELDS.len() + adaptivity::FIELDS.len() + strategy::OPTIONS.len() + category::ALIAS_FIELDS.len() },
+>(&[OWN_FIELDS, adaptivity::FIELDS, strategy::OPTIONS, category::ALIAS_FIELDS]);
 /// What may be in an alias's name beside letters and digits.
 pub(super) const NAME_MARKS: &[char] = &['-', '_', '.', '/', ':', '~'];
 
 /// Names that begin with this word and a slash are kept for ourselves, and so is the word.
 const RESERVED: &str = "pointsman";
-
-const MOMENT: Duration = Duration::from_millis(1);
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// Reads a time limit on a request.
-pub(super) fn limit(item: &Item<'_>, report: &Report) -> Option<Duration> {
-    item.duration(MOMENT..=DAY, report)
-}
 
 /// What aliases are read against.
 #[derive(Clone, Copy)]
@@ -77,9 +54,12 @@ impl Around<'_> {
         for item in item.and_then(|item| item.list(self.report)).unwrap_or_default() {
             let item = item.named_by("aliases", "name");
             let Some(table) = item.table(FIELDS, self.report) else { continue };
-            let Some(alias) = (Reader { table, around: self }).alias(&aliases.by_name) else { continue };
-            aliases.by_name.insert(alias.name.as_str().into(), index(aliases.list.len()));
+            let first = index(aliases.list.len());
+            let Some(read) = (Reader { table, around: self }).alias(&aliases.by_name, first) else { continue };
+            let (alias, groups) = read;
+            aliases.by_name.insert(alias.name.as_str().into(), first);
             aliases.list.push(alias);
+            aliases.list.extend(groups);
         }
         aliases
     }
@@ -103,7 +83,7 @@ pub(super) fn catalog(aliases: Aliases, providers: Providers, models: Models, di
 }
 
 /// Indexes count aliases of one configuration, far below u32::MAX.
-fn index(position: usize) -> AliasIdx {
+pub(super) fn index(position: usize) -> AliasIdx {
     AliasIdx(position as u32)
 }
 
@@ -142,6 +122,7 @@ fn direct_alias(model: &Model, idx: ModelIdx) -> Alias {
         adaptivity: Adaptivity::default(),
         direct: true,
         drop_unsupported: false,
+        group: None,
     }
 }
 
@@ -152,31 +133,43 @@ struct Reader<'r, 'n> {
 }
 
 impl Reader<'_, '_> {
-    /// The alias, unless its name is missing or taken. What else is wrong is reported and
+    /// The alias, which stands at `first`, and those of its categories, which stand behind
+    /// it; nothing if its name is missing or taken. What else is wrong is reported and
     /// replaced by a default.
-    fn alias(&self, others: &HashMap<Box<str>, AliasIdx>) -> Option<Alias> {
-        let report = self.around.report;
+    fn alias(&self, others: &HashMap<Box<str>, AliasIdx>, first: AliasIdx) -> Option<(Alias, Vec<Alias>)> {
+        let (table, report) = (&self.table, self.around.report);
         let name = self.name(others);
-        let strategy = strategy::read(&self.table, report);
-        let targets = self.targets(strategy.as_ref());
-        let fallback = self.table.read("fallback", |item| item.table(FALLBACK_FIELDS, report));
-        let policy = |field| {
-            let flag = fallback.as_ref().and_then(|table| table.read(field, |item| item.boolean(report)));
-            flag.unwrap_or_default()
-        };
-        Some(Alias {
-            limits: self.limits(),
-            fallback: FallbackPolicy { any_error: policy("any_error"), content_policy: policy("content_policy") },
-            max_price: self.table.read("max_price", |item| price::read_max(item, report)),
-            adaptivity: adaptivity::read(&self.table, strategy.as_ref(), report),
-            projects: self.table.get("projects").map(|item| self.projects(&item)),
-            budgets: caller::budgets(&self.table, report),
-            direct: false,
-            drop_unsupported: self.table.read("drop_unsupported", |item| item.boolean(report)).unwrap_or_default(),
-            name: AliasName::new(name?),
+        let of_alias = strategy::read(table, report);
+        let of_categories = matches!(of_alias, Some(strategy::OfAlias::Category));
+        let strategy = of_alias.and_then(|of_alias| match of_alias {
+            strategy::OfAlias::Orders(strategy) => Some(strategy),
+            strategy::OfAlias::Category => None,
+        });
+        let mut targets = Vec::new();
+        if of_categories {
+            category::check_no_targets(table, report);
+        } else {
+            category::check_no_categories(table, strategy.as_ref(), report);
+            let reader = target::Reader { providers: self.around.providers, models: self.around.models, report };
+            targets = reader.targets(table, strategy.as_ref());
+        }
+        let settings = settings::read(table, strategy.as_ref(), &Settings::default(), report);
+        let projects = table.get("projects").map(|item| self.projects(&item));
+        let budgets = caller::budgets(table, report);
+        let mut alias = Alias {
             strategy: strategy.unwrap_or(Strategy::Priority { within: None }),
             targets,
-        })
+            projects,
+            budgets,
+            ..settings.alias(AliasName::new(name.unwrap_or_default()))
+        };
+        let mut groups = Vec::new();
+        if of_categories {
+            let (grouping, read) = category::Reader { table, around: self.around, alias: &alias, first }.read();
+            alias.strategy = Strategy::Category(Box::new(grouping));
+            groups = read;
+        }
+        name.map(|_| (alias, groups))
     }
 
     fn name(&self, others: &HashMap<Box<str>, AliasIdx>) -> Option<&str> {
@@ -204,84 +197,5 @@ impl Reader<'_, '_> {
             report.warn(item.problem("is empty: no key may call it"));
         }
         named.iter().filter_map(|(item, name)| self.around.projects.find(item, name, report)).collect()
-    }
-
-    fn targets(&self, strategy: Option<&Strategy>) -> Vec<Target> {
-        let report = self.around.report;
-        let item = match strategy {
-            // A strategy of another version may have its targets elsewhere.
-            None => self.table.get("targets"),
-            Some(_) => self.table.require("targets", report),
-        };
-        let Some((item, items)) =
-            item.and_then(|item| Some((item.list(report)?, item))).map(|(list, item)| (item, list))
-        else {
-            return Vec::new();
-        };
-        if items.is_empty() {
-            report.problem(item.problem("is empty").expected("at least one { model = … }"));
-            return Vec::new();
-        }
-        let count = items.len();
-        let read = |(position, item): (usize, Item<'_>)| {
-            let position = u32::try_from(position).unwrap_or(u32::MAX);
-            target::Reader { providers: self.around.providers, models: self.around.models, report }
-                .target(&item, strategy, position)
-        };
-        let targets: Vec<Target> = items.into_iter().enumerate().filter_map(read).collect();
-        if targets.len() == count {
-            self.check_some_can_be_chosen(&item, &targets);
-            self.check_some_are_equal(strategy, &targets);
-        }
-        targets
-    }
-
-    /// What `within` orders are targets of equal rank, and a target's endpoints.
-    fn check_some_are_equal(&self, strategy: Option<&Strategy>, targets: &[Target]) {
-        if let Some(Strategy::Priority { within: Some(_) }) = strategy
-            && let Some(item) = self.table.get("within")
-            && targets.iter().all(|target| target.endpoints.len() <= 1)
-            && targets.iter().map(|target| target.rank).collect::<HashSet<_>>().len() == targets.len()
-        {
-            self.around.report.warn(item.problem("has no effect: no two targets have the same rank"));
-        }
-    }
-
-    fn check_some_can_be_chosen(&self, item: &Item<'_>, targets: &[Target]) {
-        if !targets.iter().any(|target| target.enabled) {
-            self.around.report.warn(item.problem("every target is switched off"));
-        } else if !targets.iter().any(|target| target.enabled && (target.weight > 0.0 || target.last_resort)) {
-            let problem = item.problem("every target has weight 0, so none is ever chosen");
-            self.around.report.problem(problem.expected("a weight above 0, or last_resort = true, in one of them"));
-        }
-    }
-
-    fn limits(&self) -> RequestLimits {
-        let usual = RequestLimits::default();
-        let time = |field, usual| self.table.read(field, |item| limit(item, self.around.report)).unwrap_or(usual);
-        let limits = RequestLimits {
-            max_attempts: self
-                .table
-                .read("max_attempts", |item| item.count(1..=20, self.around.report))
-                .unwrap_or(usual.max_attempts),
-            first_token_timeout: time("first_token_timeout", usual.first_token_timeout),
-            answer_timeout: time("answer_timeout", usual.answer_timeout),
-            deadline: time("deadline", usual.deadline),
-            total_timeout: time("total_timeout", usual.total_timeout),
-            stream_idle_timeout: time("stream_idle_timeout", usual.stream_idle_timeout),
-        };
-        // The longer one never comes to bear.
-        let nested = [
-            ("first_token_timeout", limits.first_token_timeout, "deadline", limits.deadline),
-            ("deadline", limits.deadline, "total_timeout", limits.total_timeout),
-        ];
-        for (inner, inner_limit, outer, outer_limit) in nested {
-            if let Some(item) = self.table.get(inner)
-                && inner_limit > outer_limit
-            {
-                self.around.report.warn(item.problem(format!("is longer than {outer}, which ends the request first")));
-            }
-        }
-        limits
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! It goes in passes, each over the result of the one before: text → a tree of values
 //! with their places (`node`) → `server`, `store`, `provider`, `model` (with `price`), `alias`
-//! (with `strategy`, `adaptivity` and `target`), `project` and `key` (with `caller`), which
+//! (with `strategy`, `settings`, `adaptivity`, `targets`, `target` and `category`), `project` and `key` (with `caller`), which
 //! take their fields out of the tree by the readers in `read` (with `units`, `url`, `redis`
 //! and `header`), and credentials from outside it by `secret`.
 //! What cannot be read is left in the report (`problem`) and replaced by a default, so that
@@ -16,6 +16,7 @@ mod adaptivity;
 mod alias;
 mod applied;
 mod caller;
+mod category;
 mod document;
 mod export;
 mod file;
@@ -31,9 +32,11 @@ mod read;
 pub mod redis;
 mod secret;
 mod server;
+mod settings;
 mod store;
 mod strategy;
 mod target;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod units;

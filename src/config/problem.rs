@@ -38,6 +38,11 @@ impl Problem {
         Self::new(path, None, message).expected(expected)
     }
 
+    /// Something that is doubtful about what stands at a path.
+    pub fn remark(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(path, None, message)
+    }
+
     pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
         self

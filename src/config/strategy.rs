@@ -1,10 +1,10 @@
 //! How are targets ordered? `strategy` and the options that belong to it, as they stand in
 //! any table that has targets.
 
-use super::alias::limit;
 use super::header;
 use super::problem::{Report, one_of};
 use super::read::{Item, Table};
+use super::settings::limit;
 use crate::domain::alias::{
     Identity, LatencyMetric, LatencyOptions, PriceOptions, Scoring, Strategy, ThroughputMetric, UsageOptions,
     UsageScope, UsageUnit,
@@ -27,8 +27,8 @@ pub(super) const HAVING: [(&str, &[&str]); 8] = [
     ("sticky_by", &["random-shuffle"]),
 ];
 
-/// The strategy that other versions have.
-const ELSEWHERE: &str = "category";
+/// The strategy whose targets stand in its categories.
+const CATEGORY: &str = "category";
 
 /// The lowest and the highest quantile of a time that may be compared: below the median it
 /// says nothing of waiting, beyond 99 % little is known of it.
@@ -44,41 +44,75 @@ fn scorings() -> [Scoring; 4] {
     ]
 }
 
-/// All of them, with their usual options.
-pub(super) fn strategies() -> impl Iterator<Item = Strategy> {
+/// The names of all of them.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    strategies().map(|strategy| strategy.as_str()).chain([CATEGORY])
+}
+
+/// Those that order targets, with their usual options.
+fn strategies() -> impl Iterator<Item = Strategy> {
     [Strategy::Priority { within: None }, Strategy::RandomShuffle { sticky_by: None }]
         .into_iter()
         .chain(scorings().map(Strategy::Scored))
 }
 
-/// The strategy of a table whose fields include `strategy` and [`OPTIONS`]. `None` where it
-/// is missing or wrong, which has been reported; its options have no meaning then.
-pub(super) fn read(table: &Table<'_>, report: &Report) -> Option<Strategy> {
-    let named = named(&table.require("strategy", report)?, report)?;
+/// What the `strategy` of an alias says.
+pub(super) enum OfAlias {
+    /// It orders the alias's targets.
+    Orders(Strategy),
+    /// The alias is of categories, and its targets are theirs.
+    Category,
+}
+
+/// The strategy of an alias. `None` where it is missing or wrong, which has been reported;
+/// its options have no meaning then.
+pub(super) fn read(table: &Table<'_>, report: &Report) -> Option<OfAlias> {
+    let item = table.require("strategy", report)?;
+    if item.node.value.as_text() == Some(CATEGORY) {
+        Reader { table, report }.check_options(CATEGORY);
+        return Some(OfAlias::Category);
+    }
+    let names: Vec<&str> = names().collect();
+    let named = named(&item, &names, report)?;
+    Some(OfAlias::Orders(with_options(table, named, report)))
+}
+
+/// The strategy of a category; otherwise as [`read`].
+pub(super) fn read_in_category(table: &Table<'_>, report: &Report) -> Option<Strategy> {
+    let item = table.require("strategy", report)?;
+    let names: Vec<&str> = strategies().map(|strategy| strategy.as_str()).collect();
+    if item.node.value.as_text() == Some(CATEGORY) {
+        let problem = item.problem("a category cannot have categories of its own");
+        report.problem(problem.expected(one_of(&names)));
+        return None;
+    }
+    let named = named(&item, &names, report)?;
+    Some(with_options(table, named, report))
+}
+
+/// A strategy with the options of a table whose fields include [`OPTIONS`].
+fn with_options(table: &Table<'_>, named: Strategy, report: &Report) -> Strategy {
     let reader = Reader { table, report };
-    reader.check_options(&named);
-    Some(match named {
+    reader.check_options(named.as_str());
+    match named {
         Strategy::Priority { .. } => Strategy::Priority { within: reader.within() },
         Strategy::RandomShuffle { .. } => {
             Strategy::RandomShuffle { sticky_by: table.read("sticky_by", |item| identity(item, report)) }
         }
         Strategy::Scored(scoring) => Strategy::Scored(reader.with_options(scoring)),
-    })
+        // It is read elsewhere.
+        Strategy::Category(grouping) => Strategy::Category(grouping),
+    }
 }
 
 /// The strategy of that name, with its usual options.
-fn named(item: &Item<'_>, report: &Report) -> Option<Strategy> {
+fn named(item: &Item<'_>, names: &[&str], report: &Report) -> Option<Strategy> {
     let name = item.text(report)?;
     if let Some(strategy) = strategies().find(|strategy| strategy.as_str() == name) {
         return Some(strategy);
     }
-    let names: Vec<&str> = strategies().map(|strategy| strategy.as_str()).collect();
-    let expected = one_of(&names);
-    report.problem(if name == ELSEWHERE {
-        item.problem(format!("strategy {name:?} is not part of this version")).expected(expected)
-    } else {
-        item.problem(format!("no strategy {name:?}")).expected(expected).suggest(nearest(name, names))
-    });
+    let problem = item.problem(format!("no strategy {name:?}")).expected(one_of(names));
+    report.problem(problem.suggest(nearest(name, names.iter().copied())));
     None
 }
 
@@ -153,8 +187,8 @@ impl Reader<'_, '_> {
     }
 
     /// An option of another strategy would be passed over in silence.
-    fn check_options(&self, strategy: &Strategy) {
-        let priority = matches!(strategy, Strategy::Priority { .. });
+    fn check_options(&self, strategy: &str) {
+        let priority = strategy == "priority";
         // Of a `within` that cannot be read nobody knows which options it has.
         let within = match self.table.get("within") {
             Some(item) if priority => {
@@ -168,14 +202,14 @@ impl Reader<'_, '_> {
         };
         for (option, having) in HAVING {
             let Some(item) = self.table.get(option) else { continue };
-            if having.contains(&strategy.as_str()) || within.is_some_and(|within| having.contains(&within)) {
+            if having.contains(&strategy) || within.is_some_and(|within| having.contains(&within)) {
                 continue;
             }
             let scored = having.iter().all(|name| scorings().iter().any(|scoring| scoring.as_str() == *name));
             let field = if priority && scored { "within" } else { "strategy" };
             let under = match within {
                 Some(within) if scored => format!("within = {within:?}"),
-                _ => format!("strategy = {:?}", strategy.as_str()),
+                _ => format!("strategy = {strategy:?}"),
             };
             let expected = format!("{field} = {} with it", one_of(having));
             self.report.problem(item.problem(format!("has no meaning with {under}")).expected(expected));

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::alias::limit;
 use super::caller;
 use super::model::Models;
 use super::node::{Node, Value};
 use super::problem::{Report, one_of};
 use super::provider::Providers;
 use super::read::{Item, Table, child};
+use super::settings::limit;
 use crate::domain::alias::{ParamOverrides, Scoring, Strategy, Target};
 use crate::domain::ids::{EndpointIdx, ModelIdx, ProviderIdx};
 
@@ -43,13 +43,13 @@ impl Reader<'_> {
         let table = item.table(FIELDS, report)?;
         let rank = table.read("rank", |item| item.count(0..=u32::MAX, report));
         if let Some(item) = table.get("rank")
-            && matches!(strategy, Some(Strategy::RandomShuffle { .. } | Strategy::Scored(_)))
+            && strategy.is_some_and(|strategy| !matches!(strategy, Strategy::Priority { .. }))
         {
             report.warn(item.problem("only has an effect under priority"));
         }
         let rank = match strategy {
-            Some(Strategy::RandomShuffle { .. } | Strategy::Scored(_)) => 0,
             Some(Strategy::Priority { .. }) | None => rank.unwrap_or(position),
+            Some(_) => 0,
         };
         let weight = self.weight(&table, strategy);
         let params = self.params(&table);

@@ -42,8 +42,13 @@ pub enum AtPart {
 /// The alias with that part changed.
 pub(super) fn changed(alias: &Document, part: &AtPart, catalog: &Catalog) -> Result<Document, ControlError> {
     let mut fields = alias.fields();
+    let of_categories = fields.contains_key("categories");
     let Some(Json::Array(targets)) = fields.get_mut("targets") else {
-        return Err(ControlError::Mistake("the alias has no list of targets".to_owned()));
+        let message = match of_categories {
+            true => "the targets of this alias are those of its categories; change its field \"categories\"",
+            false => "the alias has no list of targets",
+        };
+        return Err(ControlError::Mistake(message.to_owned()));
     };
     let find = |targets: &[Json], name: &str| find(targets, name, catalog);
     match part {

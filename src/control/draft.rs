@@ -23,7 +23,7 @@ impl Control {
             }
             false => None,
         };
-        let (named, warnings, checked) = match checked {
+        let (named, mut warnings, checked) = match checked {
             None => self.check_keys(&nodes).map(|(named, warnings)| (named, warnings, None))?,
             Some(mut found) => {
                 let (named, warnings) = (std::mem::take(&mut found.keys), std::mem::take(&mut found.warnings));
@@ -46,10 +46,14 @@ impl Control {
             record.revision = number;
         }
         let ring = self.ring_with(&keys)?;
+        let prepared = checked.is_some();
         let view = match checked {
             Some(checked) => Some(self.prepare(checked, ring, number, settings)?),
             None => is_revision.then(|| self.live.view().with_keys(ring, Revision(number))),
         };
+        if let Some(view) = view.as_ref().filter(|_| prepared) {
+            warnings.extend(view.remarks());
+        }
         if signed.dry_run {
             let applied = Applied { revision: state.revision, changes, warnings, ..Applied::default() };
             return Ok(Ready { entry: Entry::default(), view: None, process: None, applied });

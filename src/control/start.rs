@@ -218,8 +218,9 @@ impl Control {
             return Err(error);
         }
         let ring = KeyRing::default().with(&[], shown);
-        let warnings = std::mem::take(&mut checked.warnings);
+        let mut warnings = std::mem::take(&mut checked.warnings);
         let view = self.prepare(checked, ring, state.revision, &state.settings)?;
+        warnings.extend(view.remarks());
         self.live.publish(view);
         Ok(warnings)
     }

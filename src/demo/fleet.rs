@@ -136,7 +136,7 @@ mod tests {
         );
         let config = crate::config::parse(&text, &|_| None, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
         assert_eq!(config.warnings, []);
-        let aliases = config.catalog.aliases.iter().filter(|alias| !alias.direct);
+        let aliases = config.catalog.aliases.iter().filter(|alias| alias.is_configured());
         let mut strategies: Vec<&str> = aliases.map(|alias| alias.strategy.as_str()).collect();
         strategies.dedup();
         assert_eq!(strategies, ALIASES.map(|alias| alias.strategy));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::budget::Budgets;
+use super::grouping::{Group, Grouping};
 use super::ids::{AliasName, EndpointIdx, ModelIdx, ProjectName};
 use super::money::PicoUsd;
 
@@ -23,6 +24,8 @@ pub enum Strategy {
     },
     /// By what is observed of them.
     Scored(Scoring),
+    /// By what the prompt asks for: each category has targets and a strategy of its own.
+    Category(Box<Grouping>),
 }
 
 impl Strategy {
@@ -32,6 +35,7 @@ impl Strategy {
             Self::Priority { .. } => "priority",
             Self::RandomShuffle { .. } => "random-shuffle",
             Self::Scored(scoring) => scoring.as_str(),
+            Self::Category(_) => "category",
         }
     }
 
@@ -39,7 +43,7 @@ impl Strategy {
     pub fn scoring(&self) -> Option<&Scoring> {
         match self {
             Self::Priority { within } => within.as_ref(),
-            Self::RandomShuffle { .. } => None,
+            Self::RandomShuffle { .. } | Self::Category(_) => None,
             Self::Scored(scoring) => Some(scoring),
         }
     }
@@ -272,7 +276,7 @@ pub struct Alias {
     pub name: AliasName,
     /// How targets are ordered.
     pub strategy: Strategy,
-    /// At least one.
+    /// At least one, unless it is of categories, which have them.
     pub targets: Vec<Target>,
     /// Limits on one request.
     pub limits: RequestLimits,
@@ -290,9 +294,24 @@ pub struct Alias {
     pub direct: bool,
     /// Leave out what a target's protocol cannot say instead of passing the target over.
     pub drop_unsupported: bool,
+    /// It serves a category of the alias whose name it has, and nobody can call it.
+    pub group: Option<Group>,
 }
 
 impl Alias {
+    /// Whether it stands in the configuration by itself.
+    pub fn is_configured(&self) -> bool {
+        !self.direct && self.group.is_none()
+    }
+
+    /// Its categories, if it is of categories.
+    pub fn grouping(&self) -> Option<&Grouping> {
+        match &self.strategy {
+            Strategy::Category(grouping) => Some(grouping),
+            _ => None,
+        }
+    }
+
     /// What it wants to know of who asks, if anything.
     pub fn identity(&self) -> Option<&Identity> {
         match &self.strategy {

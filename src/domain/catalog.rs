@@ -73,7 +73,8 @@ pub struct Catalog {
     /// By [`AliasIdx`].
     pub aliases: Vec<Alias>,
     /// Aliases by exact name. A model that may be called directly has an alias of its own
-    /// under its id, with [`Alias::direct`] set; a configured alias of that name wins.
+    /// under its id, with [`Alias::direct`] set; a configured alias of that name wins. Those
+    /// of categories are not here.
     pub alias_by_name: HashMap<Box<str>, AliasIdx>,
     /// Ids of all models, in every spelling people use.
     pub model_names: NameIndex,
@@ -138,6 +139,13 @@ impl Catalog {
     /// By index.
     pub fn model(&self, idx: ModelIdx) -> &Model {
         &self.models[idx.get()]
+    }
+
+    /// The aliases whose targets serve an alias: those of its categories, or itself.
+    pub fn serving<'c>(&'c self, alias: &'c Alias) -> impl Iterator<Item = &'c Alias> {
+        let grouping = alias.grouping();
+        let groups = grouping.into_iter().flat_map(|grouping| grouping.groups.iter().chain([&grouping.default]));
+        groups.map(|idx| self.alias(*idx)).chain(grouping.is_none().then_some(alias))
     }
 
     /// By index.

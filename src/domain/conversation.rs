@@ -26,10 +26,12 @@ impl Passage {
         let cut = text.floor_char_boundary(room);
         self.head.push_str(&text[..cut]);
         let rest = &text[cut..];
-        if rest.len() > Self::END {
+        let from = rest.ceil_char_boundary(rest.len().saturating_sub(Self::END));
+        if from > 0 {
+            // What was the end is followed by what is not kept.
             self.tail.clear();
         }
-        self.tail.push_str(&rest[rest.ceil_char_boundary(rest.len().saturating_sub(Self::END))..]);
+        self.tail.push_str(&rest[from..]);
         if self.tail.len() > Self::END {
             let from = self.tail.ceil_char_boundary(self.tail.len() - Self::END);
             self.tail.drain(..from);

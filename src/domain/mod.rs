@@ -14,6 +14,7 @@ pub mod conversation;
 pub mod counts;
 pub mod failure;
 pub mod feature;
+pub mod grouping;
 pub mod ids;
 pub mod limits;
 pub mod money;

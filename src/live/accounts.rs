@@ -88,15 +88,18 @@ impl Accounts {
         let mut provider =
             |provider: &Provider| add(Owner::new(Kind::Provider, provider.id.as_str()), of(provider.budgets));
         let providers = catalog.providers.iter().map(&mut provider).collect();
-        let mut aliases = HashMap::new();
+        let mut aliases: HashMap<AliasName, OfAlias> = HashMap::new();
         for alias in catalog.aliases.iter().filter(|alias| has_budgets(alias)) {
-            let own = add(Owner::new(Kind::Alias, alias.name.as_str()), of(alias.budgets));
+            // Those of its categories count under its name; the alias itself comes first.
+            let own = alias.group.is_none().then_some(Owner::new(Kind::Alias, alias.name.as_str()));
+            let own = own.and_then(|owner| add(owner, of(alias.budgets)));
             let mut target = |target: &Target| {
                 let owner = target_owner(alias.name.as_str(), catalog.model(target.model).id.as_str());
                 Some((target.model, add(owner, of(target.budgets))?))
             };
-            let targets = alias.targets.iter().filter_map(&mut target).collect();
-            aliases.insert(alias.name.clone(), OfAlias { own, targets });
+            let of_alias = aliases.entry(alias.name.clone()).or_default();
+            of_alias.own = own.or(of_alias.own.take());
+            of_alias.targets.extend(alias.targets.iter().filter_map(&mut target));
         }
         Self { providers, aliases, ..accounts }
     }

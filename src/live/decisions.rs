@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::sorting::Verdict;
+
 use crate::domain::failure::FailureKind;
 use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx, Revision};
 use crate::domain::time::UnixMillis;
@@ -22,26 +24,39 @@ const KEPT: usize = 256;
 pub struct Decision {
     /// The request's id.
     pub request: String,
-    /// When it was made.
-    pub at: UnixMillis,
     /// The revision whose indexes it names.
     pub revision: Revision,
-    /// Of which alias.
-    pub alias: AliasIdx,
-    /// What was asked.
-    pub facts: RequestFacts,
+    /// The alias that was asked.
+    pub asked: AliasIdx,
+    /// What the request was taken for, where the alias is of categories.
+    pub category: Option<Verdict>,
     /// What the caller excluded or preferred.
     pub narrowing: Narrowing,
-    /// What was observed.
-    pub snapshot: Snapshot,
-    /// The seed of its random source.
-    pub seed: u64,
     /// The order that was decided.
-    pub order: SmallVec<[EndpointIdx; 8]>,
+    pub ranking: Ranking,
+    /// The one of Default, where nobody of the category could serve.
+    pub behind: Option<Box<Ranking>>,
     /// Who answered.
     pub chosen: Option<EndpointId>,
     /// What was tried.
     pub attempts: Vec<Attempt>,
+}
+
+/// An order, and everything that it was made from.
+#[derive(Clone, Debug)]
+pub struct Ranking {
+    /// Of which alias: the one that was asked, or one of its categories.
+    pub alias: AliasIdx,
+    /// When it was made.
+    pub at: UnixMillis,
+    /// What was asked.
+    pub facts: RequestFacts,
+    /// What was observed.
+    pub snapshot: Snapshot,
+    /// The seed of its random source.
+    pub seed: u64,
+    /// The order.
+    pub order: SmallVec<[EndpointIdx; 8]>,
 }
 
 /// One attempt, until it committed or failed.

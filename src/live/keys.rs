@@ -83,7 +83,8 @@ impl Caller {
 
     fn is_served(&self, alias: &Alias, catalog: &Catalog) -> bool {
         if self.is_confined() {
-            let mut endpoints = alias.targets.iter().flat_map(|target| &target.endpoints);
+            let targets = catalog.serving(alias).flat_map(|group| &group.targets);
+            let mut endpoints = targets.flat_map(|target| &target.endpoints);
             return endpoints.any(|endpoint| self.may_be_served_by(*endpoint, catalog));
         }
         true

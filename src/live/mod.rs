@@ -12,6 +12,7 @@ mod flight;
 mod keys;
 mod ledger;
 mod sharing;
+pub mod sorting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,8 +30,10 @@ pub use sharing::{Heard, Sharing, SharingStanding};
 
 use smallvec::SmallVec;
 
+use self::sorting::Sorting;
+
 use crate::clock::Clock;
-use crate::config::ServerLimits;
+use crate::config::{Problem, ServerLimits};
 use crate::domain::alias::{Alias, Scoring, Target, UsageScope};
 use crate::domain::caller::default_project;
 use crate::domain::catalog::{Catalog, Endpoint};
@@ -70,6 +73,8 @@ pub struct View {
     providers: Arc<[Arc<ProviderLive>]>,
     /// By [`AliasIdx`].
     aliases: Arc<[Arc<AliasLive>]>,
+    /// Of aliases of categories.
+    sortings: Arc<HashMap<AliasIdx, Arc<Sorting>>>,
     /// What other replicas are told and tell, where there are any.
     sharing: Option<Arc<Sharing>>,
     /// Endpoints as other replicas name them; empty where there is nothing to share.
@@ -101,6 +106,11 @@ pub fn counted_by(alias: &Alias, caller: &Caller) -> Option<CountedBy> {
         UsageScope::Project => Some(CountedBy::Project(caller.project_name().clone())),
         UsageScope::Key => caller.key_name().cloned().map(CountedBy::Key),
     }
+}
+
+/// What an alias is known by from view to view; those of categories have the name of theirs.
+fn identity_of(alias: &Alias) -> (&str, Option<&str>) {
+    (alias.name.as_str(), alias.group.as_ref().map(|group| group.category.as_str()))
 }
 
 /// A refusal of a budget, as routing knows it.
@@ -138,6 +148,16 @@ impl View {
     /// The live state of an alias.
     pub fn alias(&self, idx: AliasIdx) -> &Arc<AliasLive> {
         &self.aliases[idx.get()]
+    }
+
+    /// How the categories of an alias are told apart, if it is of categories.
+    pub fn sorting(&self, idx: AliasIdx) -> Option<&Arc<Sorting>> {
+        self.sortings.get(&idx)
+    }
+
+    /// What the operator should know of the categories.
+    pub fn remarks(&self) -> Vec<Problem> {
+        sorting::told(&self.catalog, &self.sortings)
     }
 
     /// All projects.
@@ -281,11 +301,11 @@ impl View {
             Some(live) => Arc::clone(live),
             None => Arc::new(EndpointLive::new(&endpoint.id, endpoint.limits, sharing.clone())),
         };
-        let known_aliases: HashMap<&str, &Arc<AliasLive>> = earlier
-            .map(|view| view.catalog.aliases.iter().map(|alias| alias.name.as_str()).zip(view.aliases.iter()).collect())
+        let known_aliases: HashMap<_, &Arc<AliasLive>> = earlier
+            .map(|view| view.catalog.aliases.iter().map(identity_of).zip(view.aliases.iter()).collect())
             .unwrap_or_default();
         let alias =
-            |alias: &Alias| known_aliases.get(alias.name.as_str()).map_or_else(Arc::default, |live| Arc::clone(live));
+            |alias: &Alias| known_aliases.get(&identity_of(alias)).map_or_else(Arc::default, |live| Arc::clone(live));
         let mut providers = Vec::with_capacity(catalog.providers.len());
         for provider in &catalog.providers {
             let same = earlier.and_then(|view| {
@@ -302,6 +322,8 @@ impl View {
                 None => Arc::new(ProviderLive::new(provider.limits, client::build(provider)?)),
             });
         }
+        let learned = earlier.map(|view| (&*view.catalog, &*view.sortings));
+        let sortings = Arc::new(sorting::all(&catalog, learned));
         let earlier = earlier.map(|view| &*view.accounts);
         let accounts = Accounts::build(&catalog, &projects, earlier, spent);
         let project = |project: Project| {
@@ -323,6 +345,7 @@ impl View {
             projects: Arc::new(projects.into_iter().map(project).collect()),
             accounts: Arc::new(accounts),
             endpoints,
+            sortings,
             sharing,
             by_key: Arc::new(by_key),
             providers: providers.into(),

@@ -103,6 +103,8 @@ pub enum GatewayError {
         alias: String,
         /// Each attempt, in order: endpoint and failure.
         attempts: Vec<(String, AttemptError)>,
+        /// Targets that were not tried, and why, where that has to be told.
+        passed_over: Vec<(String, String)>,
     },
     /// No such path.
     NoSuchPath,
@@ -228,7 +230,7 @@ impl GatewayError {
                     body(503, ErrorKind::Overloaded, "no_target_available", None, message)
                 }
             }
-            Self::AllFailed { alias, attempts } => all_failed(alias, attempts),
+            Self::AllFailed { alias, attempts, passed_over } => all_failed(alias, attempts, passed_over),
             Self::NoSuchPath => {
                 body(404, ErrorKind::NotFound, "unknown_path", None, "There is no such path here.".into())
             }
@@ -261,7 +263,7 @@ fn sentence(text: &str) -> String {
 
 /// The most useful error of several: what the caller can mend itself, then what it should
 /// wait for, then what to blame.
-fn all_failed(alias: &str, attempts: &[(String, AttemptError)]) -> ErrorBody {
+fn all_failed(alias: &str, attempts: &[(String, AttemptError)], passed_over: &[(String, String)]) -> ErrorBody {
     let callers = attempts.iter().find(|(_, error)| is_callers(error.kind));
     let list: Vec<(String, String)> = attempts
         .iter()
@@ -280,7 +282,10 @@ fn all_failed(alias: &str, attempts: &[(String, AttemptError)]) -> ErrorBody {
             (400, ErrorKind::InvalidRequest, code, format!("{endpoint} refused the request: {}", error.message))
         }
         None => {
-            let message = format!("Every target of `{alias}` that was tried has failed: {}", listed(&list));
+            let mut message = format!("Every target of `{alias}` that was tried has failed: {}", listed(&list));
+            if !passed_over.is_empty() {
+                message.push_str(&format!(". Not tried: {}", listed(passed_over)));
+            }
             if all(attempts, FailureKind::RateLimited) {
                 (429, ErrorKind::RateLimited, "rate_limit_exceeded", message)
             } else if all(attempts, FailureKind::Timeout) {
@@ -363,7 +368,7 @@ mod tests {
                 ("m@p".to_owned(), error)
             })
             .collect();
-        GatewayError::AllFailed { alias: "chat".into(), attempts }.body()
+        GatewayError::AllFailed { alias: "chat".into(), attempts, passed_over: Vec::new() }.body()
     }
 
     #[test]

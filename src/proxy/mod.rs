@@ -1,12 +1,15 @@
 //! The data plane: what a client's request goes through, from its head to the last byte.
 //!
 //! [`server`] accepts connections; [`routes`] knows the paths; [`auth`] says who calls;
-//! [`pipeline`] resolves the alias, asks [`crate::routing`] for a plan and walks it with
-//! [`crate::upstream`]; [`respond`] puts what happened into headers, and [`error`] turns
+//! [`pipeline`] resolves the alias and, by [`category`], whose targets are meant, asks
+//! [`crate::routing`] for a plan and walks it with [`crate::upstream`]; [`respond`] puts what happened into headers, and [`error`] turns
 //! what failed into the client's own error shape.
 
 mod admission;
 pub mod auth;
+mod behind;
+pub mod category;
+mod decide;
 pub mod error;
 mod facts;
 pub mod intake;
@@ -19,6 +22,7 @@ pub mod routes;
 pub mod server;
 pub mod tls;
 mod unserved;
+mod walk;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,6 +39,8 @@ pub struct Gateway {
     pub live: Arc<Live>,
     /// What was decided lately.
     pub decisions: Decisions,
+    /// Where prompts in doubt are looked at again.
+    pub desk: category::Desk,
     /// Where limits are shared with other replicas.
     pub quota: Option<Quota>,
     /// Held for a few instructions at a time, never across an await.
@@ -45,7 +51,7 @@ impl Gateway {
     /// A gateway over a first view.
     pub fn new(live: Arc<Live>, quota: Option<Quota>) -> Self {
         let retries = Mutex::new(RetryBudget::new(live.clock.now()));
-        Self { live, decisions: Decisions::default(), quota, retries }
+        Self { live, decisions: Decisions::default(), desk: category::Desk::default(), quota, retries }
     }
 
     fn retries<T>(&self, f: impl FnOnce(&mut RetryBudget) -> T) -> T {

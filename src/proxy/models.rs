@@ -7,7 +7,8 @@ use crate::wire::anthropic;
 
 /// Names a caller may put in `model`: configured aliases first, then models by their ids.
 fn names<'a>(view: &'a View, caller: &'a Caller) -> impl Iterator<Item = &'a str> {
-    let allowed = view.catalog.aliases.iter().filter(|alias| caller.may_use(alias, &view.catalog));
+    let allowed = view.catalog.aliases.iter().filter(|alias| alias.group.is_none());
+    let allowed = allowed.filter(|alias| caller.may_use(alias, &view.catalog));
     let (mut configured, direct): (Vec<_>, Vec<_>) = allowed.partition(|alias| !alias.direct);
     configured.extend(direct);
     configured.into_iter().map(|alias| alias.name.as_str())

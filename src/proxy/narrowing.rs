@@ -6,6 +6,7 @@
 //! | `x-pointsman-ignore` | use none of these |
 //! | `x-pointsman-order` | try these first, in this order |
 //! | `x-pointsman-max-attempts` | at most so many upstream calls; never more than the alias allows |
+//! | `x-pointsman-category` | what the prompt asks for; see [`super::category`] |
 //! | `x-pointsman-timeout-ms` | give up if no content has come by then; never later than the alias says |
 
 use std::time::Duration;

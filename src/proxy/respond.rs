@@ -25,8 +25,12 @@ pub struct Trace {
     pub revision: Option<Revision>,
     /// The alias it resolved to.
     pub alias: Option<String>,
-    /// The alias's strategy.
+    /// The alias's strategy, or that of the category which serves.
     pub strategy: Option<&'static str>,
+    /// What the request was taken for, where the alias is of categories.
+    pub category: Option<String>,
+    /// Why, where that is not a plain match.
+    pub category_reason: Option<&'static str>,
     /// Who answered.
     pub target: Option<EndpointId>,
     /// Each attempt, in order.
@@ -68,6 +72,8 @@ impl Trace {
             revision: None,
             alias: None,
             strategy: None,
+            category: None,
+            category_reason: None,
             target: None,
             attempts: Vec::new(),
             standing: None,
@@ -90,6 +96,12 @@ impl Trace {
         }
         if let Some(strategy) = self.strategy {
             put("x-pointsman-strategy", strategy);
+        }
+        if let Some(category) = &self.category {
+            put(super::category::CATEGORY_HEADER, category);
+        }
+        if let Some(reason) = self.category_reason {
+            put("x-pointsman-category-reason", reason);
         }
         if let Some(target) = &self.target {
             put("x-pointsman-target", target.as_str());
@@ -134,7 +146,7 @@ impl Trace {
     pub fn respond(&self, reply: Reply) -> Response {
         let mut response = Response::new(reply.body);
         let headers = response.headers_mut();
-        headers.reserve(12);
+        headers.reserve(14);
         if reply.content_type.as_bytes().starts_with(b"text/event-stream") {
             headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             // nginx in front of us would collect the stream otherwise.

@@ -69,10 +69,17 @@ impl Unserved<'_> {
 
     /// Each endpoint and its reason. Those that may not serve this caller are none of its
     /// business.
-    fn reasons(&self, now: UnixMillis) -> Vec<(String, String)> {
+    pub fn reasons(&self, now: UnixMillis) -> Vec<(String, String)> {
         let skipped = self.skipped.iter().filter(|skipped| skipped.reason != SkipReason::Forbidden);
         let told = skipped
             .map(|skipped| (self.catalog.endpoint(skipped.endpoint).id.to_string(), skipped.reason.describe(now)));
-        told.chain(self.unsaid.iter().cloned()).collect()
+        let mut reasons: Vec<(String, String)> = Vec::new();
+        for reason in told.chain(self.unsaid.iter().cloned()) {
+            // An endpoint may be in several lists for the same reason.
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        reasons
     }
 }

@@ -216,7 +216,8 @@ fn gather<'a>(query: &Query<'a>, snapshot: &'a Snapshot, plan: &mut Plan, rng: &
                 _ if home => Why::Home,
                 Strategy::Priority { .. } => Why::Rank(target.rank),
                 Strategy::RandomShuffle { .. } => Why::Draw { weight: target.weight },
-                Strategy::Scored(_) => Why::Score,
+                // One of categories has no targets of its own.
+                Strategy::Scored(_) | Strategy::Category(_) => Why::Score,
             };
             let forecast = score::forecast(&state.reading, &demand, metric, home);
             let mut candidate = Candidate {

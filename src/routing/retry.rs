@@ -6,6 +6,7 @@ use super::rank::{Candidate, Plan};
 use crate::domain::alias::FallbackPolicy;
 use crate::domain::catalog::Catalog;
 use crate::domain::failure::FailureKind;
+use crate::domain::ids::ModelIdx;
 
 /// What to do after a failed attempt.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -77,14 +78,10 @@ pub fn next_step(progress: &Progress<'_>, catalog: &Catalog) -> NextStep {
             None => NextStep::GiveUp,
         }),
         FailureKind::ContextTooLong => {
-            let window =
-                |candidate: &Candidate| catalog.model(catalog.endpoint(candidate.endpoint).model).context_window;
-            let failed = progress.plan.candidates.get(progress.position).and_then(window);
-            // An unknown window may be larger; a known one has to be.
-            let larger = |candidate: &Candidate| match (window(candidate), failed) {
-                (Some(window), Some(failed)) => window > failed,
-                _ => true,
-            };
+            let model = |candidate: &Candidate| catalog.endpoint(candidate.endpoint).model;
+            let failed = progress.plan.candidates.get(progress.position).map(model);
+            let larger =
+                |candidate: &Candidate| failed.is_none_or(|failed| is_larger(catalog, model(candidate), failed));
             next(&larger).unwrap_or(NextStep::GiveUp)
         }
         FailureKind::CallerMistake if progress.policy.any_error => next(&any).unwrap_or(NextStep::GiveUp),
@@ -95,6 +92,33 @@ pub fn next_step(progress: &Progress<'_>, catalog: &Catalog) -> NextStep {
         | FailureKind::ClientGone
         | FailureKind::Superseded => NextStep::GiveUp,
     }
+}
+
+/// Whether a prompt that was too long for one model may fit into another: an unknown window
+/// may be larger; a known one has to be.
+pub fn is_larger(catalog: &Catalog, model: ModelIdx, failed: ModelIdx) -> bool {
+    match (catalog.model(model).context_window, catalog.model(failed).context_window) {
+        (Some(window), Some(failed)) => window > failed,
+        _ => true,
+    }
+}
+
+/// Whether the failure of a plan's last candidate is worth asking somebody who is not in it.
+pub fn may_go_elsewhere(progress: &Progress<'_>) -> bool {
+    let worth = match progress.kind {
+        FailureKind::Connect
+        | FailureKind::Timeout
+        | FailureKind::Credential
+        | FailureKind::ModelGone
+        | FailureKind::Malformed
+        | FailureKind::ServerError
+        | FailureKind::RateLimited
+        | FailureKind::ContextTooLong => true,
+        FailureKind::CallerMistake => progress.policy.any_error,
+        FailureKind::ContentPolicy => progress.policy.content_policy,
+        FailureKind::BrokenStream | FailureKind::ClientGone | FailureKind::Superseded => false,
+    };
+    worth && progress.attempts_left > 0 && !progress.time_left.is_zero()
 }
 
 /// Once more at the same endpoint, if that was not done already and the pause leaves time.
@@ -192,6 +216,28 @@ mod tests {
     fn nothing_is_tried_beyond_the_budgets() {
         assert_eq!(step(FailureKind::Connect, |p| p.attempts_left = 0), NextStep::GiveUp);
         assert_eq!(step(FailureKind::Connect, |p| p.time_left = Duration::ZERO), NextStep::GiveUp);
+    }
+
+    /// Somebody who is not in the plan is asked exactly where somebody in it would be.
+    #[test]
+    fn whoever_stands_behind_is_asked_where_the_next_one_would_be() {
+        let policies = [
+            FallbackPolicy::default(),
+            FallbackPolicy { any_error: true, ..Default::default() },
+            FallbackPolicy { content_policy: true, ..Default::default() },
+        ];
+        for (kind, policy) in FailureKind::ALL.iter().flat_map(|kind| policies.map(|policy| (*kind, policy))) {
+            for (attempts_left, seconds) in [(2, 10), (0, 10), (2, 0)] {
+                let mut elsewhere = false;
+                let next = step(kind, |progress| {
+                    progress.policy = policy;
+                    progress.attempts_left = attempts_left;
+                    progress.time_left = Duration::from_secs(seconds);
+                    elsewhere = may_go_elsewhere(progress);
+                });
+                assert_eq!(elsewhere, matches!(next, NextStep::Next(_)), "{kind} {policy:?}");
+            }
+        }
     }
 
     #[test]

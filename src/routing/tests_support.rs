@@ -106,6 +106,7 @@ pub(crate) fn fleet(windows: &[Option<u64>]) -> Case {
         adaptivity: Adaptivity::default(),
         direct: false,
         drop_unsupported: false,
+        group: None,
     };
     let all = Some(FeatureSet::EMPTY);
     let fit = Fit { openai: all, openai_responses: all, anthropic: all, gemini: all };

@@ -13,6 +13,7 @@
 
 pub mod anthropic;
 pub mod chat;
+pub mod conversation;
 pub mod error;
 pub mod event;
 pub mod gemini;

@@ -4,6 +4,9 @@
 //! runs one module.
 
 mod adaptive;
+mod category;
+mod classifier;
+mod classify;
 mod command_line;
 mod contract;
 mod control;

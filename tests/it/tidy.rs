@@ -16,12 +16,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("stats", &["domain", "health"]),
     ("routing", &["domain", "health", "stats"]),
     ("catalogue", &["domain"]),
+    ("classifier", &["domain"]),
     ("config", &["domain", "catalogue"]),
     ("import", &["domain", "catalogue", "config"]),
     ("clock", &["domain"]),
     ("telemetry", &[]),
+    ("training", &["classifier", "clock", "domain"]),
+    ("bin", &[]),
     ("transport", &["domain"]),
-    ("live", &["clock", "config", "domain", "health", "limits", "routing", "stats", "transport"]),
+    ("live", &["classifier", "clock", "config", "domain", "health", "limits", "routing", "stats", "transport"]),
     ("store", &["config", "domain"]),
     ("fleet", &["clock", "config", "domain", "limits", "live", "store"]),
     ("control", &["clock", "config", "domain", "fleet", "limits", "live", "secrets", "store", "transport"]),
@@ -29,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "proxy",
         &[
+            "classifier",
             "clock",
             "config",
             "domain",
@@ -49,6 +53,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "api",
             "catalogue",
+            "classifier",
             "clock",
             "config",
             "control",
@@ -66,17 +71,17 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wire",
         ],
     ),
-    ("command", &["api", "clock", "config", "domain", "secrets"]),
+    ("command", &["api", "classifier", "clock", "config", "domain", "secrets"]),
     ("simulate", &["domain"]),
     ("app", &["admin", "clock", "config", "control", "fleet", "proxy", "secrets", "store"]),
     ("demo", &["admin", "api", "app", "config", "domain", "simulate"]),
-    ("cli", &["app", "command", "config", "demo", "import", "simulate", "telemetry"]),
+    ("cli", &["app", "command", "config", "demo", "import", "live", "simulate", "telemetry"]),
 ];
 
 /// Words that only the shell may say.
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::env", "reqwest", "rand::rng()", "SystemTime::now"];
 /// Rooms that must not.
-const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing", "import"];
+const PURE: &[&str] = &["domain", "wire", "health", "limits", "secrets", "stats", "routing", "classifier", "import"];
 /// The files of such rooms that stand at the door of the house.
 const DOORS: &[&str] = &["import/command.rs"];
 

@@ -110,7 +110,10 @@ impl Create {
                 let mut fields = Map::new();
                 fields.insert("name".to_owned(), Json::from(self.name.as_str()));
                 fields.insert("strategy".to_owned(), json!(self.strategy));
-                fields.insert("targets".to_owned(), Json::from(targets));
+                // Those of an alias of categories stand there.
+                if !targets.is_empty() || self.strategy.as_deref() != Some("category") {
+                    fields.insert("targets".to_owned(), Json::from(targets));
+                }
                 self.fields.put_into(&mut fields);
                 without_nulls(fields)
             }
@@ -161,12 +164,25 @@ fn table(aliases: &[Resource], screen: &Screen) -> String {
     let columns = [Column::Name("NAME"), Column::Name("STRATEGY"), Column::Number("REV"), Column::Text("TARGETS")];
     let mut table = Table::new(columns);
     for alias in aliases {
-        let targets = alias.document.get("targets").and_then(Json::as_array).into_iter().flatten();
-        let targets: Vec<String> = targets.map(target::short).collect();
+        let categories = alias.document.get("categories").and_then(Json::as_array);
+        let targets = match categories {
+            None => targets(alias.document.get("targets")),
+            Some(categories) => categories.iter().map(category).collect::<Vec<_>>().join("; "),
+        };
         let strategy = document::field(&alias.document, "strategy");
-        table.row([alias.name.clone(), strategy, alias.revision.to_string(), targets.join(", ")]);
+        table.row([alias.name.clone(), strategy, alias.revision.to_string(), targets]);
     }
     table.text(screen)
+}
+
+fn targets(list: Option<&Json>) -> String {
+    let list = list.and_then(Json::as_array).into_iter().flatten();
+    list.map(target::short).collect::<Vec<_>>().join(", ")
+}
+
+/// A category and who serves it.
+fn category(of: &Json) -> String {
+    format!("{}: {}", of["name"].as_str().unwrap_or("?"), targets(of.get("targets")))
 }
 
 #[cfg(test)]
@@ -202,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn an_alias_of_categories_has_no_targets_of_its_own() {
+        let request = create(&["by-task", "--strategy", "category", "--set", "pin=true"]);
+        assert_eq!(request.body, Some(json!({"name": "by-task", "strategy": "category", "pin": true})));
+        let empty = create(&["none", "--strategy", "priority"]);
+        assert_eq!(empty.body, Some(json!({"name": "none", "strategy": "priority", "targets": []})));
+    }
+
+    #[test]
     fn an_alias_needs_a_strategy_or_a_file() {
         assert!(subcommand::<AliasCommand>(&["create", "ab", "m"]).is_err());
         assert!(subcommand::<AliasCommand>(&["create", "ab", "--file", "x", "--strategy", "y"]).is_err());
@@ -218,6 +242,22 @@ mod tests {
         let alias = Resource { kind: "alias".into(), name: "chat".into(), revision: 7, document };
         let text = table(&[alias], &PIPE);
         assert_eq!(text, "NAME  STRATEGY  REV  TARGETS\nchat  priority    7  m=2, n (off), o (last resort)\n");
+    }
+
+    #[test]
+    fn categories_stand_before_their_targets() {
+        let Json::Object(document) = json!({
+            "name": "by-task", "strategy": "category",
+            "categories": [
+                {"name": "coding", "strategy": "priority", "targets": [{"model": "m"}, {"model": "n"}]},
+                {"name": "default", "strategy": "priority", "targets": [{"model": "o", "weight": 2}]},
+            ],
+        }) else {
+            panic!()
+        };
+        let alias = Resource { kind: "alias".into(), name: "by-task".into(), revision: 7, document };
+        let text = table(&[alias], &PIPE);
+        assert_eq!(text, "NAME     STRATEGY  REV  TARGETS\nby-task  category    7  coding: m, n; default: o=2\n");
     }
 
     #[test]

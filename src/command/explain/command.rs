@@ -16,7 +16,8 @@ use crate::command::screen::{Said, Screen};
 pub struct Explain {
     /// The alias, or a model that may be called directly.
     alias: String,
-    /// What a caller would ask; what counts is how long it is.
+    /// What a caller would ask; what counts is how long it is and, where the alias is of
+    /// categories, what it asks for.
     #[arg(default_value = "")]
     prompt: String,
     /// The caller would want the answer as a stream.
@@ -38,6 +39,7 @@ impl Explain {
         let question = ExplainRequest {
             alias: self.alias.clone(),
             prompt: self.prompt.clone(),
+            messages: None,
             stream: self.stream && !self.no_stream,
             max_tokens: self.max_tokens,
             key: self.key.clone(),

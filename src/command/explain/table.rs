@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::api::decision::{CandidateReport, DecisionReport, RequestReport, USUAL};
+use crate::api::decision::{CandidateReport, CategoryReport, DecisionReport, RequestReport, USUAL};
 use crate::command::words::plain;
 
 /// The decision as lines of text, each with its end. Without colours, so that it looks the
@@ -12,7 +12,13 @@ pub fn table(report: &DecisionReport) -> String {
     let mut text = String::new();
     // Writing to a String does not fail, here and below.
     let _ = writeln!(text, "alias      {} (revision {})", plain(&report.alias), report.revision);
-    let _ = writeln!(text, "strategy   {}", plain(&report.strategy));
+    let strategy = plain(&report.strategy);
+    if let Some(category) = &report.category {
+        let _ = writeln!(text, "category   {}", self::category(category));
+        let _ = writeln!(text, "strategy   {strategy} (sub-strategy of {})", plain(&category.name));
+    } else {
+        let _ = writeln!(text, "strategy   {strategy}");
+    }
     let _ = writeln!(text, "expected   {}", expected(&report.request));
     if let Some(exploring) = &report.exploring {
         let (target, best) = (plain(&exploring.target), plain(&exploring.instead_of));
@@ -33,6 +39,26 @@ pub fn table(report: &DecisionReport) -> String {
     for skipped in &report.skipped {
         let (target, reason) = (plain(&skipped.target), plain(&skipped.reason));
         let _ = writeln!(text, "{:>ranks$}  {target:width$}  excluded: {reason}", "-");
+    }
+    text
+}
+
+/// `translation (0.97)`; where it is not a plain match, with the reason, and with what was the
+/// likeliest.
+fn category(category: &CategoryReport) -> String {
+    let mut text = plain(&category.name);
+    match (&category.reason, category.confidence) {
+        (None, Some(confidence)) => {
+            let _ = write!(text, " ({confidence:.2})");
+        }
+        (None, None) => {}
+        (Some(reason), _) => {
+            let _ = write!(text, " ({}", plain(reason));
+            if let Some(best) = category.scores.first() {
+                let _ = write!(text, "; likeliest is {} {:.2}", plain(&best.name), best.confidence);
+            }
+            text.push(')');
+        }
     }
     text
 }
@@ -125,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::api::decision::{ExploringReport, SkippedReport};
+    use crate::api::decision::{CategoryScore, ExploringReport, SkippedReport};
 
     fn candidate(target: &str) -> CandidateReport {
         CandidateReport { target: target.into(), purpose: USUAL.into(), ..CandidateReport::default() }
@@ -177,6 +203,30 @@ expected   412 tokens in (estimated), 300 out
   -  anthropic/claude-opus-4.8@anthropic  excluded: cooling down 12.0 s (server_error)
 "
         );
+    }
+
+    #[test]
+    fn the_category_stands_above_its_strategy() {
+        let lines = |category: CategoryReport| {
+            let text = table(&DecisionReport { category: Some(category), ..decision(vec![]) });
+            text.lines().skip(1).take(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let sure = CategoryReport { name: "translation".into(), confidence: Some(0.971), ..CategoryReport::default() };
+        assert_eq!(
+            lines(sure),
+            ["category   translation (0.97)", "strategy   lowest-latency (sub-strategy of translation)"]
+        );
+        let scores = vec![CategoryScore { name: "math".into(), confidence: 0.912, of_alias: false }];
+        let unsure = CategoryReport {
+            name: "default".into(),
+            reason: Some("elsewhere".into()),
+            scores,
+            ..CategoryReport::default()
+        };
+        assert_eq!(lines(unsure)[0], "category   default (elsewhere; likeliest is math 0.91)");
+        let broken =
+            CategoryReport { name: "default".into(), reason: Some("broken".into()), ..CategoryReport::default() };
+        assert_eq!(lines(broken)[0], "category   default (broken)");
     }
 
     #[test]

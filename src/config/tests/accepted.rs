@@ -112,7 +112,7 @@ fn models_may_be_called_directly_in_any_spelling() {
 #[test]
 fn direct_calls_can_be_switched_off() {
     let config = accept(&EXAMPLE.replace("[server]", "[server]\ndirect_models = false"));
-    assert_eq!(config.catalog.aliases.len(), 2);
+    assert_eq!(config.catalog.aliases.len(), 6);
     assert!(config.catalog.resolve("openai/gpt-5.5").is_err());
     assert!(config.catalog.resolve("prod-chat").is_ok());
 }

@@ -1,11 +1,12 @@
 //! Every field that is read is explained in `docs/configuration.md`, and no other.
 
 use crate::config::{
-    FIELDS, adaptivity, alias, caller, key, model, price, project, provider, server, store, strategy, target,
+    FIELDS, adaptivity, alias, caller, category, key, model, price, project, provider, server, settings, store,
+    strategy, target,
 };
 
 /// The headings of the document, and the fields explained below each.
-pub(super) const SECTIONS: [(&str, &[&str]); 22] = [
+pub(super) const SECTIONS: [(&str, &[&str]); 25] = [
     ("The file", FIELDS),
     ("[server]", server::FIELDS),
     ("server.tls", server::TLS_FIELDS),
@@ -22,9 +23,12 @@ pub(super) const SECTIONS: [(&str, &[&str]); 22] = [
     ("Options of strategies", strategy::OPTIONS),
     ("Options for all strategies", adaptivity::FIELDS),
     ("aliases.max_price", price::MAX_FIELDS),
-    ("aliases.fallback", alias::FALLBACK_FIELDS),
+    ("aliases.fallback", settings::FALLBACK_FIELDS),
     ("aliases.targets", target::FIELDS),
     ("targets.providers", target::PROVIDERS_FIELDS),
+    ("Options of category", category::ALIAS_FIELDS),
+    ("aliases.classifier", category::CLASSIFIER_FIELDS),
+    ("[[aliases.categories]]", category::OWN_FIELDS),
     ("[[projects]]", project::OWN_FIELDS),
     ("[[keys]]", key::OWN_FIELDS),
     ("Scopes, limits and budgets", caller::FIELDS),
@@ -50,7 +54,7 @@ fn every_field_is_documented_in_the_order_it_is_read() {
 
 #[test]
 fn every_strategy_is_documented() {
-    let names: Vec<&str> = strategy::strategies().map(|strategy| strategy.as_str()).collect();
+    let names: Vec<&str> = strategy::names().collect();
     assert_eq!(documented("Strategies"), names);
 }
 

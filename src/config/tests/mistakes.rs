@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{World, check, parse_file, to_toml};
+use crate::config::{World, category, check, parse_file, settings, to_toml};
 
 /// A way to spoil the example: what to replace by what, and the path of the problem that
 /// has to follow.
-const MISTAKES: [(&str, &str, &str); 12] = [
+const MISTAKES: [(&str, &str, &str); 19] = [
     ("listen = \"0.0.0.0:8080\"", "listen = \"everywhere\"", "server.listen"),
     ("admin_listen =", "admin_lissten =", "server.admin_lissten"),
     ("path = \"pointsman.db\"", "url = \"http://x\"", "store.url"),
@@ -17,13 +17,28 @@ const MISTAKES: [(&str, &str, &str); 12] = [
     ("max_in_flight = 32", "max_in_flight = -1", "providers.office-vllm.max_in_flight"),
     ("provider = \"office-vllm\"", "provider = \"office-vlm\"", "models.office/llama.endpoints[0].provider"),
     ("output = 0.10", "output = 1e99", "models.office/llama.endpoints[0].usd_per_mtok.output"),
-    ("strategy = \"priority\"", "strategy = \"category\"", "aliases.prod-chat.strategy"),
+    ("strategy = \"priority\"", "strategy = \"categories\"", "aliases.prod-chat.strategy"),
     (
         "{ model = \"google/gemini-3-pro\" }",
         "{ model = \"google/gemini-33-pro\" }",
         "aliases.prod-chat.targets[2].model",
     ),
     ("weight = 30", "weight = nan", "aliases.ab-test.targets[1].weight"),
+    ("tier = \"cascade\"", "tier = \"slow\"", "aliases.by-task.classifier.tier"),
+    ("budget = \"20ms\"", "budget = \"1h\"", "aliases.by-task.classifier.budget"),
+    ("on_exhausted = \"fail\"", "on_exhausted = \"give-up\"", "aliases.by-task.categories.coding.on_exhausted"),
+    ("threshold = 0.7", "threshold = 70", "aliases.by-task.categories.coding.threshold"),
+    (
+        "description = \"customers who want their money back\"",
+        "description = 3",
+        "aliases.by-task.categories.refunds.description",
+    ),
+    ("strategy = \"lowest-price\"", "strategy = \"category\"", "aliases.by-task.categories.refunds.strategy"),
+    (
+        "{ model = \"office/llama\" }",
+        "{ model = \"office/lama\" }",
+        "aliases.by-task.categories.refunds.targets[0].model",
+    ),
 ];
 
 proptest! {
@@ -43,6 +58,33 @@ proptest! {
             prop_assert!(problems.list.iter().any(|problem| problem.path == *path), "{path}: {problems}");
         }
         prop_assert!(problems.list.iter().all(|problem| problem.place.is_some()));
+    }
+
+    /// Any known field with any kind of value in a category, whatever its name.
+    #[test]
+    fn any_value_in_any_category_is_answered(
+        name in prop::sample::select(vec!["coding", "content-writing", "refunds", "other", "Default", "", "codng"]),
+        of_alias in prop::collection::vec((prop::sample::select(category::ALIAS_FIELDS.to_vec()), value(2)), 0..3),
+        fields in prop::collection::vec((of_category(), value(2)), 0..6),
+        with_default in any::<bool>(),
+    ) {
+        let lines = |fields: &[(&str, String)]| -> String {
+            fields.iter().map(|(field, value)| format!("{field} = {value}\n")).collect()
+        };
+        let head = format!("[[aliases]]\nname = \"x\"\nstrategy = \"category\"\n{}", lines(&of_alias));
+        let category = format!("[[aliases.categories]]\nname = {name:?}\n{}", lines(&fields));
+        let default = "[[aliases.categories]]\nname = \"default\"\nstrategy = \"priority\"\ntargets = [{ model = \"gpt-5.5\" }]";
+        let text = format!("{EXAMPLE}\n{head}\n{category}\n{}", if with_default { default } else { "" });
+        if let Ok(config) = read(&text) {
+            for alias in config.catalog.aliases.iter().filter_map(|alias| alias.grouping()) {
+                prop_assert_eq!(alias.groups.len(), alias.scheme.categories.len());
+                let groups = alias.groups.iter().chain([&alias.default]).map(|idx| config.catalog.alias(*idx));
+                prop_assert!(groups.into_iter().all(|group| group.group.is_some() && !group.targets.is_empty()));
+            }
+            let file = parse_file(&text, &env, &no_files).unwrap();
+            let exported = to_toml(&file.documents).unwrap();
+            prop_assert_eq!(parse_file(&exported, &env, &no_files).unwrap().documents, file.documents);
+        }
     }
 
     #[test]
@@ -92,6 +134,10 @@ proptest! {
 fn field() -> impl Strategy<Value = &'static str> {
     let fields: Vec<&str> = super::documented::SECTIONS.iter().flat_map(|(_, fields)| fields.iter().copied()).collect();
     prop::sample::select(fields)
+}
+
+fn of_category() -> impl Strategy<Value = &'static str> {
+    prop::sample::select([category::OWN_FIELDS, settings::FIELDS].concat())
 }
 
 fn value(depth: u32) -> impl Strategy<Value = String> {

@@ -1,6 +1,7 @@
 //! The whole door, from text to proof: what goes through, what does not, and in which words.
 
 mod accepted;
+mod categories;
 mod documented;
 mod mistakes;
 mod problems;
@@ -11,7 +12,7 @@ use std::path::Path;
 
 use super::{Config, Problems, parse};
 
-/// The example of a first configuration, with what only other versions have left out.
+/// The example of a first configuration.
 const EXAMPLE: &str = r#"
 [server]
 listen = "0.0.0.0:8080"
@@ -57,6 +58,28 @@ targets = [
   { model = "anthropic/claude-opus-4.8", weight = 30 },
   { model = "google/gemini-3-pro", weight = 20 },
 ]
+
+[[aliases]]
+name = "by-task"
+strategy = "category"
+classifier = { tier = "cascade", budget = "20ms" }
+hint = true
+[[aliases.categories]]
+name = "coding"
+strategy = "lowest-latency"
+threshold = 0.7
+on_exhausted = "fail"
+targets = [{ model = "anthropic/claude-opus-4.8" }, { model = "openai/gpt-5.5" }]
+[[aliases.categories]]
+name = "refunds"
+description = "customers who want their money back"
+examples = ["I'd like to return my order", "when do I get my refund?"]
+strategy = "lowest-price"
+targets = [{ model = "office/llama" }]
+[[aliases.categories]]
+name = "default"
+strategy = "lowest-price"
+targets = [{ model = "google/gemini-3-flash-preview" }, { model = "office/llama" }]
 "#;
 
 /// An environment in which every provider has a key.

@@ -225,10 +225,6 @@ fn of_aliases() {
         ),
     );
     alias(
-        "name = \"x\"\nstrategy = \"category\"\nmetric = \"any\"",
-        &format!("7:12: aliases.x.strategy: strategy \"category\" is not part of this version; expected {STRATEGIES}"),
-    );
-    alias(
         "name = \"pointsman/x\"\nstrategy = \"priority\"",
         "6:8: aliases.pointsman/x.name: \"pointsman/x\" is reserved; expected another name",
     );
@@ -253,7 +249,7 @@ fn of_aliases() {
 }
 
 const STRATEGIES: &str = "\"priority\", \"random-shuffle\", \"lowest-latency\", \"highest-throughput\", \
-                          \"lowest-usage\" or \"lowest-price\"";
+                          \"lowest-usage\", \"lowest-price\" or \"category\"";
 
 #[test]
 fn of_targets() {

@@ -1,0 +1,46 @@
+//! In what order are the targets of an alias tried for one request?
+
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::Gateway;
+use super::respond::Trace;
+use crate::domain::ids::AliasIdx;
+use crate::live::decisions::Ranking;
+use crate::live::{Caller, View};
+use crate::routing::{Narrowing, Plan, Query, RequestFacts, rank};
+use crate::upstream::call::Call;
+
+/// What every decision for one request depends on.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// What all requests share.
+    pub gateway: &'a Gateway,
+    /// What the request began with.
+    pub view: &'a Arc<View>,
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// What.
+    pub call: &'a Call,
+    /// What the caller excludes or prefers.
+    pub narrowing: &'a Narrowing,
+}
+
+impl Ask<'_> {
+    /// Puts the endpoints of an alias in order. Returns also what that was made from.
+    pub fn decide(&self, idx: AliasIdx, facts: RequestFacts, trace: &mut Trace) -> (Ranking, Plan) {
+        let Self { gateway, view, caller, narrowing, .. } = *self;
+        let alias = view.catalog.alias(idx);
+        trace.strategy = Some(alias.strategy.as_str());
+        let at = gateway.live.clock.now();
+        let snapshot = view.snapshot(idx, &facts, caller, at);
+        let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing, now: at };
+        let seed = rand::rng().random();
+        let plan = rank(&query, &snapshot, &mut StdRng::seed_from_u64(seed));
+        view.alias(idx).stats.earn(alias.adaptivity.explore, alias.adaptivity.hedge, plan.promising);
+        let order = plan.candidates.iter().map(|candidate| candidate.endpoint).collect();
+        (Ranking { alias: idx, at, facts, snapshot, seed, order }, plan)
+    }
+}
