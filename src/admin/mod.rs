@@ -9,6 +9,7 @@ mod asker;
 mod catalogue;
 mod category;
 mod change;
+mod classify;
 mod document;
 mod error;
 mod events;
@@ -121,6 +122,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(usage::usage))
         .routes(routes!(explain::explain))
         .routes(routes!(explain::decisions))
+        .routes(routes!(classify::classify))
         .routes(routes!(statistics::statistics))
         .routes(routes!(events::events))
 }
