@@ -43,6 +43,8 @@ pub enum AdminError {
     },
     /// The path is none of ours.
     NoSuchPath,
+    /// The classifier does not work.
+    Classifier,
     /// The control said no.
     Control(ControlError),
 }
@@ -99,6 +101,10 @@ impl AdminError {
             Self::NoSuchPath => {
                 let message = "There is no such path here; /admin/openapi.json has them all.".to_owned();
                 (StatusCode::NOT_FOUND, body("no_such_path", message))
+            }
+            Self::Classifier => {
+                let message = "The classifier does not work. The log of the server says more.".to_owned();
+                (StatusCode::SERVICE_UNAVAILABLE, body("classifier", message))
             }
             Self::Control(error) => of_control(error),
         }

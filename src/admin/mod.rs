@@ -10,6 +10,7 @@ mod attention;
 mod catalogue;
 mod category;
 mod change;
+mod classify;
 mod document;
 mod error;
 mod events;
@@ -143,6 +144,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(usage::usage))
         .routes(routes!(explain::explain))
         .routes(routes!(explain::decisions))
+        .routes(routes!(classify::classify))
         .routes(routes!(statistics::statistics))
         .routes(routes!(overview::overview))
         .routes(routes!(traffic::of_alias))

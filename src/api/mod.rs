@@ -5,6 +5,7 @@
 //! dollars, in fields that end in `_usd`. A number that is not known is `null`, never 0.
 
 pub mod change;
+pub mod classify;
 pub mod decision;
 pub mod error;
 pub mod key;

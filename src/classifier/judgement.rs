@@ -1,6 +1,7 @@
 //! What came of looking at a prompt.
 
-use crate::domain::category::BuiltIn;
+use crate::domain::category::{BuiltIn, CategoryScheme};
+use crate::domain::grouping::DEFAULT_CATEGORY;
 
 /// Which of a scheme's categories a prompt belongs to, how sure that is, and what else it
 /// could have been.
@@ -16,6 +17,36 @@ pub struct Judgement {
     pub by: Judge,
     /// Whether the strong classifier could decide otherwise, and should be asked.
     pub in_doubt: bool,
+}
+
+impl Judgement {
+    /// The name of what was chosen of a scheme; Default's, if that was.
+    pub fn category<'s>(&self, scheme: &'s CategoryScheme) -> &'s str {
+        match self.choice {
+            Choice::Category(at) => scheme.categories[at].name.as_str(),
+            Choice::Default(_) => DEFAULT_CATEGORY,
+        }
+    }
+
+    /// Why it is Default, if it is, in a word.
+    pub fn reason(&self) -> Option<&'static str> {
+        match self.choice {
+            Choice::Category(_) => None,
+            Choice::Default(doubt) => Some(doubt.as_str()),
+        }
+    }
+
+    /// All scores by name, best first. A hidden category goes by its own name in brackets, as it
+    /// is none of the scheme.
+    pub fn named_scores(&self, scheme: &CategoryScheme) -> impl Iterator<Item = (String, f64)> {
+        self.scores.iter().map(|score| {
+            let name = match score.of {
+                Scored::Category(at) => scheme.categories[at].name.to_string(),
+                Scored::Hidden(built_in) => format!("({})", built_in.as_str()),
+            };
+            (name, score.probability)
+        })
+    }
 }
 
 /// What a prompt was decided to be.

@@ -122,9 +122,7 @@ impl<'n> Reader<'_, 'n> {
         let report = self.around.report;
         let Some(item) = self.table.require("categories", report) else { return Vec::new() };
         let Some(items) = item.list(report) else { return Vec::new() };
-        if items.len() > MOST_CATEGORIES {
-            let problem = item.problem(format!("there are {} categories", items.len()));
-            report.problem(problem.expected(format!("at most {MOST_CATEGORIES}")));
+        if !check_count(&item, items.len(), report) {
             return Vec::new();
         }
         let usual = self.table.read("on_exhausted", |item| on_exhausted(item, report)).unwrap_or_default();
@@ -142,7 +140,7 @@ impl<'n> Reader<'_, 'n> {
             } else if read.len() == 1 {
                 report.warn(item.problem("everything goes to the only category there is"));
             }
-            self.check_examples(&item, &read);
+            check_examples(&item, read.iter().filter_map(|one| one.spec.as_ref()), report);
             self.check_budgets(&read);
         }
         read
@@ -152,29 +150,13 @@ impl<'n> Reader<'_, 'n> {
     fn category(&self, item: Item<'n>, usual: OnExhausted, others: &[Read<'n>]) -> Option<Read<'n>> {
         let report = self.around.report;
         let table = item.table(FIELDS, report)?;
-        let name_item = table.require("name", report);
-        let name = name_item.as_ref().and_then(|item| item.name(NAME_MARKS, report));
+        let (named, spec) = spec(&table, report);
         let strategy = strategy::read_in_category(&table, report);
         let settings = settings::read(&table, strategy.as_ref(), &Settings::of(self.alias), report);
         let reader = target::Reader { providers: self.around.providers, models: self.around.models, report };
         let targets = reader.targets(&table, strategy.as_ref());
         let on_exhausted = table.read("on_exhausted", |item| on_exhausted(item, report)).unwrap_or(usual);
-        let spec = match name {
-            Some(name) if same_name(name, DEFAULT_CATEGORY) => {
-                check_default(&table, report);
-                None
-            }
-            _ => Some(CategorySpec {
-                name: CategoryName::new(name.unwrap_or_default()),
-                kind: kind(&table, name_item.as_ref().zip(name), report),
-                threshold: share(&table, "threshold", report),
-                margin: share(&table, "margin", report),
-            }),
-        };
-        let (name_item, name) = name_item.zip(name)?;
-        if let Some(other) = others.iter().find(|other| is_same(other.spec.as_ref(), name, spec.as_ref())) {
-            let other = other.spec.as_ref().map_or(DEFAULT_CATEGORY, |spec| spec.name.as_str());
-            report.problem(name_item.problem(format!("there is a category {other:?} already")));
+        if is_taken(&named?, spec.as_ref(), others.iter().map(|other| other.spec.as_ref()), report) {
             return None;
         }
         let alias = Alias {
@@ -189,18 +171,6 @@ impl<'n> Reader<'_, 'n> {
             ..settings.alias(self.alias.name.clone())
         };
         Some(Read { item, spec, alias })
-    }
-
-    fn check_examples(&self, item: &Item<'_>, read: &[Read<'_>]) {
-        let examples = read.iter().filter_map(|one| match &one.spec.as_ref()?.kind {
-            CategoryKind::Own { examples, .. } => Some(examples.len()),
-            CategoryKind::BuiltIn(_) => None,
-        });
-        let count: usize = examples.sum();
-        if count > MOST_EXAMPLES_IN_ALL {
-            let problem = item.problem(format!("there are {count} examples in all"));
-            self.around.report.problem(problem.expected(format!("at most {MOST_EXAMPLES_IN_ALL}")));
-        }
     }
 
     /// What a target may spend is counted for its model in the whole alias.
@@ -222,6 +192,80 @@ impl<'n> Reader<'_, 'n> {
             }
         }
     }
+}
+
+/// Categories by themselves, to try what belongs to them: who serves them is not looked at, and
+/// Default may be left out.
+pub(super) fn without_targets(item: &Item<'_>, report: &Report) -> Vec<CategorySpec> {
+    let Some(items) = item.list(report) else { return Vec::new() };
+    if items.is_empty() {
+        report.problem(item.problem("is empty").expected("at least one category"));
+    }
+    if !check_count(item, items.len(), report) {
+        return Vec::new();
+    }
+    let mut read: Vec<Option<CategorySpec>> = Vec::with_capacity(items.len());
+    for category in items {
+        let Some(table) = category.named_by(&item.path, "name").table(FIELDS, report) else { continue };
+        let (named, spec) = spec(&table, report);
+        if named.is_some_and(|named| !is_taken(&named, spec.as_ref(), read.iter().map(Option::as_ref), report)) {
+            read.push(spec);
+        }
+    }
+    check_examples(item, read.iter().flatten(), report);
+    read.into_iter().flatten().collect()
+}
+
+/// What belongs to a category; `None` is Default. Its name apart, with where it stands, unless
+/// that has been reported.
+fn spec<'n>(table: &Table<'n>, report: &Report) -> (Option<(Item<'n>, &'n str)>, Option<CategorySpec>) {
+    let named = table.require("name", report).and_then(|item| item.name(NAME_MARKS, report).map(|name| (item, name)));
+    let spec = match &named {
+        Some((_, name)) if same_name(name, DEFAULT_CATEGORY) => {
+            check_default(table, report);
+            None
+        }
+        _ => Some(CategorySpec {
+            name: CategoryName::new(named.as_ref().map_or("", |(_, name)| name)),
+            kind: kind(table, named.as_ref().map(|(item, name)| (item, *name)), report),
+            threshold: share(table, "threshold", report),
+            margin: share(table, "margin", report),
+        }),
+    };
+    (named, spec)
+}
+
+fn check_count(item: &Item<'_>, count: usize, report: &Report) -> bool {
+    if count > MOST_CATEGORIES {
+        let problem = item.problem(format!("there are {count} categories"));
+        report.problem(problem.expected(format!("at most {MOST_CATEGORIES}")));
+    }
+    count <= MOST_CATEGORIES
+}
+
+fn check_examples<'s>(item: &Item<'_>, specs: impl Iterator<Item = &'s CategorySpec>, report: &Report) {
+    let examples = specs.filter_map(|spec| match &spec.kind {
+        CategoryKind::Own { examples, .. } => Some(examples.len()),
+        CategoryKind::BuiltIn(_) => None,
+    });
+    let count: usize = examples.sum();
+    if count > MOST_EXAMPLES_IN_ALL {
+        let problem = item.problem(format!("there are {count} examples in all"));
+        report.problem(problem.expected(format!("at most {MOST_EXAMPLES_IN_ALL}")));
+    }
+}
+
+/// Whether one of the others has the name of a category; then that is reported.
+fn is_taken<'s>(
+    (item, name): &(Item<'_>, &str),
+    spec: Option<&CategorySpec>,
+    mut others: impl Iterator<Item = Option<&'s CategorySpec>>,
+    report: &Report,
+) -> bool {
+    let Some(other) = others.find(|other| is_same(*other, name, spec)) else { return false };
+    let other = other.map_or(DEFAULT_CATEGORY, |spec| spec.name.as_str());
+    report.problem(item.problem(format!("there is a category {other:?} already")));
+    true
 }
 
 /// Whether a category is one that is there already; two names of one built-in are one.

@@ -58,6 +58,7 @@ pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
 pub use self::store::{DEFAULT_PREFIX, MASTER_KEY_VARIABLE, SharedConfig, StoreConfig};
 pub(crate) use self::url::is_base_url;
 use crate::domain::catalog::Catalog;
+use crate::domain::category::CategorySpec;
 use crate::domain::project::Project;
 
 use self::caller::Names;
@@ -288,6 +289,44 @@ pub fn check_key(document: &Document, catalog: &Catalog, projects: &[Project]) -
         (Ok(_), None) => Err(Problems { file: None, list: vec![item.problem("is no key")] }),
         (Err(list), _) => Err(Problems { file: None, list }),
     }
+}
+
+/// Reads categories from a file, as an alias has them: `[[categories]]`. Whoever serves them may
+/// be left out.
+///
+/// # Errors
+/// If the file cannot be read, or with every problem in it.
+pub fn load_categories(path: &Path) -> Result<Vec<CategorySpec>, LoadError> {
+    Ok(categories_of_toml(&read_text(path)?).map_err(|problems| problems.in_file(path))?)
+}
+
+fn categories_of_toml(text: &str) -> Result<Vec<CategorySpec>, Problems> {
+    let (root, syntax) = Node::from_toml(text);
+    if !syntax.is_empty() {
+        return Err(Problems { file: None, list: syntax });
+    }
+    let report = Report::default();
+    let root = Item { node: &root, path: String::new() };
+    let list = root.table(&["categories"], &report).and_then(|table| table.require("categories", &report));
+    let read = list.map(|list| category::without_targets(&list, &report)).unwrap_or_default();
+    finished(report, read)
+}
+
+/// Reads categories that came as objects. Whoever serves them may be left out.
+///
+/// # Errors
+/// Every problem, never none.
+pub fn categories_of_json(list: &[serde_json::Map<String, serde_json::Value>]) -> Result<Vec<CategorySpec>, Problems> {
+    let nodes = list.iter().map(|fields| Node::from_json(&serde_json::Value::Object(fields.clone())));
+    let node = Node { value: Value::Array(nodes.collect()), place: None };
+    let report = Report::default();
+    let read = category::without_targets(&Item { node: &node, path: "categories".to_owned() }, &report);
+    finished(report, read)
+}
+
+/// What was read, if all is well with it.
+fn finished<T>(report: Report, read: T) -> Result<T, Problems> {
+    report.finish().map(|_| read).map_err(|list| Problems { file: None, list })
 }
 
 /// What the lists of a configuration hold.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::alias::Alias;
 use super::feature::{Feature, FeatureSet};
+use super::grouping::{Grouping, NoCategories};
 use super::ids::{AliasIdx, EndpointId, EndpointIdx, ModelId, ModelIdx, ProviderIdx};
 use super::money::Prices;
 use super::names::{NameError, NameIndex};
@@ -106,6 +107,27 @@ impl Catalog {
             }
             Some(Err(error)) => Err(error),
         }
+    }
+
+    /// The alias of categories that has exactly this name.
+    ///
+    /// # Errors
+    /// If there is none of that name, or it is of another strategy.
+    pub fn of_categories(&self, name: &str) -> Result<(AliasIdx, &Grouping), NoCategories> {
+        let found = self.alias_by_name.get(name).map(|idx| (*idx, self.alias(*idx)));
+        if let Some((idx, alias)) = found
+            && let Some(grouping) = alias.grouping()
+        {
+            return Ok((idx, grouping));
+        }
+        let named = self.alias_by_name.iter().filter(|(_, idx)| self.alias(**idx).grouping().is_some());
+        let mut having: Vec<String> = named.map(|(name, _)| name.to_string()).collect();
+        having.sort_unstable();
+        let name = name.to_owned();
+        Err(match found {
+            Some((_, alias)) => NoCategories::Other { name, strategy: alias.strategy.as_str(), having },
+            None => NoCategories::Unknown { name, having },
+        })
     }
 
     /// Nobody has that name. Of very many names only those that begin alike are compared: a

@@ -148,6 +148,25 @@ pub struct CategoryScheme {
     pub budget: Duration,
 }
 
+impl CategoryScheme {
+    /// Categories to be tried: nobody waits for an answer.
+    pub fn to_try(categories: Vec<CategorySpec>, tier: Tier) -> Self {
+        Self { categories, tier, budget: Duration::MAX }
+    }
+
+    /// All built-in categories but `other`, which is Default's, to be tried.
+    pub fn built_in(tier: Tier) -> Self {
+        let known = BuiltIn::ALL.into_iter().filter(|category| *category != BuiltIn::Other);
+        let spec = |category: BuiltIn| CategorySpec {
+            name: CategoryName::new(category.as_str()),
+            kind: CategoryKind::BuiltIn(category),
+            threshold: None,
+            margin: None,
+        };
+        Self::to_try(known.map(spec).collect(), tier)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,7 @@
 //! How a virtual model of categories leads from a category to the targets that serve it.
 
+use thiserror::Error;
+
 use super::category::{CategoryScheme, CategorySpec};
 use super::ids::{AliasIdx, CategoryName};
 
@@ -74,6 +76,43 @@ fn same_kind(name: &str, spec: &CategorySpec) -> bool {
     matches!(&spec.kind, CategoryKind::BuiltIn(category) if BuiltIn::parse(name) == Some(*category))
 }
 
+/// Why an alias has no categories. `having` are those that have some.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum NoCategories {
+    /// There is no such alias.
+    #[error("there is no alias `{name}`; {}", whoever_has(having))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// In the order of their names.
+        having: Vec<String>,
+    },
+    /// It is of another strategy.
+    #[error("the alias `{name}` has the strategy {strategy} and no categories; {}", whoever_has(having))]
+    Other {
+        /// What was asked for.
+        name: String,
+        /// How it chooses instead.
+        strategy: &'static str,
+        /// In the order of their names.
+        having: Vec<String>,
+    },
+}
+
+/// More names are counted only.
+const MOST_NAMED: usize = 10;
+
+fn whoever_has(names: &[String]) -> String {
+    match names {
+        [] => "no alias has categories".to_owned(),
+        names if names.len() <= MOST_NAMED => format!("aliases with categories: {}", names.join(", ")),
+        names => {
+            let (named, others) = names.split_at(MOST_NAMED);
+            format!("aliases with categories: {} and {} more", named.join(", "), others.len())
+        }
+    }
+}
+
 /// What an alias is that serves a category of another.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Group {
@@ -107,5 +146,15 @@ mod tests {
         assert_eq!(grouping.names(), ["content-writing", "re_funds", "default"]);
         assert_eq!((grouping.group(Some(1)), grouping.group(None)), (AliasIdx(2), AliasIdx(3)));
         assert_eq!((grouping.name(Some(1)).as_str(), grouping.name(None).as_str()), ("re_funds", "default"));
+    }
+    #[test]
+    fn whoever_has_categories_is_named() {
+        let said = |count: usize| {
+            let having = (0..count).map(|n| format!("a{n}")).collect();
+            NoCategories::Unknown { name: "x".into(), having }.to_string()
+        };
+        assert_eq!(said(0), "there is no alias `x`; no alias has categories");
+        assert_eq!(said(2), "there is no alias `x`; aliases with categories: a0, a1");
+        assert!(said(12).ends_with("a9 and 2 more"), "{}", said(12));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use pointsman::api::classify::{CLASSIFY_PATH, ClassifyReport};
 use pointsman::api::decision::{DecisionReport, RecordedDecision};
 use pointsman::domain::provider::Protocol;
 use serde_json::{Value, json};
@@ -338,6 +339,45 @@ async fn a_decision_tells_the_category() {
     assert_eq!(category.scores[0].name, "coding");
     let nothing: DecisionReport = admin.post("/admin/v1/explain", &json!({"alias": "by-task"})).await.good();
     assert_eq!(nothing.category.unwrap().reason.as_deref(), Some("unreadable"));
+}
+
+#[tokio::test]
+async fn prompts_are_judged_without_being_sent() {
+    let world = World::of(&by_task("")).await;
+    let admin = Admin::of(&world.gateway);
+    let chat = json!({"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}, {"role": "user", "content": TRANSLATION}]});
+    let prompts = json!([CODING, {"text": REFUND}, chat, "", NEITHER]);
+    let judged: ClassifyReport =
+        admin.post(CLASSIFY_PATH, &json!({"alias": "by-task", "prompts": prompts})).await.good();
+    let found: Vec<&str> = judged.answers.iter().map(|answer| answer.category.as_str()).collect();
+    assert_eq!(found, ["coding", "refunds", "translation", "default", "default"]);
+    assert_eq!((judged.answers[0].reason.as_deref(), judged.answers[3].reason.as_deref()), (None, Some("empty")));
+    let (best, score) = judged.answers[0].scores.iter().next().unwrap();
+    assert_eq!((best.as_str(), score.as_f64()), ("coding", Some(judged.answers[0].confidence)));
+    // Whatever is tried out is not in the way of what is served.
+    assert_eq!(told(&world.ask(CODING).await), ("coding", "", "coding"));
+
+    let own = json!([{"name": "gardening", "description": "plants", "examples": ["prune my roses"]}, {"name": "math"}]);
+    let asked = json!({"categories": own, "tier": "fast", "prompts": ["what is 3 * 4?"]});
+    let judged: ClassifyReport = admin.post(CLASSIFY_PATH, &asked).await.good();
+    assert_eq!(judged.answers[0].tier, "fast");
+    assert!(judged.answers[0].scores.contains_key("gardening") && judged.answers[0].scores.contains_key("(coding)"));
+    assert!(judged.remarks[0].contains("gardening has only 1 example"), "{:?}", judged.remarks);
+    let judged: ClassifyReport = admin.post(CLASSIFY_PATH, &json!({"prompts": [CODING]})).await.good();
+    assert_eq!(judged.answers[0].category, "coding");
+
+    let unknown = json!([{"name": "codng"}]);
+    for (asked, status, expected) in [
+        (json!({"alias": "by-tsk", "prompts": []}), 404, "no alias `by-tsk`; aliases with categories: by-task"),
+        (json!({"alias": "by-task", "categories": own, "prompts": []}), 400, "`alias` or `categories`, not both"),
+        (json!({"prompts": vec!["hi"; 1001]}), 400, "there are 1001 prompts; expected at most 1000"),
+        (json!({"prompts": [{"text": 1}]}), 400, "a prompt is a text, or an object with"),
+        (json!({"categories": unknown, "prompts": []}), 422, "categories.codng.name: \"codng\" is not built in"),
+    ] {
+        let told = admin.post(CLASSIFY_PATH, &asked).await;
+        assert_eq!(told.status, status, "{told:?}");
+        assert!(told.error().message.contains(expected), "{told:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

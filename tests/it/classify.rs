@@ -63,5 +63,73 @@ fn own_categories_of_a_file_are_learned_and_remarked() {
     std::fs::write(&file, "[[categories]]\nname = \"refunds\"\n").unwrap();
     let output = classify(&["--categories", path], "");
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("needs a description or examples"), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("mine.toml:2:8: categories.refunds.name: \"refunds\" is not built in"), "{said}");
+}
+
+const ALIASES: &str = r#"
+[[providers]]
+id = "p"
+protocol = "openai"
+base_url = "http://127.0.0.1:9/v1"
+auth = "none"
+
+[[models]]
+id = "m"
+endpoints = [{ provider = "p", upstream_model = "m" }]
+
+[[aliases]]
+name = "plain"
+strategy = "priority"
+targets = [{ model = "m" }]
+
+[[aliases]]
+name = "by-task"
+strategy = "category"
+classifier = { tier = "fast" }
+
+[[aliases.categories]]
+name = "translation"
+threshold = 0.0
+margin = 0.0
+strategy = "priority"
+targets = [{ model = "m" }]
+
+[[aliases.categories]]
+name = "coding"
+threshold = 1.0
+strategy = "priority"
+targets = [{ model = "m" }]
+
+[[aliases.categories]]
+name = "default"
+strategy = "priority"
+targets = [{ model = "m" }]
+"#;
+
+#[test]
+fn an_alias_is_tried_as_the_configuration_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pointsman.toml");
+    std::fs::write(&file, ALIASES).unwrap();
+    let path = file.to_str().unwrap();
+    let prompts = "Translate 'good morning, how are you?' into German.\nWrite a Python function.\n";
+    let output = classify(&["--alias", "by-task", "--config", path], prompts);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let answers = answers(&output);
+    assert_eq!((&answers[0]["category"], &answers[0]["tier"]), (&"translation".into(), &"fast".into()));
+    // Its own threshold is beyond whatever is likely.
+    assert_eq!((&answers[1]["category"], &answers[1]["reason"]), (&"default".into(), &"unsure".into()));
+    assert!(answers[1]["scores"]["coding"].is_number() && answers[1]["scores"]["(math)"].is_number());
+
+    for (alias, expected) in [
+        ("by-tsk", "there is no alias `by-tsk`; aliases with categories: by-task"),
+        ("plain", "the alias `plain` has the strategy priority and no categories; aliases with categories: by-task"),
+    ] {
+        let output = classify(&["--alias", alias, "--config", path], "");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.trim_end()), (Some(2), &*format!("pointsman: {path}: {expected}")));
+    }
+    let both = classify(&["--alias", "by-task", "--categories", path], "");
+    assert!(String::from_utf8_lossy(&both.stderr).contains("cannot be used with"), "{both:?}");
 }

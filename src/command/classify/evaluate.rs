@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::answer::rounded;
-use super::categories::DEFAULT;
+use crate::api::classify::rounded;
 use crate::classifier::calibration::{self, ClassScore, Coverage, Decision};
 use crate::classifier::{Choice, Judgement, Scored};
 use crate::command::screen::Screen;
 use crate::command::table::{Column, Table};
 use crate::domain::category::{BuiltIn, CategoryKind, CategoryScheme};
+use crate::domain::grouping::DEFAULT_CATEGORY;
 
 /// Judgements beside labels. The last class is Default: all that is in no category of the scheme.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Evaluation {
     /// Of nothing yet.
     pub(super) fn new(scheme: &CategoryScheme) -> Self {
         let names = scheme.categories.iter().map(|category| category.name.to_string());
-        let classes = names.chain([DEFAULT.to_owned()]).collect();
+        let classes = names.chain([DEFAULT_CATEGORY.to_owned()]).collect();
         Self { classes, likeliest: Vec::new(), chosen: Vec::new(), strong: 0 }
     }
 

@@ -1,13 +1,12 @@
 //! What would the classifier say? `pointsman classify` judges prompts from standard input, or a
 //! labelled file as a whole. It asks no gateway.
 
-mod answer;
-mod categories;
 mod evaluate;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use flate2::bufread::MultiGzDecoder;
@@ -15,14 +14,16 @@ use serde_json::json;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use self::categories::CategoriesError;
 use self::evaluate::Evaluation;
 use super::exit::Exit;
 use super::screen::{Said, Screen};
+use crate::api::classify::PromptReport;
 use crate::classifier::labelled::{self, Row, RowError};
 use crate::classifier::{BundleError, Classifier, Judgement, Sorter};
+use crate::config::{self, LoadError};
 use crate::domain::category::{CategoryScheme, Tier};
 use crate::domain::conversation::Conversation;
+use crate::domain::grouping::NoCategories;
 
 /// No line is longer: it would not fit a request either.
 const LONGEST_LINE: u64 = 32 << 20;
@@ -33,9 +34,15 @@ pub struct Classify {
     /// A TOML file of categories to try, instead of all built-in ones.
     #[arg(long, value_name = "FILE")]
     categories: Option<PathBuf>,
-    /// What is spent on a prompt.
-    #[arg(long, value_enum, default_value_t = TierName::Cascade)]
-    tier: TierName,
+    /// An alias of the configuration file, whose categories, thresholds and tier are tried.
+    #[arg(long, value_name = "NAME", conflicts_with = "categories")]
+    alias: Option<String>,
+    /// The configuration file that has the alias.
+    #[arg(long, short, env = "POINTSMAN_CONFIG", value_name = "FILE", default_value = "pointsman.toml")]
+    config: PathBuf,
+    /// What is spent on a prompt: the alias's own unless it is said, and else the cascade.
+    #[arg(long, value_enum)]
+    tier: Option<TierName>,
     /// Judge a file of labelled prompts, JSON lines with `text` or `messages` and `category`,
     /// perhaps gzipped; print how good the judgements are.
     #[arg(long, value_name = "FILE")]
@@ -59,8 +66,10 @@ enum TierName {
 enum ClassifyError {
     #[error("cannot read {}: {error}", path.display())]
     Read { path: PathBuf, error: std::io::Error },
+    #[error(transparent)]
+    Load(#[from] LoadError),
     #[error("{}: {error}", path.display())]
-    Categories { path: PathBuf, error: CategoriesError },
+    Alias { path: PathBuf, error: NoCategories },
     #[error("the classifier cannot be used: {0}")]
     Bundle(&'static BundleError),
     #[error("{}: line {line}: {error}", path.display())]
@@ -94,13 +103,21 @@ impl Classify {
     }
 
     fn scheme(&self) -> Result<CategoryScheme, ClassifyError> {
-        let tier = match self.tier {
+        let tier = self.tier.map(|tier| match tier {
             TierName::Fast => Tier::Fast,
             TierName::Cascade => Tier::Cascade,
-        };
-        let Some(path) = &self.categories else { return Ok(categories::built_in(tier)) };
-        let text = std::fs::read_to_string(path).map_err(|error| ClassifyError::Read { path: path.clone(), error })?;
-        categories::of_file(&text, tier).map_err(|error| ClassifyError::Categories { path: path.clone(), error })
+        });
+        if let Some(alias) = &self.alias {
+            let catalog = config::load(&self.config)?.catalog;
+            let failed = |error| ClassifyError::Alias { path: self.config.clone(), error };
+            let scheme = catalog.of_categories(alias).map_err(failed)?.1.scheme.clone();
+            return Ok(CategoryScheme { tier: tier.unwrap_or(scheme.tier), ..scheme });
+        }
+        let tier = tier.unwrap_or_default();
+        match &self.categories {
+            Some(path) => Ok(CategoryScheme::to_try(config::load_categories(path)?, tier)),
+            None => Ok(CategoryScheme::built_in(tier)),
+        }
     }
 }
 
@@ -114,6 +131,12 @@ impl Bench {
     fn judge(&self, conversation: &Conversation) -> Judgement {
         let fast = self.sorter.fast(conversation);
         if fast.in_doubt { self.sorter.strong(conversation, &fast) } else { fast }
+    }
+
+    fn report(&self, judgement: &Judgement, took: Duration) -> PromptReport {
+        let chosen = (judgement.category(&self.scheme), judgement.reason());
+        let scores = judgement.named_scores(&self.scheme);
+        PromptReport::new(chosen, judgement.confidence, scores, judgement.by.as_str(), took)
     }
 
     /// Judges each line, and says so at once. A line that cannot be read is answered with its
@@ -137,7 +160,7 @@ impl Bench {
                 Ok(conversation) => {
                     let start = Instant::now();
                     let judgement = self.judge(&conversation);
-                    answer::answer(&self.scheme, &judgement, start.elapsed().as_micros())
+                    json!(self.report(&judgement, start.elapsed()))
                 }
                 Err(error) => {
                     said.exit = Exit::Refused;
@@ -189,7 +212,7 @@ mod tests {
     use crate::command::tests_support::PIPE;
 
     fn bench() -> Bench {
-        let scheme = categories::built_in(Tier::Fast);
+        let scheme = CategoryScheme::built_in(Tier::Fast);
         let sorter = Classifier::shipped().unwrap().sorter(&scheme);
         Bench { scheme, sorter }
     }

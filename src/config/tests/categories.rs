@@ -250,3 +250,27 @@ fn a_strategy_of_a_category_keeps_its_options() {
     let math = config.catalog.alias(alias(&config, "x").grouping().unwrap().group(Some(0)));
     assert!(matches!(math.strategy, Strategy::Priority { within: Some(Scoring::LowestLatency(_)) }));
 }
+
+#[test]
+fn categories_are_read_without_whoever_serves_them() {
+    let text = "[[categories]]\nname = \"refunds\"\nexamples = [\"money back\"]\nthreshold = 0.6\nstrategy = \"priority\"\n\n\
+        [[categories]]\nname = \"content-writing\"\n\n[[categories]]\nname = \"default\"\n";
+    let read = categories_of_toml(text).unwrap();
+    let [own, writing] = read.as_slice() else { panic!("{read:?}") };
+    assert_eq!(own.kind, CategoryKind::Own { description: None, examples: vec!["money back".to_owned()] });
+    assert_eq!((own.threshold, &writing.kind), (Some(0.6), &CategoryKind::BuiltIn(BuiltIn::Writing)));
+    let refused = |text: &str| categories_of_toml(text).unwrap_err().to_string();
+    for (text, expected) in [
+        ("", "1:1: field \"categories\" is missing"),
+        ("categories = []", "1:14: categories: is empty; expected at least one category"),
+        ("[[categories]]\nname = \"math\"\n[[categories]]\nname = \"Math\"", "there is a category \"math\" already"),
+        ("[[categories]]\nname = \"math\"\nmargin = 2", "3:10: categories.math.margin: 2 is out of range"),
+        ("[[categories]]\nname = \"math\"\nmargins = 2", "unknown field \"margins\""),
+        ("[[categories]", "1:"),
+    ] {
+        assert!(refused(text).contains(expected), "{}", refused(text));
+    }
+    let many = vec![serde_json::Map::from_iter([("name".to_owned(), "math".into())]); MOST_CATEGORIES + 1];
+    let said = categories_of_json(&many).unwrap_err().to_string();
+    assert_eq!(said, "categories: there are 33 categories; expected at most 32");
+}

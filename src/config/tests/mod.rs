@@ -10,7 +10,7 @@ mod strategies;
 use std::io;
 use std::path::Path;
 
-use super::{Config, Problems, parse};
+use super::{Config, Problems, categories_of_json, categories_of_toml, parse};
 
 /// The example of a first configuration.
 const EXAMPLE: &str = r#"

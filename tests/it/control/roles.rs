@@ -97,6 +97,7 @@ const ROWS: &[Row] = &[
     ("GET", "/admin/v1/export", "/admin/v1/export", None, Viewers, 200),
     ("GET", "/admin/v1/usage", "/admin/v1/usage", None, Viewers, 200),
     ("POST", "/admin/v1/explain", "/admin/v1/explain", Some(|| json!({"alias": "a"})), Viewers, 200),
+    ("POST", "/admin/v1/classify", "/admin/v1/classify", Some(|| json!({"tier": "fast", "prompts": ["hello"]})), Viewers, 200),
     ("GET", "/admin/v1/decisions", "/admin/v1/decisions", None, Viewers, 200),
     ("GET", "/admin/v1/statistics", "/admin/v1/statistics", None, Viewers, 200),
     ("GET", "/admin/v1/overview", "/admin/v1/overview", None, Viewers, 200),
