@@ -93,7 +93,7 @@ pub async fn overview(
 
 /// The aliases that somebody has configured.
 pub fn configured(view: &View) -> impl Iterator<Item = (AliasIdx, &Alias)> {
-    (0u32..).map(AliasIdx).zip(&view.catalog.aliases).filter(|(_, alias)| !alias.direct && alias.group.is_none())
+    (0u32..).map(AliasIdx).zip(&view.catalog.aliases).filter(|(_, alias)| alias.is_configured())
 }
 
 /// What was spent since midnight by alias, or by this one; nothing where it cannot be read

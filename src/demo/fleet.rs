@@ -33,13 +33,23 @@ pub struct Example {
 }
 
 /// One for each strategy, all over the same four targets.
-pub const ALIASES: [Example; 6] = [
+pub const ALIASES: [Example; 7] = [
     Example { name: "chat", strategy: "priority" },
     Example { name: "ab-test", strategy: "random-shuffle" },
     Example { name: "fastest", strategy: "lowest-latency" },
     Example { name: "roomiest", strategy: "highest-throughput" },
     Example { name: "evenest", strategy: "lowest-usage" },
     Example { name: "cheapest", strategy: "lowest-price" },
+    Example { name: "by-task", strategy: CATEGORY },
+];
+
+const CATEGORY: &str = "category";
+
+/// The categories of the alias that has some, and how each chooses.
+const CATEGORIES: [Example; 3] = [
+    Example { name: "writing", strategy: "lowest-latency" },
+    Example { name: "translation", strategy: "random-shuffle" },
+    Example { name: "default", strategy: "lowest-price" },
 ];
 
 /// The shares under random-shuffle, in percent.
@@ -107,19 +117,29 @@ pub fn configuration(listen: SocketAddr, admin: SocketAddr, base_urls: &[String]
         );
     }
     for Example { name, strategy } in ALIASES {
-        let drawn = strategy == "random-shuffle";
-        let target = |(member, share): (&Member, u32)| {
-            let weight = if drawn { format!(", weight = {share}") } else { String::new() };
-            format!("  {{ model = \"{}/{}\"{weight} }},\n", member.name, member.model)
-        };
-        let targets: String = FLEET.iter().zip(SHARES).map(target).collect();
-        let _ = write!(
-            text,
-            "\n[[aliases]]\nname = \"{name}\"\nstrategy = \"{strategy}\"\nfirst_token_timeout = \"5s\"\n\
-             targets = [\n{targets}]\n"
-        );
+        let _ =
+            write!(text, "\n[[aliases]]\nname = \"{name}\"\nstrategy = \"{strategy}\"\nfirst_token_timeout = \"5s\"\n");
+        if strategy != CATEGORY {
+            text.push_str(&targets(strategy));
+            continue;
+        }
+        for Example { name, strategy } in CATEGORIES {
+            let _ = write!(text, "[[aliases.categories]]\nname = \"{name}\"\nstrategy = \"{strategy}\"\n");
+            text.push_str(&targets(strategy));
+        }
     }
     text
+}
+
+/// All four, with their shares where somebody draws.
+fn targets(strategy: &str) -> String {
+    let drawn = strategy == "random-shuffle";
+    let target = |(member, share): (&Member, u32)| {
+        let weight = if drawn { format!(", weight = {share}") } else { String::new() };
+        format!("  {{ model = \"{}/{}\"{weight} }},\n", member.name, member.model)
+    };
+    let targets: String = FLEET.iter().zip(SHARES).map(target).collect();
+    format!("targets = [\n{targets}]\n")
 }
 
 #[cfg(test)]
