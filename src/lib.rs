@@ -63,7 +63,8 @@ pub mod simulate;
 pub mod stats;
 pub mod store;
 pub mod telemetry;
-#[cfg(feature = "training")]
+// Its tests are run with all others.
+#[cfg(any(test, feature = "training"))]
 pub mod training;
 pub mod transport;
 pub mod upstream;

@@ -13,6 +13,8 @@ const FEW: usize = 5;
 const OVERLAPPING: f64 = 0.3;
 /// Less likely than this, an example looks like nothing in particular.
 const LIKELY: f64 = 0.5;
+/// An example looks like a built-in category from this probability on.
+const ALIKE: f64 = 0.7;
 
 /// Remarks about the own categories, which stand at `places` in the scheme. `said` are the
 /// probabilities that a sample belongs to each of them.
@@ -31,6 +33,10 @@ pub(super) fn remarks(
         if examples(head) < FEW {
             remarks.push(Remark::TooFew { category: name(head), examples: examples(head) });
         }
+    }
+    for head in 0..places.len() {
+        let category = || name(head);
+        remarks.extend(within(head, samples, shown).map(|built_in| Remark::Within { category: category(), built_in }));
     }
     // Which category each example would rather belong to.
     let rather: Vec<Option<usize>> = samples.iter().zip(said).map(|(sample, said)| other(sample.head, said)).collect();
@@ -76,12 +82,25 @@ fn built_in(sample: &Sample, said: &[f64], shown: &[Option<usize>; LABELS]) -> O
     (taken >= LIKELY && taken > said[sample.head]).then_some(best)
 }
 
+/// The built-in category, of those that are switched on, that most examples look like.
+fn within(head: usize, samples: &[Sample], shown: &[Option<usize>; LABELS]) -> Option<BuiltIn> {
+    let examples = samples.iter().filter(|sample| sample.head == head && sample.example.is_some());
+    let count = examples.clone().count();
+    let known = BuiltIn::ALL.into_iter().filter(|category| shown[category.index()].is_some());
+    known.into_iter().find(|category| {
+        let alike = examples.clone().filter(|sample| sample.built_in[category.index()] >= ALIKE).count();
+        alike > 1 && 2 * alike > count
+    })
+}
+
 impl Remark {
     /// The categories that it is about.
     pub fn categories(&self) -> Vec<&CategoryName> {
         match self {
             Self::Overlap { one, other } => vec![one, other],
-            Self::LooksLike { category, .. } | Self::TooFew { category, .. } => vec![category],
+            Self::LooksLike { category, .. } | Self::Within { category, .. } | Self::TooFew { category, .. } => {
+                vec![category]
+            }
         }
     }
 }

@@ -24,6 +24,13 @@ pub enum Remark {
         /// What it looks like.
         like: Likeness,
     },
+    /// Most of a category's examples look like one built-in category, whose prompts it may take.
+    Within {
+        /// The category.
+        category: CategoryName,
+        /// The built-in category that is switched on.
+        built_in: BuiltIn,
+    },
     /// There is too little to learn a category from.
     TooFew {
         /// The category.
@@ -54,6 +61,10 @@ impl fmt::Display for Remark {
                     Likeness::BuiltIn(built_in) => write!(f, "{}", built_in.as_str()),
                     Likeness::Own(name) => write!(f, "{name}"),
                 }
+            }
+            Self::Within { category, built_in } => {
+                let built_in = built_in.as_str();
+                write!(f, "most examples of category {category} look like {built_in}: it may take prompts from there")
             }
             Self::TooFew { category, examples: 0 } => {
                 write!(f, "category {category} has no examples: a few would make it far more reliable")
