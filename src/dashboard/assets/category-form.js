@@ -242,6 +242,7 @@ export function changeStrategy(owner, id) {
 export function tryBox(document, trial, render) {
   const run = async () => {
     trial.busy = true;
+    trial.of = JSON.stringify(document);
     render();
     try {
       trial.result = await change('POST', 'explain', {
@@ -274,6 +275,9 @@ export function tryBox(document, trial, render) {
       );
   };
   const found = trial.result?.category;
+  // A problem's path begins with what everything here is about.
+  const about = `aliases.${document.name || 'draft'}.`;
+  const within = (path) => (path.startsWith(about) ? path.slice(about.length) : path);
   return panel(
     'Try a prompt',
     { hint: 'decides as the form stands now; nothing is sent or saved' },
@@ -322,10 +326,13 @@ export function tryBox(document, trial, render) {
           'p',
           { class: 'bad-text' },
           trial.error.problems?.length
-            ? trial.error.problems.map((one) => `${one.path} ${one.message}`).join(' · ')
+            ? trial.error.problems.map((one) => `${within(one.path)}: ${one.message}`).join(' · ')
             : trial.error.message,
         ),
       trial.saved && h('p', { class: 'hint' }, 'This gateway can only decide by what is saved.'),
+      trial.result &&
+        trial.of !== JSON.stringify(document) &&
+        h('p', { class: 'hint', test: 'try-stale' }, 'The form has changed since this was decided.'),
       found && verdict(found),
       found?.scores?.length > 0 &&
         h(

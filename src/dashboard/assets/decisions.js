@@ -17,6 +17,23 @@ const REASONS = {
   exhausted: 'nobody of its category could serve',
 };
 
+/// How sure that is. What goes to default is so of another category, which was not enough.
+function sureness(found) {
+  if (found.confidence == null) return found.reason ? null : 'nobody was asked';
+  const sure = share(found.confidence, 0);
+  if (!found.reason) return `${sure} sure`;
+  const nearest = found.scores?.find((score) => score.of_alias);
+  return nearest ? `${words(nearest.name)} would be nearest, at ${sure}` : null;
+}
+
+/// Why it is another category than the likeliest; null if it is not.
+function because(found) {
+  const first = found.reason === 'elsewhere' && found.scores?.find((score) => !score.of_alias);
+  if (first?.name === 'other') return 'looks like nothing that has a category';
+  if (first) return `looks like ${words(first.name)} (${share(first.confidence, 0)}), which is no category of this alias`;
+  return found.reason && (REASONS[found.reason] || words(found.reason));
+}
+
 /// A category with how sure that is, and why.
 export const verdict = (found) =>
   h(
@@ -25,14 +42,15 @@ export const verdict = (found) =>
     pill(found.name, 'info', { test: 'try-category' }),
     h(
       'span',
-      { test: 'try-confidence', class: 'num' },
-      found.confidence == null ? 'nobody was asked' : `${share(found.confidence)} sure`,
+      null,
+      found.reason && h('span', { test: 'try-reason' }, because(found)),
+      found.reason && sureness(found) && '; ',
+      sureness(found) && h('span', { test: 'try-confidence', class: 'num' }, sureness(found)),
     ),
-    found.reason && h('span', null, REASONS[found.reason] || words(found.reason)),
     h(
       'span',
       { class: 'hint num' },
-      [found.tier && `${found.tier} look`, found.took_us != null && ms(found.took_us / 1000)].filter(Boolean).join(', '),
+      found.tier && [`${found.tier} look`, found.took_us != null && ms(found.took_us / 1000)].filter(Boolean).join(', '),
     ),
   );
 
@@ -86,7 +104,7 @@ export const ranking = (decision) =>
       decision.candidates.map((one, i) =>
         h(
           'li',
-          { key: `${i}` },
+          { key: `${i}`, test: 'order-row', 'data-name': one.target },
           h('span', { class: 'name' }, targetName(one.target)),
           h(
             'span',

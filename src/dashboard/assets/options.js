@@ -133,7 +133,7 @@ export const STRATEGIES = [
       { name: 'classifier.budget', label: 'Wait for the closer look at most', type: 'scalar', placeholder: '20ms' },
       {
         name: 'on_exhausted',
-        label: 'When no target of a category can serve',
+        label: 'When no target can serve',
         type: 'select',
         options: [
           ['default', 'go on with those of default'],

@@ -114,7 +114,9 @@ export default async function edit(ctx) {
   }
 
   function bar() {
-    const changed = differing(state.base, state.draft);
+    const differ = differing(state.base, state.draft);
+    // What is new has set what it has, and changed nothing.
+    const changed = state.match ? differ : differ.filter((field) => field in state.draft);
     return h(
       'div',
       { class: 'savebar', key: 'savebar' },
