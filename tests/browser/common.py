@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+import openai
 from playwright.sync_api import expect, sync_playwright
 
 ADMIN = os.environ["POINTSMAN_ADMIN"]
@@ -87,6 +88,30 @@ def names(page, name):
     return page.locator(sel(name)).evaluate_all("all => all.map(one => one.dataset.name)")
 
 
+def add(page, *models, within=""):
+    """Adds targets; `within` is the selector of the category that gets them."""
+    page.click(f"{within} {sel('add-target')}")
+    for model in models:
+        page.fill(sel("model-search"), model)
+        page.click(sel("model-option", model))
+    page.click(sel("model-done"))
+    expect(page.locator(sel("model-search"))).to_have_count(0)
+
+
+def preview(page):
+    page.click(sel("preview"))
+    expect(page.locator(sel("preview-dialog"))).to_be_visible()
+
+
+def save(page, note=None):
+    preview(page)
+    if note:
+        page.fill(sel("save-note"), note)
+    page.click(sel("save"))
+    expect(page.locator(sel("preview-dialog"))).to_have_count(0)
+    expect(page.locator(sel("alias-page"))).to_be_visible()
+
+
 def eventually(what, holds, seconds=PATIENCE_MS / 1000):
     since = time.monotonic()
     while not holds():
@@ -107,6 +132,11 @@ def barriers(page):
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     serious = [one for one in found if one["impact"] in ("serious", "critical")]
     return [f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}" for one in serious]
+
+
+def hanging_over(page):
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [f"{wide} px hang over"] if wide > 0 else []
 
 
 def tab_to(page, selector, most=150):
@@ -139,6 +169,15 @@ def alias(name):
     return api("GET", f"/admin/v1/aliases/{name}")["document"]
 
 
+def by_sdk(name, prompt="hello", key="pm-it"):
+    """What the official SDK gets for a chat through an alias: the text and the headers."""
+    # Chromium is busy beside it.
+    client = openai.OpenAI(base_url=f"{DATA}/v1", api_key=key, max_retries=0, timeout=60)
+    messages = [{"role": "user", "content": prompt}]
+    raw = client.chat.completions.with_raw_response.create(model=name, messages=messages)
+    return raw.parse().choices[0].message.content, raw.headers
+
+
 def chat(name, key="pm-it"):
     """Who serves a chat through an alias; empty if nobody does."""
     body = json.dumps({"model": name, "messages": [{"role": "user", "content": "hello"}]}).encode()
@@ -169,6 +208,6 @@ def main(*tests):
 
 
 __all__ = [
-    "ADMIN", "TOKEN", "NOT_YET", "alias", "api", "barriers", "behave", "browser", "chat", "eventually", "expect", "log_in",
-    "main", "names", "re", "sel", "shot", "tab_to", "time",
+    "ADMIN", "TOKEN", "NOT_YET", "add", "alias", "api", "barriers", "behave", "browser", "by_sdk", "chat", "eventually",
+    "expect", "hanging_over", "log_in", "main", "names", "preview", "re", "save", "sel", "shot", "tab_to", "time",
 ]

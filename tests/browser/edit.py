@@ -8,31 +8,8 @@ from common import *
 NAMES = ["one/m", "two/m", "three/m"]
 
 
-def add(page, *models):
-    page.click(sel("add-target"))
-    for model in models:
-        page.fill(sel("model-search"), model)
-        page.click(sel("model-option", model))
-    page.click(sel("model-done"))
-    expect(page.locator(sel("model-search"))).to_have_count(0)
-
-
 def item(page, model, part):
     return page.locator(f"{sel('target-item', model)} {sel(part)}")
-
-
-def preview(page):
-    page.click(sel("preview"))
-    expect(page.locator(sel("preview-dialog"))).to_be_visible()
-
-
-def save(page, note=None):
-    preview(page)
-    if note:
-        page.fill(sel("save-note"), note)
-    page.click(sel("save"))
-    expect(page.locator(sel("preview-dialog"))).to_have_count(0)
-    expect(page.locator(sel("alias-page"))).to_be_visible()
 
 
 def an_alias_is_made_put_in_order_by_mouse_and_keys_and_serves():
@@ -78,7 +55,9 @@ def an_alias_is_made_put_in_order_by_mouse_and_keys_and_serves():
         assert [target["model"] for target in alias("shop")["targets"]] == ["two/m", "three/m", "one/m"]
         latest = api("GET", "/admin/v1/revisions?limit=1")["items"][0]
         assert (latest["note"], latest["via"]) == ("for the shop", "dashboard"), latest
-        assert chat("shop") == "two/m@two"
+        text, headers = by_sdk("shop")
+        assert headers["x-pointsman-target"] == "two/m@two", headers
+        assert text.startswith("[two/m] "), text
 
 
 def weights_and_strategy_are_changed_and_followed():

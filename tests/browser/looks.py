@@ -51,11 +51,6 @@ def nobody_is_kept_out_by_dark_pages():
     every_page(1280, 900, "dark", barriers)
 
 
-def hanging_over(page):
-    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    return [f"{wide} px hang over"] if wide > 0 else []
-
-
 def everything_fits_on_a_phone():
     every_page(375, 740, "light", hanging_over)
 

@@ -31,6 +31,12 @@ async fn aliases_are_edited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn categories_are_tried_and_then_decide() {
+    let (_gateway, site, _sims) = gateway(|config| config).await;
+    assert_eq!(run("category.py", &[], &site).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_can_be_done_by_keyboard() {
     let (_gateway, site, _sims) = gateway(|config| config).await;
     assert_eq!(run("keys.py", &[], &site).await.len(), 2);
