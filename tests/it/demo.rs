@@ -173,9 +173,9 @@ mod readme {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG") || name == "RUSTFLAGS") {
             command.env_remove(name);
         }
-        // What is optimised less is built sooner, and apart from what a person has built. That it is
+        // What is not optimised is built sooner, and apart from what a person has built. That it is
         // built from the command and runs is what is tested.
-        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1").env("CARGO_PROFILE_RELEASE_LTO", "off");
+        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_RELEASE_LTO", "off");
         command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         command.env("CARGO_TARGET_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/target/demo"));
         let mut demo = Running::start(command);
