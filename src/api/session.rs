@@ -7,8 +7,8 @@ use super::token::Role;
 /// The header in which a change in a session carries [`Session::csrf`].
 pub const CSRF_HEADER: &str = "x-pointsman-csrf";
 
-/// Whoever wants to log in.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Whoever wants to log in. It is only read: what it holds must not be printed.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogIn {
     /// An admin token.

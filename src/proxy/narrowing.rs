@@ -32,18 +32,35 @@ pub fn narrowing(headers: &HeaderMap) -> Result<Narrowing, GatewayError> {
     })
 }
 
-/// The alias's limits, tightened by the caller.
+/// How a caller tightens the limits of whatever alias serves it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Tightening {
+    max_attempts: Option<u32>,
+    deadline: Option<Duration>,
+}
+
+/// Reads how the caller tightens limits.
 ///
 /// # Errors
 /// If a header is no positive number.
-pub fn limits(headers: &HeaderMap, mut limits: RequestLimits) -> Result<RequestLimits, GatewayError> {
-    if let Some(attempts) = number(headers, "x-pointsman-max-attempts")? {
-        limits.max_attempts = limits.max_attempts.min(u32::try_from(attempts).unwrap_or(u32::MAX));
+pub fn tightening(headers: &HeaderMap) -> Result<Tightening, GatewayError> {
+    let attempts = number(headers, "x-pointsman-max-attempts")?;
+    let ms = number(headers, "x-pointsman-timeout-ms")?;
+    Ok(Tightening {
+        max_attempts: attempts.map(|attempts| u32::try_from(attempts).unwrap_or(u32::MAX)),
+        deadline: ms.map(Duration::from_millis),
+    })
+}
+
+impl Tightening {
+    /// Limits, tightened.
+    pub fn of(self, limits: RequestLimits) -> RequestLimits {
+        RequestLimits {
+            max_attempts: limits.max_attempts.min(self.max_attempts.unwrap_or(u32::MAX)),
+            deadline: limits.deadline.min(self.deadline.unwrap_or(Duration::MAX)),
+            ..limits
+        }
     }
-    if let Some(ms) = number(headers, "x-pointsman-timeout-ms")? {
-        limits.deadline = limits.deadline.min(Duration::from_millis(ms));
-    }
-    Ok(limits)
 }
 
 fn names(headers: &HeaderMap, name: &'static str) -> Result<Vec<String>, GatewayError> {
@@ -92,21 +109,18 @@ mod tests {
     #[test]
     fn callers_tighten_limits_and_never_loosen_them() {
         let base = RequestLimits::default();
-        let tight =
-            limits(&headers(&[("x-pointsman-max-attempts", "1"), ("x-pointsman-timeout-ms", "1500")]), base).unwrap();
+        let tightened = |pairs: &[_]| tightening(&headers(pairs)).unwrap().of(base);
+        let tight = tightened(&[("x-pointsman-max-attempts", "1"), ("x-pointsman-timeout-ms", "1500")]);
         assert_eq!((tight.max_attempts, tight.deadline), (1, Duration::from_millis(1500)));
-        let loose =
-            limits(&headers(&[("x-pointsman-max-attempts", "99"), ("x-pointsman-timeout-ms", "999999999")]), base);
-        assert_eq!(loose.unwrap(), base);
+        let loose = tightened(&[("x-pointsman-max-attempts", "99"), ("x-pointsman-timeout-ms", "999999999")]);
+        assert_eq!(loose, base);
+        assert_eq!(tightened(&[]), base);
     }
 
     #[test]
     fn what_is_no_number_is_refused_by_name() {
         for bad in ["0", "-1", "soon", ""] {
-            assert!(
-                limits(&headers(&[("x-pointsman-max-attempts", bad)]), RequestLimits::default()).is_err(),
-                "{bad:?}"
-            );
+            assert!(tightening(&headers(&[("x-pointsman-max-attempts", bad)])).is_err(), "{bad:?}");
         }
     }
 }

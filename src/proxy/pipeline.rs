@@ -41,6 +41,7 @@ pub async fn serve(
     gateway.retries(crate::health::RetryBudget::deposit);
 
     let narrowing = narrowing::narrowing(&call.headers)?;
+    let tightening = narrowing::tightening(&call.headers)?;
     let hint = alias.grouping().map(|grouping| category::hinted(&call.headers, grouping)).transpose()?.flatten();
     // Whoever is not let in does not make the classifier work.
     let first = alias.grouping().map_or(named, |grouping| grouping.default);
@@ -62,7 +63,7 @@ pub async fn serve(
         facts,
         expected_output: ranking.snapshot.alias.expected_output,
         permit,
-        limits: narrowing::limits(&call.headers, alias.limits)?,
+        limits: tightening.of(alias.limits),
         started,
         behind: sorted.as_ref().and_then(|sorted| sorted.behind(&plan, &view.catalog)),
         turned: false,
@@ -71,11 +72,10 @@ pub async fn serve(
         failed: Vec::new(),
     };
     let counted = gateway.live.ledger.request(UsedBy::new(caller, alias, None));
-    let begun = walk.started;
     let mut behind = None;
     let served = walk.run(plan, trace, &mut behind).await;
     counted.over(trace.target.clone());
-    let fate = Fate { served_by: trace.target.as_ref(), stream: facts.stream, waited: begun.elapsed() };
+    let fate = Fate { served_by: trace.target.as_ref(), stream: facts.stream, waited: started.elapsed() };
     let failed = trace.attempts.iter().filter_map(|note| Some((&note.endpoint, note.failure?)));
     view.alias(named).traffic(|traffic| traffic.record(gateway.live.clock.now(), fate, failed));
     gateway.decisions.record(Decision {

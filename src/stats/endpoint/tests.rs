@@ -1,5 +1,7 @@
 use super::*;
+use crate::domain::failure::FailureKind;
 use crate::domain::usage::TokenUsage;
+use crate::stats::attempt::End;
 
 const OUTPUT: u64 = 50;
 

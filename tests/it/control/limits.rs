@@ -80,6 +80,19 @@ async fn a_whole_minute_of_requests_may_come_at_once_and_then_it_refills() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_cannot_be_read_uses_nothing_up() {
+    let world = world(json!({})).await;
+    let key = key(&world, json!({"requests_per_minute": 1})).await;
+    for header in ["x-pointsman-timeout-ms", "x-pointsman-max-attempts"] {
+        let request = http().post(world.gateway.url("/v1/chat/completions")).bearer_auth(&key).header(header, "soon");
+        let body = json!({"model": "a", "messages": [{"role": "user", "content": "hi"}]}).to_string();
+        let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
+        assert_eq!(answer.status(), 400, "{header}");
+    }
+    assert_eq!(world.ask("a", &key).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_taken_before_and_corrected_after_a_request() {
     let world = world(json!({"output_tokens": 20})).await;
     let key = key(&world, json!({"tokens_per_minute": 600})).await;
