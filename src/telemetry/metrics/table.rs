@@ -243,4 +243,27 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_documented_table_is_this_one() {
+        let page = include_str!("../../../docs/metrics.md");
+        for metric in ALL {
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let row = format!("| `{}` | {kind} | {} | {} |", metric.name, labels.join(", "), metric.help);
+            assert!(page.lines().any(|line| line == row), "{row}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `pointsman_") || line.starts_with("| `gen_ai_"));
+        let all = ALL.iter().filter(|metric| !metric.name.starts_with("process_"));
+        assert_eq!(rows.count(), all.count());
+        assert!(page.contains(&format!(
+            "{},{:03} names",
+            super::super::MOST_NAMES / 1000,
+            super::super::MOST_NAMES % 1000
+        )));
+    }
 }
