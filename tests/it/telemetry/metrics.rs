@@ -12,10 +12,13 @@ use crate::support::gateway::Gateway;
 use crate::support::sim::Sim;
 use crate::support::{eventually, http};
 
+/// Names and values.
+type Labels = Vec<(String, String)>;
+
 /// A page, read.
 pub struct Scrape {
     /// Name, labels, value.
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<(String, Labels, f64)>,
     text: String,
 }
 
@@ -38,7 +41,7 @@ impl Scrape {
     }
 }
 
-fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
+fn sample(line: &str) -> (String, Labels, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
     let (name, labels) = series.split_once('{').unwrap_or((series, ""));
     let pair = |pair: &str| {
