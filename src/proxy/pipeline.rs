@@ -82,7 +82,10 @@ pub async fn serve(
     let mut behind = None;
     let served = walk.run(plan, trace, &mut behind).await;
     counted.over(trace.target.clone());
-    if let [only] = &trace.attempts[..] {
+    // Where everything was out for a while, the time was spent waiting.
+    if let [only] = &trace.attempts[..]
+        && !only.last_resort
+    {
         metrics.overhead(started.elapsed().saturating_sub(only.took).as_secs_f64());
     }
     let fate = Fate { served_by: trace.target.as_ref(), stream: facts.stream, waited: started.elapsed() };

@@ -18,6 +18,7 @@ use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx};
 use crate::domain::time::UnixMillis;
 use crate::limits::Permit;
 use crate::live::{AliasLive, Departure, Flight, Meters, UsedBy, counted_by};
+use crate::routing::eligibility::SkipReason;
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, may_go_elsewhere, next_step};
 use crate::routing::{Candidate, Plan, RequestFacts, Skipped};
 use crate::stats::{self, Purpose};
@@ -406,6 +407,13 @@ impl<'a> Walk<'a> {
         });
         let Some(soonest) = soonest else {
             let mut skipped = std::mem::take(&mut plan.skipped);
+            let over_budget = skipped.iter().find_map(|skipped| match skipped.reason {
+                SkipReason::OverBudget(over) => Some(over.whose),
+                _ => None,
+            });
+            if let Some(whose) = over_budget {
+                admission::count_over_budget(self.ask.gateway, whose);
+            }
             skipped.append(&mut self.skipped);
             return Err(self.nobody_ready(&skipped));
         };
