@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use super::respond::Trace;
@@ -19,6 +19,9 @@ use crate::wire::{anthropic, openai, responses};
 
 /// SDKs wait no longer than this before they ask again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Room for a body is there again as soon as others have been sent on.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Whose error shape a client understands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +39,11 @@ pub enum ErrorShape {
 pub enum GatewayError {
     /// No key, or one that is not valid.
     Denied(Denied),
+    /// No key that is known, too often from this address.
+    Guessing {
+        /// How long it should wait.
+        wait: Duration,
+    },
     /// A limit of the key or its project is reached.
     Limited(Refusal),
     /// A budget has less left than the request may cost, whoever serves it.
@@ -75,6 +83,8 @@ pub enum GatewayError {
     },
     /// The body did not come in time.
     SlowBody,
+    /// There is no room for the body beside the others.
+    NoRoom,
     /// No target can serve this request, ever.
     NoneFit {
         /// The alias.
@@ -133,6 +143,11 @@ impl GatewayError {
             // SDKs repeat a 429 of their own accord; here that is in vain.
             response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
         }
+        if matches!(self, Self::Guessing { .. }) {
+            // The next guess has to connect first.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+        }
         response
     }
 
@@ -143,6 +158,8 @@ impl GatewayError {
             // Others may end at any moment; a second is as good a guess as any.
             Self::Limited(Refusal { wait: Wait::Ask | Wait::Others, .. }) => Some(Duration::from_secs(1)),
             Self::Limited(refusal) => refusal.retry_after(),
+            Self::Guessing { wait } => Some(*wait),
+            Self::NoRoom => Some(A_MOMENT),
             Self::AllFailed { attempts, .. } if all(attempts, FailureKind::RateLimited) => {
                 attempts.iter().filter_map(|(_, error)| error.retry_after).min()
             }
@@ -162,6 +179,13 @@ impl GatewayError {
             Self::Denied(denied) => {
                 body(401, ErrorKind::Authentication, "invalid_api_key", None, why_denied(*denied).into())
             }
+            Self::Guessing { .. } => body(
+                429,
+                ErrorKind::RateLimited,
+                "too_many_wrong_keys",
+                None,
+                "Too many keys that are not known here came from this address. A key that is known is let in.".into(),
+            ),
             Self::Limited(refusal) => {
                 let code = match refusal.limit {
                     Limit::Budget(_) => "insufficient_quota",
@@ -212,6 +236,13 @@ impl GatewayError {
             Self::SlowBody => {
                 body(408, ErrorKind::InvalidRequest, "request_timeout", None, "The body did not come in time.".into())
             }
+            Self::NoRoom => body(
+                503,
+                ErrorKind::Overloaded,
+                "no_room",
+                None,
+                "There is no room for a body of this size beside those that are here. Try again in a moment.".into(),
+            ),
             Self::NoneFit { alias, reasons, too_long, unavailable } => {
                 let message = format!("No target of `{alias}` can serve this request: {}", listed(reasons));
                 if *unavailable {
