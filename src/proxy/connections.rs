@@ -22,9 +22,9 @@ use super::watched::Unread;
 /// and resetting it costs a client nothing, and us a request.
 const RESETS: Bucket = Bucket { burst: 200, every: Duration::from_millis(50) };
 
-/// When there is no room, so many parts of all connections are closed at once if they are idle:
+/// When there is no room, one of so many connections is closed at once, of those that idle:
 /// looking for them means looking at all.
-const CLOSED_AT_ONCE: usize = 64;
+const CLOSED_AT_ONCE: usize = 16;
 
 /// Whoever was idle for fewer ticks is not closed: its next request may be on its way.
 const YOUNG: u64 = 2;

@@ -61,7 +61,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Times between two looks at all connections.
 const SHORTEST_TICK: Duration = Duration::from_millis(10);
-const LONGEST_TICK: Duration = Duration::from_secs(1);
+const LONGEST_TICK: Duration = Duration::from_millis(250);
 
 /// Serves until `stop`, then lets requests under way finish within the drain time. `service`
 /// makes what serves a connection from this address.
