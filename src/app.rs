@@ -26,10 +26,10 @@ use crate::fleet::quota::Quota;
 use crate::fleet::replicas::{Replica, Replicas};
 use crate::fleet::{Keys, Link};
 use crate::proxy::guard::Peer;
-use crate::proxy::{Gateway, descriptors};
 use crate::proxy::routes::DataPlane;
 use crate::proxy::server::{self, ServerLimits};
 use crate::proxy::tls::{self, TlsConfig};
+use crate::proxy::{Gateway, descriptors};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
 

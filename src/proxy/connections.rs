@@ -179,10 +179,8 @@ impl Connections {
         let now = self.tick.load(Relaxed);
         let all = self.all();
         let idle = all.held.iter().filter(|(_, held)| held.order() == Order::Stay);
-        let mut idle: Vec<(u64, usize)> = idle
-            .map(|(key, held)| (held.idle_for(now), key))
-            .filter(|(for_ticks, _)| *for_ticks >= YOUNG)
-            .collect();
+        let mut idle: Vec<(u64, usize)> =
+            idle.map(|(key, held)| (held.idle_for(now), key)).filter(|(for_ticks, _)| *for_ticks >= YOUNG).collect();
         let many = (all.held.len() / CLOSED_AT_ONCE).max(1).min(idle.len());
         if many > 0 {
             idle.select_nth_unstable_by(many - 1, |one, other| other.cmp(one));

@@ -55,8 +55,7 @@ impl Socket {
 
     /// Reads on until the client has closed, too, or has had its time.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (until, left) =
-            self.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
+        let (until, left) = self.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
         let mut rubbish = [0; 16 * 1024];
         loop {
             if until.as_mut().poll(cx).is_ready() {

@@ -169,8 +169,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { time: Duration::from_secs(60), idle: Duration::from_secs(10), room: usize::MAX };
+    const LIMITS: Limits = Limits { time: Duration::from_secs(60), idle: Duration::from_secs(10), room: usize::MAX };
 
     /// How a body ends of which a byte comes after each of these times, and when.
     async fn taken(pauses: &[u64], limits: Limits) -> (Option<Stopped>, u64) {

@@ -86,7 +86,11 @@ impl TlsConfig {
     ///
     /// # Errors
     /// If it fails or takes too long.
-    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, limit: Duration) -> io::Result<TlsStream<S>> {
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        limit: Duration,
+    ) -> io::Result<TlsStream<S>> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
         tokio::time::timeout(limit, acceptor.accept(stream)).await?
     }

@@ -80,7 +80,12 @@ async fn a_flood_of_guesses_gets_few_answers_and_keeps_nobody_waiting() {
             let (mut denied, mut told) = (0, 0);
             let until = tokio::time::Instant::now() + std::time::Duration::from_secs(3);
             while tokio::time::Instant::now() < until {
-                match Door::Models.shown(&gateway, &client, &format!("pm-{worker}-{denied}-{told}")).await.status().as_u16() {
+                match Door::Models
+                    .shown(&gateway, &client, &format!("pm-{worker}-{denied}-{told}"))
+                    .await
+                    .status()
+                    .as_u16()
+                {
                     401 => denied += 1,
                     429 => told += 1,
                     other => panic!("{other}"),

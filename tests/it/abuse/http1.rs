@@ -48,10 +48,21 @@ async fn requests_that_could_be_read_in_two_ways_are_the_last_of_their_connectio
         ("a chunk size of another base", chunk(&format!("0x{length:x}")), Some(400)),
         ("a chunk size beyond all", chunk("fffffffffffffffffffff"), Some(400)),
         ("a chunk without a size", chunk(""), Some(400)),
-        ("a chunk size that ends in a bare LF", with("transfer-encoding: chunked", &chunks.replacen("\r\n", "\n", 1)), Some(400)),
+        (
+            "a chunk size that ends in a bare LF",
+            with("transfer-encoding: chunked", &chunks.replacen("\r\n", "\n", 1)),
+            Some(400),
+        ),
         ("a chunk longer than its size", chunk("2"), Some(400)),
         ("endless chunk extensions", chunk(&format!("{length:x};{}", "x".repeat(64 * 1024))), Some(400)),
-        ("endless trailers", with("transfer-encoding: chunked", &format!("{length:x}\r\n{body}\r\n0\r\n{}\r\n", "a: b\r\n".repeat(20_000))), None),
+        (
+            "endless trailers",
+            with(
+                "transfer-encoding: chunked",
+                &format!("{length:x}\r\n{body}\r\n0\r\n{}\r\n", "a: b\r\n".repeat(20_000)),
+            ),
+            None,
+        ),
     ];
     for (name, request, expected) in cases {
         let mut raw = attacked.connect().await;

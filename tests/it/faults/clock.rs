@@ -28,7 +28,8 @@ async fn a_clock_that_is_set_moves_no_deadline() {
         assert_eq!(got.status, 200, "{got:?}");
         got.header("x-pointsman-target").to_owned()
     };
-    let limited = async || ask(&gateway, &Asked { alias: "limited", key: "pm-slow-0123456789", ..Asked::default() }).await.status;
+    let limited =
+        async || ask(&gateway, &Asked { alias: "limited", key: "pm-slow-0123456789", ..Asked::default() }).await.status;
     for _ in 0..3 {
         assert_eq!(limited().await, 200);
     }

@@ -43,7 +43,9 @@ async fn a_process_that_is_killed_under_load_counts_nothing_twice_and_forgets_no
                 let body = json!({"model": "a", "messages": [{"role": "user", "content": "hello"}]}).to_string();
                 loop {
                     sent.fetch_add(1, SeqCst);
-                    let Ok(answer) = client.post(&url).bearer_auth("pm-it").body(body.clone()).send().await else { return };
+                    let Ok(answer) = client.post(&url).bearer_auth("pm-it").body(body.clone()).send().await else {
+                        return;
+                    };
                     assert_eq!(answer.status(), 200);
                     if answer.bytes().await.is_err() {
                         return;

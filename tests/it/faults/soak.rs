@@ -48,10 +48,15 @@ async fn fault(number: usize, gateway: &Gateway, admin: &Admin, sims: &[Sim]) {
             worst.behave(json!({"faults": [{"share": 0.5, "kind": kind}], "output_tokens": 5})).await;
         }
         3 => worst.behave(json!({"faults": [{"kind": "status", "code": 503}], "output_tokens": 5})).await,
-        4 => worst.behave(json!({"faults": [{"share": 0.3, "kind": "cut", "after_tokens": 2}], "output_tokens": 5})).await,
+        4 => {
+            worst
+                .behave(json!({"faults": [{"share": 0.3, "kind": "cut", "after_tokens": 2}], "output_tokens": 5}))
+                .await
+        }
         5 => gateway.signal(Signal::Hangup),
         6 => {
-            let weight = json!({"targets": [{"model": "one/m"}, {"model": "two/m"}, {"model": "good/m", "weight": number + 1}]});
+            let weight =
+                json!({"targets": [{"model": "one/m"}, {"model": "two/m"}, {"model": "good/m", "weight": number + 1}]});
             assert_eq!(admin.patch("aliases", "a", &weight, If::Any).await.status, 200);
         }
         7 => {

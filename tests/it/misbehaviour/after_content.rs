@@ -23,7 +23,10 @@ fn ways() -> Vec<(&'static str, Vec<Step>)> {
         ("closed without the last chunk", vec![Read, chunked("")]),
         ("a chunk size of letters", vec![Read, chunked("xyz\r\n")]),
         ("no JSON", vec![Read, begun.clone(), then(b"data: {nonsense"), Wait]),
-        ("no UTF-8", vec![Read, begun.clone(), then(b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}"), Wait]),
+        (
+            "no UTF-8",
+            vec![Read, begun.clone(), then(b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}"), Wait],
+        ),
         ("another shape", vec![Read, begun.clone(), then(b"data: [[[[]]]]"), Wait]),
         ("an event without an end", vec![Read, begun.clone(), send("data: {\"id\": \""), Endless(b"x".to_vec())]),
         ("silence", vec![Read, begun.clone(), Wait]),
@@ -55,7 +58,11 @@ async fn a_stream_that_goes_wrong_ends_in_one_honest_error_and_nothing_is_left()
         let got = tokio::time::timeout(Duration::from_secs(20), ask(&gateway, &asked)).await;
         let got = got.unwrap_or_else(|_| panic!("{what}: it never ends"));
         let error = got.error.as_deref().unwrap_or_default();
-        assert!(got.status == 200 && !got.complete && got.text.starts_with("fine"), "{what}: {:.500}", format!("{got:?}"));
+        assert!(
+            got.status == 200 && !got.complete && got.text.starts_with("fine"),
+            "{what}: {:.500}",
+            format!("{got:?}")
+        );
         assert!(error.contains("broke") && error.contains(name.as_str()), "{what}: {error}");
         let target = gateway.target(&format!("{name}/m@{name}")).await;
         assert_eq!(target["failures"]["broken_stream"], 1, "{what}: {target}");

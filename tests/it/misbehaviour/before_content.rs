@@ -9,7 +9,8 @@ use pointsman::domain::provider::Protocol;
 use serde_json::json;
 
 use super::{
-    Drip, Endless, JSON, Read, Reset, STREAM, Scripted, Send, Step, Wait, answer, chunk, end, event, nothing_is_left, send,
+    Drip, Endless, JSON, Read, Reset, STREAM, Scripted, Send, Step, Wait, answer, chunk, end, event, nothing_is_left,
+    send,
 };
 use crate::support::bystander::Bystander;
 use crate::support::chat::{Asked, ask};
@@ -49,12 +50,11 @@ fn ways(elsewhere: &str) -> Vec<(&'static str, How, Vec<Step>, &'static [&'stati
     let after = |head: &str, step: Step| vec![Read, send(format!("{head}content-length: 500\r\n\r\n")), step];
     let chunks = |body: String| vec![Read, send(format!("{JSON}transfer-encoding: chunked\r\n\r\n{body}"))];
     let events = |body: &str| vec![Read, send(format!("{STREAM}\r\n{body}"))];
-    let status = |line: &str, rest: &str| vec![Read, send(format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n{rest}\r\n"))];
-    let gzip = [
-        format!("{JSON}content-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bomb().len()).into_bytes(),
-        bomb(),
-    ]
-    .concat();
+    let status =
+        |line: &str, rest: &str| vec![Read, send(format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n{rest}\r\n"))];
+    let gzip =
+        [format!("{JSON}content-encoding: gzip\r\ncontent-length: {}\r\n\r\n", bomb().len()).into_bytes(), bomb()]
+            .concat();
     let invalid = [answer().as_bytes().split(|byte| *byte == b'f').next().unwrap(), b"\xff\xfe\"}}]}"].concat();
     let (length, whole) = (answer().len(), answer());
     vec![
@@ -74,8 +74,24 @@ fn ways(elsewhere: &str) -> Vec<(&'static str, How, Vec<Step>, &'static [&'stati
         ("closed after the content", Whole, chunks(chunk(&whole)), malformed),
         ("closed within the last chunk", Whole, chunks(format!("{}0\r\n", chunk(&whole))), malformed),
         ("a stream closed within an event", Stream, events("data: {\"id\":"), malformed),
-        ("a stream reset before content", Stream, vec![Read, send(format!("{STREAM}\r\n: ping\n\n")), Reset], malformed),
-        ("a stream without an end to its chunks", Stream, vec![Read, send(format!("{STREAM}transfer-encoding: chunked\r\n\r\n{}", chunk(&format!("{}{}", event("fine"), end()))))], ok),
+        (
+            "a stream reset before content",
+            Stream,
+            vec![Read, send(format!("{STREAM}\r\n: ping\n\n")), Reset],
+            malformed,
+        ),
+        (
+            "a stream without an end to its chunks",
+            Stream,
+            vec![
+                Read,
+                send(format!(
+                    "{STREAM}transfer-encoding: chunked\r\n\r\n{}",
+                    chunk(&format!("{}{}", event("fine"), end()))
+                )),
+            ],
+            ok,
+        ),
         // Lengths that lie.
         ("a length too short", Whole, vec![Read, sized(JSON, length - 9, &whole)], malformed),
         ("a length too long", Whole, vec![Read, sized(JSON, length + 9, &whole)], malformed),
@@ -88,33 +104,107 @@ fn ways(elsewhere: &str) -> Vec<(&'static str, How, Vec<Step>, &'static [&'stati
         ("another version", Both, vec![Read, send("HTTP/9.9 200 OK\r\n\r\n")], connect),
         ("a status of four digits", Both, vec![Read, send("HTTP/1.1 2000 OK\r\n\r\n")], connect),
         ("a head with a NUL", Both, vec![Read, send(format!("{JSON}x-a: \0\r\n\r\n"))], connect),
-        ("another protocol after all", Both, vec![Read, send("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"), Wait], &["connect", "malformed", "invalid_request"]),
+        (
+            "another protocol after all",
+            Both,
+            vec![Read, send("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"), Wait],
+            &["connect", "malformed", "invalid_request"],
+        ),
         ("no content", Both, status("204 No Content", ""), malformed),
         ("garbage", Both, vec![Read, sized(JSON, 9, "\u{1}\u{2}nonsense")], malformed),
-        ("a page", Both, vec![Read, sized("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n", 15, "<html>hi</html>")], malformed),
+        (
+            "a page",
+            Both,
+            vec![Read, sized("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n", 15, "<html>hi</html>")],
+            malformed,
+        ),
         ("a stream that was not asked for", Whole, events(&format!("{}{}", event("fine"), end())), malformed),
         ("an answer where a stream was asked for", Stream, vec![Read, sized(JSON, length, &whole)], malformed),
-        ("bytes that are no UTF-8", Whole, vec![Read, Send([format!("{JSON}content-length: {}\r\n\r\n", invalid.len()).as_bytes(), &invalid].concat())], malformed),
-        ("an event that is no UTF-8", Stream, vec![Read, Send([STREAM.as_bytes(), b"\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"\xff\xfe\"}}]}\n\n"].concat()), Wait], &["malformed", "timeout"]),
+        (
+            "bytes that are no UTF-8",
+            Whole,
+            vec![
+                Read,
+                Send([format!("{JSON}content-length: {}\r\n\r\n", invalid.len()).as_bytes(), &invalid].concat()),
+            ],
+            malformed,
+        ),
+        (
+            "an event that is no UTF-8",
+            Stream,
+            vec![
+                Read,
+                Send(
+                    [STREAM.as_bytes(), b"\r\ndata: {\"choices\":[{\"delta\":{\"content\":\"\xff\xfe\"}}]}\n\n"]
+                        .concat(),
+                ),
+                Wait,
+            ],
+            &["malformed", "timeout"],
+        ),
         ("a packed answer that nobody asked for", Whole, vec![Read, Send(gzip)], malformed),
         // Redirects, of which none is followed.
         ("a redirect", Both, status("302 Found", &format!("location: {elsewhere}/chat/completions\r\n")), malformed),
-        ("a redirect of the method, too", Both, status("307 Temporary Redirect", &format!("location: {elsewhere}/chat/completions\r\n")), malformed),
+        (
+            "a redirect of the method, too",
+            Both,
+            status("307 Temporary Redirect", &format!("location: {elsewhere}/chat/completions\r\n")),
+            malformed,
+        ),
         ("a redirect within", Both, status("308 Permanent Redirect", "location: /elsewhere\r\n"), malformed),
         // Too much.
         ("headers without an end", Both, vec![Read, send(JSON), Endless(b"x-a: bbbbbbbb\r\n".to_vec())], connect),
         ("one header without an end", Both, vec![Read, send(format!("{JSON}x-a: ")), Endless(b"b".to_vec())], connect),
         ("a thousand headers", Both, vec![Read, send(format!("{JSON}{}\r\n", "x-a: b\r\n".repeat(1000)))], connect),
-        ("an answer without an end", Whole, vec![Read, send(format!("{JSON}\r\n{{\"id\": \"")), Endless(b"x".to_vec())], malformed),
-        ("comments without an end", Stream, vec![Read, send(format!("{STREAM}\r\n")), Endless(b": ping\n\n".to_vec())], &["malformed", "timeout"]),
-        ("an event without an end", Stream, vec![Read, send(format!("{STREAM}\r\ndata: {{\"id\": \"")), Endless(b"x".to_vec())], malformed),
-        ("an error without an end", Both, vec![Read, send("HTTP/1.1 500 No\r\n\r\n"), Endless(b"x".to_vec())], &["server_error"]),
+        (
+            "an answer without an end",
+            Whole,
+            vec![Read, send(format!("{JSON}\r\n{{\"id\": \"")), Endless(b"x".to_vec())],
+            malformed,
+        ),
+        (
+            "comments without an end",
+            Stream,
+            vec![Read, send(format!("{STREAM}\r\n")), Endless(b": ping\n\n".to_vec())],
+            &["malformed", "timeout"],
+        ),
+        (
+            "an event without an end",
+            Stream,
+            vec![Read, send(format!("{STREAM}\r\ndata: {{\"id\": \"")), Endless(b"x".to_vec())],
+            malformed,
+        ),
+        (
+            "an error without an end",
+            Both,
+            vec![Read, send("HTTP/1.1 500 No\r\n\r\n"), Endless(b"x".to_vec())],
+            &["server_error"],
+        ),
         // Too slow.
         ("a head that drips", Both, vec![Read, Drip(JSON.as_bytes().repeat(9))], timeout),
-        ("an answer that drips", Whole, vec![Read, send(format!("{JSON}content-length: 9000\r\n\r\n")), Drip(vec![b' '; 9000])], timeout),
-        ("preliminary answers without an end", Both, vec![Read, Endless(b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec())], &["timeout", "connect"]),
+        (
+            "an answer that drips",
+            Whole,
+            vec![Read, send(format!("{JSON}content-length: 9000\r\n\r\n")), Drip(vec![b' '; 9000])],
+            timeout,
+        ),
+        (
+            "preliminary answers without an end",
+            Both,
+            vec![Read, Endless(b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec())],
+            &["timeout", "connect"],
+        ),
         // What is unusual, and well.
-        ("preliminary answers first", Whole, vec![Read, send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"), sized(JSON, length, &whole)], ok),
+        (
+            "preliminary answers first",
+            Whole,
+            vec![
+                Read,
+                send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n"),
+                sized(JSON, length, &whole),
+            ],
+            ok,
+        ),
         ("an answer before all was read", Whole, vec![sized(JSON, length, &whole), Wait], &["ok", "connect"]),
         ("no length at all", Whole, vec![Read, send(format!("{JSON}\r\n{whole}"))], ok),
     ]
@@ -124,7 +214,8 @@ fn ways(elsewhere: &str) -> Vec<(&'static str, How, Vec<Step>, &'static [&'stati
 async fn whatever_a_provider_does_before_content_the_next_one_serves() {
     let good = Sim::start("good", Protocol::OpenAi, json!({})).await;
     let elsewhere = Scripted::start(vec![Read]).await;
-    let mut config = ConfigText::new("limits = { max_answer_bytes = \"1MiB\" }").sim(&good, "").key("it", "pm-it", None);
+    let mut config =
+        ConfigText::new("limits = { max_answer_bytes = \"1MiB\" }").sim(&good, "").key("it", "pm-it", None);
     let (mut cases, mut scripted) = (Vec::new(), Vec::new());
     for (what, how, steps, classes) in ways(&elsewhere.base_url()) {
         for stream in [false, true] {
@@ -188,7 +279,11 @@ async fn a_provider_that_cannot_be_reached_or_trusted_is_passed_over() {
     ];
     let mut config = ConfigText::new("").sim(&good, "").key("it", "pm-it", None);
     for (name, url) in &providers {
-        config = config.provider(name, Protocol::OpenAi, url, "").model(name, "").alias(&format!("a-{name}"), &[name, "good"], "answer_timeout = \"5s\"");
+        config = config.provider(name, Protocol::OpenAi, url, "").model(name, "").alias(
+            &format!("a-{name}"),
+            &[name, "good"],
+            "answer_timeout = \"5s\"",
+        );
     }
     let gateway = Gateway::start(&config).await;
     let descriptors = gateway.descriptors();
@@ -231,7 +326,11 @@ async fn a_wait_that_makes_no_sense_keeps_nobody_out_for_ever() {
         let name = format!("bad{i}");
         let line = "HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n";
         let provider = Scripted::start(vec![Read, send(format!("{line}retry-after: {wait}\r\nx-ratelimit-reset-requests: {wait}\r\nx-ratelimit-remaining-requests: {wait}\r\n\r\n"))]).await;
-        config = config.provider(&name, Protocol::OpenAi, &provider.base_url(), "").model(&name, "").alias(&format!("a-{name}"), &[&name, "good"], "");
+        config = config.provider(&name, Protocol::OpenAi, &provider.base_url(), "").model(&name, "").alias(
+            &format!("a-{name}"),
+            &[&name, "good"],
+            "",
+        );
         scripted.push(provider);
     }
     let gateway = Gateway::start(&config).await;

@@ -136,7 +136,8 @@ fn event(content: &str) -> String {
 
 /// The last events of a chat.
 fn end() -> String {
-    "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n".to_owned()
+    "data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+        .to_owned()
 }
 
 /// A whole answer.
