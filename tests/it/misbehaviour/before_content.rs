@@ -264,7 +264,7 @@ async fn whatever_a_provider_does_before_content_the_next_one_serves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_cannot_be_reached_or_trusted_is_passed_over() {
     let good = Sim::start("good", Protocol::OpenAi, json!({})).await;
-    let plain = Scripted::start(vec![Read, send("HTTP/1.1 400 Bad Request\r\n\r\n")]).await;
+    let plain = Scripted::start(vec![send("HTTP/1.1 400 Bad Request\r\n\r\n")]).await;
     let closes = Scripted::start(vec![]).await;
     let hello = Scripted::start(vec![send("\u{15}\u{3}\u{3}\0\u{2}\u{2}\u{28}"), Wait]).await;
     let selfmade = selfmade().await;
