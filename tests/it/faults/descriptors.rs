@@ -28,8 +28,8 @@ async fn without_descriptors_those_who_idle_make_room() {
     eventually("there are none", async || gateway.log().contains("cannot be accepted")).await;
     // Nobody of the sixty leaves, and still whoever comes now is let in.
     eventually("a late client is served", async || {
-        let asked = ask(&gateway, &Asked { alias: "a", ..Asked::default() });
-        tokio::time::timeout(Duration::from_secs(20), asked).await.is_ok_and(|got| got.status == 200)
+        let asked = Asked { alias: "a", ..Asked::default() };
+        tokio::time::timeout(Duration::from_secs(20), ask(&gateway, &asked)).await.is_ok_and(|got| got.status == 200)
     })
     .await;
     let told = gateway.log().matches("cannot be accepted").count();
