@@ -106,7 +106,8 @@ fn classify(status: StatusCode, hint: Option<ErrorHint>) -> FailureKind {
             // 408 and 425 are the server's to mend, like all above 500.
             408 | 425 | 500.. => FailureKind::ServerError,
             // A redirect is not followed: it would carry the credential along.
-            300..=399 => FailureKind::Malformed,
+            // Nor did anybody ask for another protocol.
+            ..=399 => FailureKind::Malformed,
             _ => FailureKind::CallerMistake,
         },
     }
@@ -142,6 +143,7 @@ mod tests {
             (413, None, F::CallerMistake),
             (429, None, F::RateLimited),
             (429, Some(ErrorHint::QuotaExhausted), F::Credential),
+            (101, None, F::Malformed),
             (307, None, F::Malformed),
             (500, None, F::ServerError),
             (529, None, F::ServerError),

@@ -224,6 +224,10 @@ impl Relay {
     fn frame(&mut self, frame: &Bytes) -> Result<(), StreamFailure> {
         match &mut self.lane {
             Lane::Native { inspector, hide_usage } => {
+                // What the inspector passes over reaches the client as it is.
+                if std::str::from_utf8(frame).is_err() {
+                    return Err(StreamFailure::Malformed("the stream is not UTF-8".into()));
+                }
                 let signal = match inspector.inspect(frame)? {
                     Signal::Error(error) => return Err(StreamFailure::Provider(error)),
                     Signal::UsageOnly if *hide_usage => return Ok(()),

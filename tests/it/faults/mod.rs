@@ -5,6 +5,7 @@ mod clock;
 mod descriptors;
 mod draining;
 mod kills;
+mod logs;
 mod soak;
 
 use std::process::Command;

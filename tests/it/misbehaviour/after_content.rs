@@ -13,21 +13,23 @@ use crate::support::gateway::Gateway;
 fn ways() -> Vec<(&'static str, Vec<Step>)> {
     let fine = event("fine");
     let then = |rest: &[u8]| Send([rest, b"\n\n"].concat());
+    // Long enough for what came before to be on its way to the client.
+    let pause = || Drip(b":::\n\n".to_vec());
     let begun = send(format!("{STREAM}\r\n{fine}{fine}"));
     let chunked = |rest: &str| send(format!("{STREAM}transfer-encoding: chunked\r\n\r\n{}{rest}", chunk(&fine)));
     vec![
         ("closed", vec![Read, begun.clone()]),
-        ("reset", vec![Read, begun.clone(), Drip(b":\n\n".to_vec()), Reset]),
+        ("reset", vec![Read, begun.clone(), pause(), Reset]),
         ("closed within an event", vec![Read, begun.clone(), send("data: {\"id\"")]),
         ("closed within a chunk", vec![Read, chunked("ff\r\ndata: ")]),
         ("closed without the last chunk", vec![Read, chunked("")]),
         ("a chunk size of letters", vec![Read, chunked("xyz\r\n")]),
-        ("no JSON", vec![Read, begun.clone(), then(b"data: {nonsense"), Wait]),
+        ("no JSON", vec![Read, begun.clone(), pause(), then(b"data: {nonsense"), Wait]),
         (
             "no UTF-8",
-            vec![Read, begun.clone(), then(b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}"), Wait],
+            vec![Read, begun.clone(), pause(), then(b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}"), Wait],
         ),
-        ("another shape", vec![Read, begun.clone(), then(b"data: [[[[]]]]"), Wait]),
+        ("another shape", vec![Read, begun.clone(), pause(), then(b"data: [[[[]]]]"), Wait]),
         ("an event without an end", vec![Read, begun.clone(), send("data: {\"id\": \""), Endless(b"x".to_vec())]),
         ("silence", vec![Read, begun.clone(), Wait]),
         ("no end", vec![Read, begun.clone(), Endless(fine.clone().into_bytes())]),
