@@ -18,6 +18,7 @@ mod fallback;
 mod faults;
 mod fleet;
 mod fleet_link;
+mod fuzz;
 mod golden;
 mod import;
 mod misbehaviour;
