@@ -28,6 +28,7 @@ use crate::proxy::server::{self, ServerLimits};
 use crate::proxy::tls::{self, TlsConfig};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
 
 /// The variable with an admin token that is always valid.
 pub const TOKEN_VARIABLE: &str = "POINTSMAN_ADMIN_TOKEN";
@@ -40,6 +41,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// When usage that could not be written down is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often what requests have recorded is moved into buckets: each value is kept by itself until
+/// then.
+const UPKEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// How often usage that is too old is looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
@@ -172,10 +177,12 @@ impl App {
         let data_plane = DataPlane::new(Arc::clone(&gateway));
         app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
         let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
-        let admin_plane = admin::router(gateway, Arc::clone(&control), puppets, app.stop.clone());
+        let runtimes = Arc::new([("data", Handle::current().metrics()), ("admin", app.office.handle.metrics())]);
+        let admin_plane = admin::router(gateway, Arc::clone(&control), puppets, app.stop.clone(), runtimes);
         let admin_plane = TowerToHyperService::new(admin_plane);
         app.spawn_aside("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
         app.spawn_late("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
+        app.spawn_late_aside("metrics", keep_metrics_up(Arc::clone(&control.live.telemetry), app.drained.clone()));
         if let Some(fleet) = &control.fleet {
             app.spawn_late("replica", fleet.replicas.clone().run(app.drained.clone()));
             app.spawn_late("journal", Arc::clone(&control).follow_others(app.drained.clone()));
@@ -393,6 +400,16 @@ async fn write_usage_down(control: Arc<Control>, drained: CancellationToken) {
                 () = drained.cancelled() => return,
                 () = tokio::time::sleep(TRY_AGAIN) => {}
             }
+        }
+    }
+}
+
+/// Moves what requests have recorded into buckets.
+async fn keep_metrics_up(telemetry: Arc<Telemetry>, drained: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = drained.cancelled() => return,
+            () = tokio::time::sleep(UPKEEP_EVERY) => telemetry.metrics.upkeep(),
         }
     }
 }

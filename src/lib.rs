@@ -17,6 +17,7 @@
 //! | [`config`] | the configuration file, parsed into proof | `domain`, `catalogue` |
 //! | [`import`] | configurations of other gateways, translated into ours | `domain`, `catalogue`, `config` |
 //! | [`clock`] | the only place that asks what time it is | `domain` |
+//! | [`telemetry`] | what operators see: metrics, logs, traces | `domain` |
 //! | [`transport`] | connections to providers, bodies within limits | `domain` |
 //! | [`live`] | the state that requests share, swapped whole | the above but `wire`, `secrets` |
 //! | [`upstream`] | one call to a provider | the above |
@@ -29,7 +30,6 @@
 //! | [`admin`] | the admin listener | the above |
 //! | [`command`] | the commands that ask a running gateway | `api`, `classifier`, `clock`, `config`, `domain`, `secrets` |
 //! | [`simulate`] | simulated providers | `domain` |
-//! | [`telemetry`] | logs | nothing |
 //! | `training` | makes the weights of `classifier`; only with the feature of that name | `classifier`, `clock`, `domain` |
 //! | [`demo`], [`app`], [`cli`] | put it all together | everything |
 //!

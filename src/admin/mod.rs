@@ -1,6 +1,6 @@
 //! The admin listener: off the data port, on loopback unless the operator says otherwise.
 //!
-//! Health checks and the dashboard's files are open to whoever reaches it; all below
+//! Health checks, metrics and the dashboard's files are open to whoever reaches it; all below
 //! `/admin/v1` wants an admin token whose role allows it, or a session that one has opened. The OpenAPI document is made from the handlers themselves.
 
 mod alias;
@@ -19,6 +19,7 @@ mod health;
 mod history;
 mod input;
 mod key;
+mod metrics;
 mod overview;
 mod playground;
 mod provider;
@@ -45,6 +46,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use metrics::Runtimes;
 pub use simulated::Puppet;
 
 use crate::control::Control;
@@ -68,6 +70,8 @@ pub struct Shared {
     puppets: Arc<[Arc<dyn Puppet>]>,
     /// The end of the process.
     stop: CancellationToken,
+    /// What runs all of it.
+    runtimes: Runtimes,
 }
 
 impl FromRef<Shared> for Arc<Gateway> {
@@ -179,6 +183,7 @@ pub fn router(
     control: Arc<Control>,
     puppets: Vec<Arc<dyn Puppet>>,
     stop: CancellationToken,
+    runtimes: Runtimes,
 ) -> Router {
     let (api, description) = api().split_for_parts();
     let description = description.with_scheme().to_json().unwrap_or_default();
@@ -187,6 +192,7 @@ pub fn router(
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/health/targets", get(health::targets))
+        .route("/metrics", get(metrics::metrics))
         .route("/admin/openapi.json", get(move || async move { (json, description) }))
         .merge(api.layer(axum::middleware::map_response(kept_by_nobody)))
         .merge(session::routes())
@@ -194,7 +200,7 @@ pub fn router(
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .method_not_allowed_fallback(error::wrong_method)
         .fallback(error::no_such_path)
-        .with_state(Shared { gateway, control, sessions: Arc::default(), puppets: puppets.into(), stop })
+        .with_state(Shared { gateway, control, sessions: Arc::default(), puppets: puppets.into(), stop, runtimes })
 }
 
 /// What is only for whoever has a token is not for caches.

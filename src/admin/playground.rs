@@ -51,8 +51,9 @@ pub async fn play(
     chat.insert("model".to_owned(), Value::from(asked.alias));
     let body = Bytes::from(json!(chat).to_string());
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-    let mut trace = Trace::new();
+    let mut trace = Trace::new(&gateway.live.telemetry);
     let operation = Operation::Chat(Dialect::ChatCompletions);
+    trace.open.came_by(operation.protocol());
     let served = match intake::call(operation, headers, body, &trace.id, gateway.live.clock.now()) {
         Ok(call) => pipeline::serve(&gateway, &view, &caller, &call, &mut trace).await,
         Err(error) => Err(error),

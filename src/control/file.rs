@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use sha2::{Digest, Sha256};
 
@@ -29,7 +30,13 @@ impl Control {
             let path = path.clone();
             move || config::load_file(&path)
         });
-        let file = read.await.map_err(|_| ControlError::Ending)??;
+        let file = match read.await.map_err(|_| ControlError::Ending)? {
+            Ok(file) => file,
+            Err(problems) => {
+                self.reload_failed.store(true, Relaxed);
+                return Err(problems.into());
+            }
+        };
         let signed = Signed::new(Author::new("file", "file"), "file.reload", path.display().to_string());
         let shown = path.display().to_string();
         let pending = self.fleet.is_some().then(|| Pending::of_edit(file.clone()));
@@ -41,6 +48,7 @@ impl Control {
             tracing::warn!(file = %shown, "what the configuration file says now is done when Redis is back");
             *self.pending.lock().await = pending;
         }
+        self.reload_failed.store(applied.is_err(), Relaxed);
         applied.map_err(|error| {
             match error {
                 ControlError::Invalid(problems) => {
@@ -50,6 +58,11 @@ impl Control {
             }
             .into()
         })
+    }
+
+    /// Whether the configuration file could not be used when it was last read.
+    pub fn reload_has_failed(&self) -> bool {
+        self.reload_failed.load(Relaxed)
     }
 
     /// What a file says otherwise than the one before.

@@ -28,6 +28,7 @@ mod vault;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::{Mutex, broadcast};
 use tokio_util::task::TaskTracker;
@@ -64,6 +65,8 @@ pub struct Control {
     tokens: token::Tokens,
     events: broadcast::Sender<Arc<RevisionRecord>>,
     flushing: std::sync::Mutex<usage::Flushing>,
+    /// The configuration file could not be used when it was last read.
+    reload_failed: AtomicBool,
     /// The other replicas, if there may be any.
     pub fleet: Option<Fleet>,
     /// Changes that are being made.

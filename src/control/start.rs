@@ -180,6 +180,7 @@ impl Control {
             state: Arc::new(Mutex::new(state)),
             tokens,
             events: broadcast::channel(EVENTS).0,
+            reload_failed: false.into(),
             flushing: std::sync::Mutex::new(Flushing::after(last_flush)),
             fleet,
             changes: TaskTracker::new(),

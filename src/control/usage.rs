@@ -117,6 +117,15 @@ impl Control {
         self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner).failing.clone()
     }
 
+    /// Sums of usage that wait to be written down.
+    pub fn unwritten(&self) -> usize {
+        let failed = {
+            let flushing = self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            flushing.failed.as_ref().map_or(0, HashMap::len)
+        };
+        failed + self.live.ledger.waiting()
+    }
+
     /// Sums what was used, by all replicas together.
     ///
     /// # Errors

@@ -45,6 +45,17 @@ pub enum Limit {
 }
 
 impl Limit {
+    /// A number for each, from zero.
+    pub fn number(&self) -> usize {
+        match self {
+            Self::Requests(_) => 0,
+            Self::Tokens(_) => 1,
+            Self::TooLarge { .. } => 2,
+            Self::InFlight(_) => 3,
+            Self::Budget(_) => 4,
+        }
+    }
+
     /// One word for it, for metrics and logs.
     pub fn as_str(&self) -> &'static str {
         match self {

@@ -2,12 +2,13 @@
 //! are at home.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::domain::ids::EndpointIdx;
+use crate::domain::ids::{AliasName, EndpointIdx};
 use crate::domain::time::UnixMillis;
 use crate::stats::AliasStats;
 use crate::stats::traffic::Traffic;
+use crate::telemetry::metrics::{AliasMeters, Metrics};
 
 /// The live state of an alias.
 #[derive(Debug, Default)]
@@ -17,13 +18,25 @@ pub struct AliasLive {
     /// How requests went lately. Held for a few instructions at a time.
     traffic: Mutex<Traffic>,
     /// Where conversations were served last. Allocated with the first one.
-    homes: std::sync::OnceLock<Homes>,
+    homes: OnceLock<Homes>,
+    /// Made with the first request.
+    meters: OnceLock<Arc<AliasMeters>>,
 }
 
 impl AliasLive {
     /// Looks at how requests went, or adds one.
     pub fn traffic<T>(&self, f: impl FnOnce(&mut Traffic) -> T) -> T {
         f(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where requests of this alias are counted.
+    pub fn meters(&self, metrics: &Arc<Metrics>, name: &AliasName) -> &Arc<AliasMeters> {
+        self.meters.get_or_init(|| metrics.alias(name.as_str()))
+    }
+
+    /// The same, if there was any request.
+    pub fn metered(&self) -> Option<&Arc<AliasMeters>> {
+        self.meters.get()
     }
 
     /// Where this conversation was served last, if that is known and not long ago.

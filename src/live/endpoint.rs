@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -14,6 +14,7 @@ use crate::domain::time::UnixMillis;
 use crate::health::Standing;
 use crate::stats::share::{EndpointKey, Voices};
 use crate::stats::{Bucket, EndpointStats, History, Minute, Published, Reading, Usage};
+use crate::telemetry::metrics::TargetMeters;
 use crate::transport::client::Client;
 
 /// How old a reading may be before sliding windows are moved on.
@@ -47,6 +48,8 @@ pub struct EndpointLive {
     /// Usage by caller, kept only for aliases that count by key or project. As many as there
     /// are keys and projects.
     by_caller: Mutex<HashMap<CountedBy, Minute>>,
+    /// Made with the first attempt.
+    meters: OnceLock<Arc<TargetMeters>>,
 }
 
 impl EndpointLive {
@@ -62,6 +65,7 @@ impl EndpointLive {
             stats: Mutex::new(stats),
             published: Published::new(&Reading::default()),
             by_caller: Mutex::default(),
+            meters: OnceLock::new(),
         }
     }
 
@@ -89,6 +93,11 @@ impl EndpointLive {
             sharing.ring();
         }
         result
+    }
+
+    /// Where its attempts are counted.
+    pub fn meters(&self, make: impl FnOnce() -> Arc<TargetMeters>) -> &Arc<TargetMeters> {
+        self.meters.get_or_init(make)
     }
 
     /// How other replicas name it.

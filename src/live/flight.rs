@@ -24,6 +24,8 @@ use crate::domain::usage::TokenUsage;
 use crate::limits::{Permit, Reservation};
 use crate::routing::eligibility::SkipReason;
 use crate::stats::{Ask, End, Refused, Ticket, Usage};
+use crate::telemetry::metrics::{PairMeters, TargetMeters};
+use crate::telemetry::request::OpenRequest;
 
 /// The progress of a stream is told this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -57,6 +59,19 @@ pub struct Departure {
     pub jitter: f64,
     /// Set once one of several attempts at the same request has won.
     pub won: Arc<AtomicBool>,
+    /// The request.
+    pub request: Arc<OpenRequest>,
+    /// Where it is counted.
+    pub meters: Meters,
+}
+
+/// Where an attempt is counted.
+#[derive(Clone, Debug)]
+pub struct Meters {
+    /// Of the alias that was asked, at the target.
+    pub pair: Arc<PairMeters>,
+    /// Of the target.
+    pub target: Arc<TargetMeters>,
 }
 
 /// An attempt under way.
@@ -141,6 +156,9 @@ impl Flight {
     /// So much of the time until now was spent on a connection.
     pub fn connected(&mut self, connecting: Duration) {
         self.queued = connecting;
+        if connecting > Duration::ZERO {
+            self.to.meters.target.connected(connecting);
+        }
     }
 
     /// The provider told of its limits.
@@ -158,8 +176,10 @@ impl Flight {
         let now = self.clock.now();
         let waited = self.begun.elapsed().saturating_sub(self.queued);
         self.told = (Instant::now(), 1);
+        self.to.request.committed();
         if let Some(ticket) = self.ticket.as_mut().filter(|_| self.to.ask.stream) {
             self.to.endpoint.change(now, |stats| stats.first_token(ticket, waited, now));
+            self.to.meters.target.first_chunk(self.to.request.protocol().operation(), waited);
         }
     }
 
@@ -222,6 +242,10 @@ impl Flight {
             queued: self.queued,
         };
         self.to.endpoint.change(now, |stats| stats.end(ticket, &end, now, self.to.jitter));
+        let operation = self.to.request.protocol().operation();
+        self.to.meters.pair.attempted(self.to.ask.purpose, failure, &self.usage, cost);
+        self.to.meters.target.attempted(operation, failure, end.elapsed, &self.usage);
+        self.to.request.attempted(self.committed, failure, &self.usage, cost);
         let used = self.usage.input + self.usage.output;
         self.to.provider.settle(self.to.ask.prompt_tokens + self.to.ask.output_tokens, used, now);
         self.to.provider.leave();

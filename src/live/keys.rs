@@ -1,7 +1,7 @@
 //! Who is calling, and may it?
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -13,6 +13,7 @@ use crate::domain::ids::{EndpointIdx, KeyName, ProjectName};
 use crate::domain::project::Project;
 use crate::domain::time::UnixMillis;
 use crate::limits::Account;
+use crate::telemetry::metrics::{Metrics, ProjectMeters};
 
 /// A caller's key.
 #[derive(Debug)]
@@ -62,6 +63,20 @@ pub struct ProjectLive {
     pub project: Project,
     /// `None` where nothing is limited.
     pub account: Option<Arc<Account>>,
+    /// Made with the first request.
+    meters: OnceLock<ProjectMeters>,
+}
+
+impl ProjectLive {
+    /// A project, and its account where anything is limited.
+    pub fn new(project: Project, account: Option<Arc<Account>>) -> Self {
+        Self { project, account, meters: OnceLock::new() }
+    }
+
+    /// Where its requests are counted.
+    pub fn meters(&self, metrics: &Metrics) -> &ProjectMeters {
+        self.meters.get_or_init(|| metrics.project(self.project.name.as_str()))
+    }
 }
 
 impl Caller {

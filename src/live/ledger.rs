@@ -144,6 +144,11 @@ impl Ledger {
         page
     }
 
+    /// How many sums of calls that have ended it holds.
+    pub fn waiting(&self) -> usize {
+        (0..PARTS).map(|part| self.part(part).ended.len()).sum()
+    }
+
     /// Puts back what was taken and could not be written down.
     pub fn put_back(&self, ended: HashMap<UsedBy, Counts>) {
         let mut part = self.part(0);

@@ -16,6 +16,7 @@ pub mod sorting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -23,7 +24,7 @@ use arc_swap::ArcSwap;
 pub use accounts::{Accounts, SpentBefore, Touched, account};
 pub use alias::AliasLive;
 pub use endpoint::{CountedBy, EndpointLive, ProviderLive};
-pub use flight::{Departure, Flight, FlightEnd};
+pub use flight::{Departure, Flight, FlightEnd, Meters};
 pub use keys::{Caller, Denied, Key, KeyRing, ProjectLive, Shown};
 pub use ledger::{Ledger, Page, UsedBy};
 pub use sharing::{Heard, Sharing, SharingStanding};
@@ -46,6 +47,7 @@ use crate::limits::{self, Account, Refusal, Wait};
 use crate::routing::facts::OverBudget;
 use crate::routing::{EndpointState, RequestFacts, Snapshot};
 use crate::stats::share::EndpointKey;
+use crate::telemetry::Telemetry;
 use crate::transport::client::{self, ClientError};
 
 /// Everything a request needs to know, of one revision.
@@ -169,7 +171,7 @@ impl View {
     /// there.
     pub fn operator(&self) -> Caller {
         let project = self.projects.get(&default_project()).cloned();
-        let nobody = || Arc::new(ProjectLive { project: Project::default_one(), account: None });
+        let nobody = || Arc::new(ProjectLive::new(Project::default_one(), None));
         Caller { key: None, project: project.unwrap_or_else(nobody) }
     }
 
@@ -328,7 +330,7 @@ impl View {
         let accounts = Accounts::build(&catalog, &projects, earlier, spent);
         let project = |project: Project| {
             let account = accounts.of_project(project.name.as_str()).cloned();
-            (project.name.clone(), Arc::new(ProjectLive { project, account }))
+            (project.name.clone(), Arc::new(ProjectLive::new(project, account)))
         };
         let endpoints: Arc<[_]> = catalog.endpoints.iter().map(endpoint).collect();
         let keys_of = |endpoints: &[Arc<EndpointLive>]| {
@@ -369,6 +371,10 @@ pub struct Live {
     pub ledger: Arc<Ledger>,
     /// Time, for all who act on the view.
     pub clock: Clock,
+    /// Where everything that happens is told.
+    pub telemetry: Arc<Telemetry>,
+    /// When the view was last replaced, in milliseconds.
+    changed_at: AtomicU64,
 }
 
 impl Live {
@@ -383,7 +389,7 @@ impl Live {
         sharing: Option<Arc<Sharing>>,
     ) -> Result<Self, ClientError> {
         let view = View::build(draft, None, spent, sharing)?;
-        Ok(Self { current: ArcSwap::from_pointee(view), ledger: Arc::default(), clock })
+        Ok(Self { current: ArcSwap::from_pointee(view), ledger: Arc::default(), clock, telemetry: Arc::default(), changed_at: AtomicU64::new(clock.now().0) })
     }
 
     /// The view to serve a request by, from its beginning to its end.
@@ -417,5 +423,11 @@ impl Live {
             }
         }
         self.current.store(view);
+        self.changed_at.store(self.clock.now().0, Relaxed);
+    }
+
+    /// When the view was last replaced.
+    pub fn changed_at(&self) -> UnixMillis {
+        UnixMillis(self.changed_at.load(Relaxed))
     }
 }

@@ -8,7 +8,7 @@ use super::respond::Trace;
 use crate::domain::ids::AliasIdx;
 use crate::domain::money::PicoUsd;
 use crate::domain::names::NameError;
-use crate::limits::{self, Permit, Reservation, Standing};
+use crate::limits::{self, Permit, Refusal, Reservation, Standing};
 use crate::live::{Caller, Touched, View, over_budget};
 use crate::routing::RequestFacts;
 use crate::routing::eligibility::SkipReason;
@@ -60,7 +60,10 @@ pub async fn admit(
     let now = now();
     // Told in either case, as it is with this request in or out.
     trace.standing = accounts.iter().map(|account| account.standing(now)).reduce(Standing::tightest);
-    entered.map(|permit| Some(Arc::new(permit))).map_err(GatewayError::Limited)
+    entered.map(|permit| Some(Arc::new(permit))).map_err(|refusal| {
+        count(gateway, &refusal);
+        GatewayError::Limited(refusal)
+    })
 }
 
 /// Sets aside what an attempt may cost, with everybody who has a budget for it.
@@ -76,5 +79,14 @@ pub async fn set_aside(gateway: &Gateway, touched: &Touched, cost: PicoUsd) -> R
         Some(quota) => quota.reserve(touched, cost).await,
         None => limits::reserve(touched, cost, now()),
     };
-    reserved.map(Some).map_err(|refusal| SkipReason::OverBudget(over_budget(&refusal, now())))
+    reserved.map(Some).map_err(|refusal| {
+        count(gateway, &refusal);
+        SkipReason::OverBudget(over_budget(&refusal, now()))
+    })
+}
+
+/// Counts whom a limit has refused.
+fn count(gateway: &Gateway, refusal: &Refusal) {
+    let (owner, limit) = (refusal.owner.kind, &refusal.limit);
+    gateway.live.telemetry.metrics.refused((owner as usize, owner.as_str()), (limit.number(), limit.as_str()));
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use tokio::time::Instant;
+
 use super::Gateway;
 use super::respond::Trace;
 use crate::domain::ids::AliasIdx;
@@ -34,11 +36,14 @@ impl Ask<'_> {
         let Self { gateway, view, caller, narrowing, .. } = *self;
         let alias = view.catalog.alias(idx);
         trace.strategy = Some(alias.strategy.as_str());
+        trace.open.served_by(alias.strategy.as_str());
         let at = gateway.live.clock.now();
         let snapshot = view.snapshot(idx, &facts, caller, at);
         let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing, now: at };
         let seed = rand::rng().random();
+        let begun = Instant::now();
         let plan = rank(&query, &snapshot, &mut StdRng::seed_from_u64(seed));
+        gateway.live.telemetry.metrics.decided(begun.elapsed().as_secs_f64());
         view.alias(idx).stats.earn(alias.adaptivity.explore, alias.adaptivity.hedge, plan.promising);
         let order = plan.candidates.iter().map(|candidate| candidate.endpoint).collect();
         (Ranking { alias: idx, at, facts, snapshot, seed, order }, plan)

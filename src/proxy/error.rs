@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::respond::Trace;
 use crate::domain::failure::FailureKind;
+use crate::domain::outcome::RequestOutcome;
 use crate::limits::{Limit, Refusal, Wait};
 use crate::live::Denied;
 use crate::upstream::refusal::AttemptError;
@@ -120,6 +121,7 @@ impl GatewayError {
 
     /// The answer to the client.
     pub fn into_response(self, shape: ErrorShape, trace: &Trace) -> Response {
+        trace.open.refused(self.outcome());
         if let Self::AllFailed { attempts, .. } = &self
             && let Some(native) = native_refusal(attempts, shape)
         {
@@ -134,6 +136,32 @@ impl GatewayError {
             response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
         }
         response
+    }
+
+    /// How the request has ended, for those who watch.
+    fn outcome(&self) -> RequestOutcome {
+        use RequestOutcome as O;
+        match self {
+            Self::Denied(_) => O::Denied,
+            Self::Limited(refusal) if matches!(refusal.limit, Limit::Budget(_)) => O::OverBudget,
+            Self::Limited(_) => O::RateLimited,
+            Self::OverBudget { .. } => O::OverBudget,
+            Self::Forbidden { .. } => O::Forbidden,
+            Self::UnknownModel { .. } | Self::AmbiguousModel { .. } => O::UnknownModel,
+            Self::Bad(_) | Self::NoSuchPath | Self::WrongMethod => O::InvalidRequest,
+            Self::TooLarge { .. } => O::TooLarge,
+            Self::SlowBody => O::SlowBody,
+            Self::NoneFit { unavailable: true, .. } => O::Unavailable,
+            Self::NoneFit { .. } => O::InvalidRequest,
+            Self::NoneReady { limited: true, .. } => O::UpstreamRateLimited,
+            Self::NoneReady { .. } => O::Unavailable,
+            Self::AllFailed { attempts, .. } => match () {
+                () if attempts.iter().any(|(_, error)| is_callers(error.kind)) => O::InvalidRequest,
+                () if all(attempts, FailureKind::RateLimited) => O::UpstreamRateLimited,
+                () if all(attempts, FailureKind::Timeout) => O::UpstreamTimeout,
+                () => O::UpstreamFailed,
+            },
+        }
     }
 
     fn retry_after(&self) -> Option<Duration> {

@@ -11,6 +11,7 @@ use super::facts::facts_of;
 use super::respond::{AttemptNote, Trace};
 use super::walk::Walk;
 use super::{Gateway, admission, category, narrowing};
+use crate::classifier::Judge;
 use crate::domain::catalog::Catalog;
 use crate::domain::grouping::{Grouping, OnExhausted};
 use crate::domain::ids::{AliasIdx, EndpointIdx};
@@ -34,10 +35,15 @@ pub async fn serve(
 ) -> Result<Response, GatewayError> {
     let started = Instant::now();
     trace.revision = Some(view.revision);
+    trace.open.read(call.is_stream());
+    let metrics = &gateway.live.telemetry.metrics;
+    trace.open.of_project(caller.project.meters(metrics).clone());
     let named = admission::resolve(view, caller, &call.peek.model)?;
     let alias = view.catalog.alias(named);
+    let meters = view.alias(named).meters(metrics, &alias.name);
     trace.alias = Some(alias.name.to_string());
     trace.strategy = Some(alias.strategy.as_str());
+    trace.open.resolved(Arc::clone(meters), alias.strategy.as_str());
     gateway.retries(crate::health::RetryBudget::deposit);
 
     let narrowing = narrowing::narrowing(&call.headers)?;
@@ -60,6 +66,7 @@ pub async fn serve(
         ask,
         alias,
         live: view.alias(idx),
+        meters,
         facts,
         expected_output: ranking.snapshot.alias.expected_output,
         permit,
@@ -75,6 +82,9 @@ pub async fn serve(
     let mut behind = None;
     let served = walk.run(plan, trace, &mut behind).await;
     counted.over(trace.target.clone());
+    if let [only] = &trace.attempts[..] {
+        metrics.overhead(started.elapsed().saturating_sub(only.took).as_secs_f64());
+    }
     let fate = Fate { served_by: trace.target.as_ref(), stream: facts.stream, waited: started.elapsed() };
     let failed = trace.attempts.iter().filter_map(|note| Some((&note.endpoint, note.failure?)));
     view.alias(named).traffic(|traffic| traffic.record(gateway.live.clock.now(), fate, failed));
@@ -127,6 +137,14 @@ async fn sorted(
     };
     let group = grouping.group(verdict.category);
     let name = grouping.name(verdict.category);
+    let reason = verdict.reason.map_or("match", Reason::as_str);
+    let judgement = verdict.judgement.as_ref();
+    let metrics = &gateway.live.telemetry.metrics;
+    let meters = view.alias(named).meters(metrics, &view.catalog.alias(named).name);
+    meters.sorted(name.as_str(), reason, judgement.map(|judgement| judgement.confidence));
+    if let Some(judgement) = judgement {
+        metrics.sorted(judgement.by == Judge::Strong, verdict.took.as_secs_f64());
+    }
     tracing::debug!(
         target: "pointsman::routing",
         request = %trace.id, alias = trace.alias, category = %name,

@@ -1,6 +1,7 @@
 //! What happened to a request, in the headers of its answer.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
@@ -11,13 +12,15 @@ use crate::domain::failure::FailureKind;
 use crate::domain::ids::{EndpointId, Revision};
 use crate::limits::{RateLeft, Standing};
 use crate::live::decisions::Attempt;
+use crate::telemetry::Telemetry;
+use crate::telemetry::request::OpenRequest;
 use crate::upstream::attempt::Reply;
 
 /// More attempts than this are counted, not listed.
 const MAX_LISTED: usize = 8;
 
 /// What is told of a request, filled in as it is found out.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Trace {
     /// The request's id.
     pub id: String,
@@ -37,6 +40,8 @@ pub struct Trace {
     pub attempts: Vec<AttemptNote>,
     /// What was left of the caller's limits when the request was let in.
     pub standing: Option<Standing>,
+    /// What metrics, logs and traces are told of it.
+    pub open: Arc<OpenRequest>,
 }
 
 /// One attempt.
@@ -65,7 +70,7 @@ impl AttemptNote {
 
 impl Trace {
     /// A new request, with an id of 128 random bits.
-    pub fn new() -> Self {
+    pub fn new(telemetry: &Arc<Telemetry>) -> Self {
         let id: u128 = rand::rng().random();
         Self {
             id: format!("{id:032x}"),
@@ -77,6 +82,7 @@ impl Trace {
             target: None,
             attempts: Vec::new(),
             standing: None,
+            open: OpenRequest::new(telemetry),
         }
     }
 
@@ -191,19 +197,13 @@ fn in_units(time: Duration) -> String {
     }
 }
 
-impl Default for Trace {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_list_of_attempts_is_bounded() {
-        let mut trace = Trace::new();
+        let mut trace = Trace::new(&Arc::default());
         for i in 0..12 {
             trace.attempts.push(AttemptNote {
                 endpoint: EndpointId::new(format!("m@p{i}")),
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn names_that_no_header_can_hold_are_left_out() {
         let mut headers = HeaderMap::new();
-        Trace { alias: Some("a\nb".into()), ..Trace::new() }.put_into(&mut headers);
+        Trace { alias: Some("a\nb".into()), ..Trace::new(&Arc::default()) }.put_into(&mut headers);
         assert!(!headers.contains_key("x-pointsman-alias"));
         assert_eq!(headers["x-pointsman-request-id"].len(), 32);
     }

@@ -65,8 +65,8 @@ impl Service<Request<Incoming>> for DataPlane {
 }
 
 /// An operation's path with another method than `POST`, or no path of ours.
-async fn refuse(request: Request<Body>) -> Response {
-    let trace = Trace::new();
+async fn refuse(State(gateway): State<Arc<Gateway>>, request: Request<Body>) -> Response {
+    let trace = Trace::new(&gateway.live.telemetry);
     match operation_at(request.uri().path()) {
         Ok((_, shape)) => GatewayError::WrongMethod.into_response(shape, &trace),
         Err(shape) => GatewayError::NoSuchPath.into_response(shape, &trace),
@@ -81,7 +81,8 @@ fn operation_at(path: &str) -> Result<(Operation, ErrorShape), ErrorShape> {
 }
 
 async fn serve(gateway: &Gateway, operation: Operation, shape: ErrorShape, request: Request<Incoming>) -> Response {
-    let mut trace = Trace::new();
+    let mut trace = Trace::new(&gateway.live.telemetry);
+    trace.open.came_by(operation.protocol());
     let view = gateway.live.view();
     let (head, body) = request.into_parts();
     let outcome = async {
@@ -106,7 +107,7 @@ fn shape_of(headers: &HeaderMap) -> ErrorShape {
 
 async fn list_models(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
     let (view, shape) = (gateway.live.view(), shape_of(&headers));
-    answer(shape, || {
+    answer(&gateway, shape, || {
         let caller = authenticate(&gateway, &view, &headers)?;
         Ok(match shape {
             ErrorShape::Anthropic => models::anthropic_list(&view, &caller),
@@ -117,7 +118,7 @@ async fn list_models(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) ->
 
 async fn one_model(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     let (view, shape) = (gateway.live.view(), shape_of(&headers));
-    answer(shape, || {
+    answer(&gateway, shape, || {
         let caller = authenticate(&gateway, &view, &headers)?;
         let alias = view.catalog.resolve(&id).map_err(|error| match error {
             NameError::Unknown { .. } => GatewayError::UnknownModel { name: id.clone(), nearest: Vec::new() },
@@ -135,10 +136,11 @@ async fn one_model(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, 
     })
 }
 
-fn answer(shape: ErrorShape, body: impl FnOnce() -> Result<Vec<u8>, GatewayError>) -> Response {
-    let trace = Trace::new();
+fn answer(gateway: &Gateway, shape: ErrorShape, body: impl FnOnce() -> Result<Vec<u8>, GatewayError>) -> Response {
+    let trace = Trace::new(&gateway.live.telemetry);
     match body() {
         Ok(body) => {
+            trace.open.answered();
             let mut response = Response::new(Body::from(body));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             trace.put_into(response.headers_mut());

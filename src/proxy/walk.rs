@@ -17,10 +17,11 @@ use crate::domain::failure::FailureKind;
 use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx};
 use crate::domain::time::UnixMillis;
 use crate::limits::Permit;
-use crate::live::{AliasLive, Departure, Flight, UsedBy, counted_by};
+use crate::live::{AliasLive, Departure, Flight, Meters, UsedBy, counted_by};
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, may_go_elsewhere, next_step};
 use crate::routing::{Candidate, Plan, RequestFacts, Skipped};
 use crate::stats::{self, Purpose};
+use crate::telemetry::metrics::AliasMeters;
 use crate::upstream::attempt::{AttemptLimits, Reply, stream_limits};
 use crate::upstream::call::{Prepared, Unwritable};
 use crate::upstream::lane::Operation;
@@ -34,6 +35,8 @@ pub struct Walk<'a> {
     pub alias: &'a Alias,
     /// What is observed of that.
     pub live: &'a Arc<AliasLive>,
+    /// Where requests of the alias that was asked are counted.
+    pub meters: &'a Arc<AliasMeters>,
     /// The request, as that sees it.
     pub facts: RequestFacts,
     /// Tokens of the answer, as answers of that usually are.
@@ -141,15 +144,18 @@ impl<'a> Walk<'a> {
                     };
                     let step = next_step(&progress, &self.ask.view.catalog);
                     let elsewhere = self.behind.is_some() && may_go_elsewhere(&progress);
+                    let kind = error.kind;
                     self.failed.push((self.name(candidate.endpoint), error));
                     match step {
                         NextStep::Next(next) => {
+                            self.meters.fell_back(kind);
                             position = next;
                             repeated = false;
                         }
                         // Somebody else is always preferred to the same one again.
                         _ if elsewhere => return Ok((Walked::Exhausted, plan.skipped)),
                         NextStep::Same { after } if self.ask.gateway.may_repeat(self.now()) => {
+                            self.meters.fell_back(kind);
                             tokio::time::sleep(after).await;
                             repeated = true;
                         }
@@ -170,7 +176,7 @@ impl<'a> Walk<'a> {
         trace: &mut Trace,
     ) -> Result<Tried, GatewayError> {
         let race = Arc::new(AtomicBool::new(false));
-        let Some(first) = self.depart(candidate, may_come, last_resort, &race).await? else {
+        let Some(first) = self.depart(candidate, may_come, last_resort, &race, trace).await? else {
             return Ok(Tried::PassedOver);
         };
         let first = self.fly(candidate, first);
@@ -191,7 +197,7 @@ impl<'a> Walk<'a> {
             tokio::select! {
                 biased;
                 landed = &mut first => return Ok(self.landed(landed, last_resort, trace)),
-                departed = self.depart(&second, 1, false, &race) => departed?,
+                departed = self.depart(&second, 1, false, &race, trace) => departed?,
             }
         } else {
             None
@@ -243,6 +249,7 @@ impl<'a> Walk<'a> {
         may_come: u32,
         last_resort: bool,
         race: &Arc<AtomicBool>,
+        trace: &Trace,
     ) -> Result<Option<Departed>, GatewayError> {
         let endpoint = candidate.endpoint;
         let target = &self.alias.targets[candidate.target];
@@ -265,8 +272,18 @@ impl<'a> Walk<'a> {
             }
         };
         let purpose = if last_resort { Purpose::LastResort } else { candidate.purpose };
+        let metrics = &self.ask.gateway.live.telemetry.metrics;
+        let live = self.ask.view.endpoint(endpoint);
+        let meters = Meters {
+            pair: self.meters.pair(&at.id),
+            target: Arc::clone(live.meters(|| {
+                let provider = &self.ask.view.catalog.provider(at.provider).id;
+                let model = &self.ask.view.catalog.model(at.model).id;
+                metrics.target(at.id.as_str(), provider.as_str(), model.as_str())
+            })),
+        };
         let departure = Departure {
-            endpoint: Arc::clone(self.ask.view.endpoint(endpoint)),
+            endpoint: Arc::clone(live),
             provider: Arc::clone(self.ask.view.provider(at.provider)),
             alias: Arc::clone(self.live),
             counted_by: counted_by(self.alias, self.ask.caller),
@@ -287,6 +304,8 @@ impl<'a> Walk<'a> {
             prices: at.prices.clone(),
             jitter: rand::rng().random(),
             won: Arc::clone(race),
+            request: Arc::clone(&trace.open),
+            meters,
         };
         let flight = match Flight::start(departure, self.ask.gateway.live.clock) {
             Ok(flight) => flight,

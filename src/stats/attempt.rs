@@ -5,37 +5,9 @@ use std::time::Duration;
 
 use crate::domain::failure::FailureKind;
 use crate::domain::money::PicoUsd;
+pub use crate::domain::purpose::Purpose;
 use crate::domain::time::UnixMillis;
 use crate::domain::usage::TokenUsage;
-
-/// Why an attempt is made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Purpose {
-    /// It is the best candidate, or the next.
-    #[default]
-    Usual,
-    /// The endpoint has never been measured.
-    Cold,
-    /// To know better, though another candidate looks best.
-    Explore,
-    /// Everything is out for a while.
-    LastResort,
-    /// A second copy of a request whose first content is late.
-    Hedge,
-}
-
-impl Purpose {
-    /// The stable name in records and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Usual => "usual",
-            Self::Cold => "cold",
-            Self::Explore => "explore",
-            Self::LastResort => "last_resort",
-            Self::Hedge => "hedge",
-        }
-    }
-}
 
 /// What is asked of an endpoint.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]

@@ -1,5 +1,6 @@
 //! How can a provider serve this operation: as it is, translated, or not at all?
 
+use crate::domain::client_protocol::ClientProtocol;
 use crate::domain::feature::{Feature, FeatureSet};
 use crate::domain::provider::{Protocol, Provider};
 use crate::routing::facts::Fit;
@@ -18,6 +19,21 @@ pub enum Operation {
     CountTokens,
     /// Any other OpenAI path with a `model` in its body, relative to `/v1`: `/moderations`.
     Other(String),
+}
+
+impl Operation {
+    /// By which API it came.
+    pub fn protocol(&self) -> ClientProtocol {
+        match self {
+            Self::Chat(Dialect::ChatCompletions) => ClientProtocol::ChatCompletions,
+            Self::Chat(Dialect::Responses) => ClientProtocol::Responses,
+            Self::Chat(Dialect::Messages) => ClientProtocol::Messages,
+            Self::Completions => ClientProtocol::Completions,
+            Self::Embeddings => ClientProtocol::Embeddings,
+            Self::CountTokens => ClientProtocol::CountTokens,
+            Self::Other(_) => ClientProtocol::Other,
+        }
+    }
 }
 
 /// How one provider serves one operation.
