@@ -18,6 +18,7 @@ mod fleet;
 mod fleet_link;
 mod golden;
 mod import;
+mod monitoring;
 mod scenarios;
 mod sdk;
 mod serve;

@@ -16,7 +16,7 @@ use crate::support::redis::{free_port, quiet};
 use crate::support::{eventually, http};
 
 /// How often it scrapes and evaluates here.
-pub const EVERY: &str = "250ms";
+pub const EVERY: &str = "500ms";
 
 /// A Prometheus. It is killed when this is dropped.
 pub struct Prometheus {
@@ -62,7 +62,7 @@ impl Prometheus {
         command.arg(format!("--storage.tsdb.path={}", path("data")));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--log.level=warn");
         // What is gone is gone, also where it was not said so.
-        command.arg("--query.lookback-delta=2s");
+        command.arg("--query.lookback-delta=3s");
         let log = fs::File::create(dir.path().join("log")).expect("its log");
         let child = quiet(&mut command).stderr(log).spawn().expect("prometheus starts");
         let prometheus = Self { child, url: format!("http://127.0.0.1:{port}"), dir, client: http() };

@@ -39,9 +39,7 @@ pub fn named(expression: &str) -> Named {
             named.grouped.extend(labels.into_iter().filter(|label| label != ","));
             at = end;
         } else if token == "label_replace" {
-            // The label is the first of four texts.
-            let made = tokens[at..].iter().find(|token| token.starts_with('"')).expect("a label");
-            named.made.insert(made.trim_matches('"').to_owned());
+            named.made.insert(first_text(&tokens[at + 1..]).trim_matches('"').to_owned());
             at += 1;
         } else if is_word(token) && !WORDS.contains(&token) && !AGGREGATIONS.contains(&token) && next(1) != "(" {
             let mut labels = BTreeSet::new();
@@ -58,6 +56,20 @@ pub fn named(expression: &str) -> Named {
         }
     }
     named
+}
+
+/// The first text among the arguments that begin here, not within one of them.
+fn first_text(tokens: &[String]) -> &str {
+    let mut depth = 0;
+    let at_top = |token: &&String| {
+        match token.as_str() {
+            "(" | "{" => depth += 1,
+            ")" | "}" => depth -= 1,
+            _ => {}
+        }
+        depth == 1 && token.starts_with('"')
+    };
+    tokens.iter().find(at_top).expect("a text")
 }
 
 /// The tokens of a list that begins here, and where it ends.
