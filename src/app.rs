@@ -19,6 +19,7 @@ use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, File, MASTER_KEY_VARIABLE, StoreConfig};
 use crate::control::{Beginning, Control, FLUSH_EVERY, Sharing, Started};
+use crate::domain::telemetry::TracePolicy;
 use crate::fleet::quota::Quota;
 use crate::fleet::replicas::{Replica, Replicas};
 use crate::fleet::{Keys, Link};
@@ -29,6 +30,8 @@ use crate::proxy::tls::{self, TlsConfig};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use crate::telemetry::traces::{Post, Traces};
+use crate::transport::collector::Collector;
 
 /// The variable with an admin token that is always valid.
 pub const TOKEN_VARIABLE: &str = "POINTSMAN_ADMIN_TOKEN";
@@ -132,6 +135,7 @@ impl App {
             tracing::warn!("configuration: {warning}");
         }
         let server = file.server.clone();
+        let telemetry = file.telemetry.clone();
         let tls_config = match &server.tls {
             Some(files) => Some(Arc::new(TlsConfig::load(&files.cert_file, &files.key_file)?)),
             None => None,
@@ -146,6 +150,12 @@ impl App {
         let Started { control, first_key, first_token } =
             Control::start(beginning).await.map_err(|error| in_file(error, shown))?;
         let quota = keys.and_then(|keys| quota(&control, keys));
+        control.logs_as_in_the_file(telemetry.logs);
+        if let Some(policy) = &telemetry.traces {
+            let traces = traces(policy, &app_name(&control))?;
+            // The only one that is ever set.
+            let _ = control.live.telemetry.traces.set(traces);
+        }
         let gateway = Arc::new(Gateway::new(Arc::clone(&control.live), quota.clone()));
 
         let mut app = Self {
@@ -279,6 +289,8 @@ impl App {
         {
             tracing::warn!("the last usage is not told to the other replicas before the next start: {error}");
         }
+        let telemetry = Arc::clone(&self.control.live.telemetry);
+        tokio::task::spawn_blocking(move || telemetry.traces.get().map(Traces::end)).await?;
         if let Some(Linked { mut task, stop }) = self.link.take() {
             stop.cancel();
             task.join_next().await.transpose().context("the way to Redis broke off")?;
@@ -288,6 +300,21 @@ impl App {
             Some(Ok(name)) => anyhow::bail!("the task `{name}` ended by itself"),
             Some(Err(error)) => Err(error).context("a task died"),
         }
+    }
+}
+
+/// What makes spans and sends them.
+fn traces(policy: &TracePolicy, instance: &str) -> anyhow::Result<Traces> {
+    let collector = Collector::at(&policy.endpoint).context("traces.endpoint")?;
+    let post = Post::new(move |request| collector.send(request), Handle::current());
+    Traces::start(policy, post, instance).context("traces")
+}
+
+/// What this process is called among others.
+fn app_name(control: &Control) -> String {
+    match &control.fleet {
+        Some(fleet) => fleet.replicas.this().name.clone(),
+        None => std::process::id().to_string(),
     }
 }
 

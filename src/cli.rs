@@ -181,6 +181,7 @@ mod tests {
             include_str!("../docs/command-line.md"),
             include_str!("../docs/control.md"),
             include_str!("../docs/litellm.md"),
+            include_str!("../docs/logs-and-traces.md"),
             include_str!("../docs/routing.md"),
             include_str!("../README.md"),
         ];

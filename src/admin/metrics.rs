@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -37,6 +38,10 @@ pub async fn metrics(State(shared): State<Shared>) -> Response {
     configuration(&mut page, gateway, control);
     if let Some(fleet) = &control.fleet {
         redis(&mut page, fleet, now);
+    }
+    if let Some(traces) = gateway.live.telemetry.traces.get() {
+        page.counter(&table::SPANS, &["exported"], traces.exported.sent.load(Relaxed));
+        page.counter(&table::SPANS, &["dropped"], traces.exported.dropped.load(Relaxed));
     }
     process(&mut page);
     for (name, metrics) in runtimes.iter() {

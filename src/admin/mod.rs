@@ -19,6 +19,7 @@ mod health;
 mod history;
 mod input;
 mod key;
+mod logging;
 mod metrics;
 mod overview;
 mod playground;
@@ -138,6 +139,7 @@ fn api() -> OpenApiRouter<Shared> {
         .routes(routes!(token::me))
         .routes(routes!(token::reseal))
         .routes(routes!(replica::list))
+        .routes(routes!(logging::get, logging::change))
         .routes(routes!(history::revisions))
         .routes(routes!(history::revision))
         .routes(routes!(history::roll_back))

@@ -53,7 +53,7 @@ pub async fn play(
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let mut trace = Trace::new(&gateway.live.telemetry);
     let operation = Operation::Chat(Dialect::ChatCompletions);
-    trace.open.came_by(operation.protocol());
+    trace.open.came_by(operation.protocol(), &headers, "/admin/v1/playground");
     let served = match intake::call(operation, headers, body, &trace.id, gateway.live.clock.now()) {
         Ok(call) => pipeline::serve(&gateway, &view, &caller, &call, &mut trace).await,
         Err(error) => Err(error),

@@ -9,6 +9,7 @@ pub mod classify;
 pub mod decision;
 pub mod error;
 pub mod key;
+pub mod logging;
 pub mod playground;
 pub mod project;
 pub mod provider;

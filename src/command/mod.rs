@@ -22,6 +22,7 @@ pub mod history;
 pub mod key;
 pub mod limits;
 pub mod listing;
+pub mod logging;
 pub mod master_key;
 pub mod model;
 pub mod project;
@@ -113,6 +114,8 @@ pub enum AdminCommand {
     Explain(Verb<explain::command::Explain>),
     /// Who shares what this gateway serves, and whether all serve the same.
     Replicas(Verb<replicas::Replicas>),
+    /// What a gateway logs; with options, what it logs from now on.
+    Logging(Verb<logging::Logging>),
     /// Print changes and targets that come and go, as it happens.
     Watch(Verb<watch::Watch>),
     /// Whose token this is, and what it allows.
@@ -144,6 +147,7 @@ impl AdminCommand {
             Self::Decisions(of) => run(of.args, &of.reach).await,
             Self::Explain(of) => run(of.args, &of.reach).await,
             Self::Replicas(of) => run(of.args, &of.reach).await,
+            Self::Logging(of) => run(of.args, &of.reach).await,
             Self::Watch(of) => run(of.args, &of.reach).await,
             Self::Me(of) => run(of.args, &of.reach).await,
             Self::Reseal(of) => run(of.args, &of.reach).await,

@@ -20,7 +20,7 @@ use super::secret::{NoKey, World};
 use super::{FIELDS, folder_of, nothing_sealed, outside, provider};
 
 /// Tables that are of a process, not of what it serves.
-const OF_A_PROCESS: [&str; 2] = ["server", "store"];
+const OF_A_PROCESS: [&str; 4] = ["server", "store", "logs", "traces"];
 
 /// A file that can be applied.
 #[derive(Debug)]

@@ -15,6 +15,7 @@ use super::read::{Item, Table};
 use super::secret::World;
 use super::server::ServerConfig;
 use super::store::StoreConfig;
+use super::telemetry::TelemetryConfig;
 use super::{FIELDS, provider};
 
 /// A configuration file, read.
@@ -24,6 +25,8 @@ pub struct File {
     pub server: ServerConfig,
     /// Where it keeps what it has to keep.
     pub store: StoreConfig,
+    /// What operators are told of requests.
+    pub telemetry: TelemetryConfig,
     /// Providers, models, projects and aliases.
     pub documents: Documents,
     /// `[[keys]]`, as they stand there.
@@ -83,6 +86,7 @@ impl File {
         let get = |field| table.as_ref().and_then(|table| table.get(field));
         let server = ServerConfig::read(get("server").as_ref(), world, &report);
         let store = StoreConfig::read(get("store").as_ref(), world, &report);
+        let telemetry = TelemetryConfig::read(get("logs").as_ref(), get("traces").as_ref(), world, &report);
         let mut taken = Taken::default();
         for kind in Kind::ALL {
             if let Some(list) = table.as_ref().and_then(|table: &Table<'_>| table.get(kind.list())) {
@@ -94,7 +98,16 @@ impl File {
         match report.finish() {
             Ok(warnings) => {
                 let digest = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-                Ok(Self { server, store, documents: taken.documents, keys, places: taken.places, warnings, digest })
+                Ok(Self {
+                    server,
+                    store,
+                    telemetry,
+                    documents: taken.documents,
+                    keys,
+                    places: taken.places,
+                    warnings,
+                    digest,
+                })
             }
             Err(list) => Err(Problems { file: None, list }),
         }

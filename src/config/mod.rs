@@ -37,6 +37,7 @@ mod store;
 mod strategy;
 mod target;
 mod targets;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -56,6 +57,7 @@ pub use self::read::path_of;
 pub use self::secret::World;
 pub use self::server::{ServerConfig, ServerLimits, TlsConfig};
 pub use self::store::{DEFAULT_PREFIX, MASTER_KEY_VARIABLE, SharedConfig, StoreConfig};
+pub use self::telemetry::TelemetryConfig;
 pub(crate) use self::url::is_base_url;
 use crate::domain::catalog::Catalog;
 use crate::domain::category::CategorySpec;
@@ -68,7 +70,7 @@ use self::problem::Report;
 use self::project::ProjectNames;
 use self::read::Item;
 
-const FIELDS: &[&str] = &["server", "store", "providers", "models", "projects", "aliases", "keys"];
+const FIELDS: &[&str] = &["server", "store", "logs", "traces", "providers", "models", "projects", "aliases", "keys"];
 
 /// A configuration in which everything fits.
 #[derive(Clone, Debug)]
@@ -77,6 +79,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where it keeps what it has to keep.
     pub store: StoreConfig,
+    /// What operators are told of requests.
+    pub telemetry: TelemetryConfig,
     /// What requests can resolve to.
     pub catalog: Catalog,
     /// Whose keys there are.
@@ -185,12 +189,12 @@ pub fn parse(
     provider::say_what_a_file_implies(&mut root);
     let report = Report::default();
     let world = World { env, files, sealed: &nothing_sealed };
-    let (server, store, read) = read_root(&root, world, &report);
+    let (server, store, telemetry, read) = read_root(&root, world, &report);
     let finished = report.finish();
     if syntax.is_empty() {
         let Read { catalog, projects, keys } = read;
         return match finished {
-            Ok(warnings) => Ok(Config { server, store, catalog, projects, keys, warnings }),
+            Ok(warnings) => Ok(Config { server, store, telemetry, catalog, projects, keys, warnings }),
             Err(list) => Err(Problems { file: None, list }),
         };
     }
@@ -336,15 +340,16 @@ struct Read {
     keys: Vec<KeyConfig>,
 }
 
-fn read_root(root: &Node, world: World<'_>, report: &Report) -> (ServerConfig, StoreConfig, Read) {
+fn read_root(root: &Node, world: World<'_>, report: &Report) -> (ServerConfig, StoreConfig, TelemetryConfig, Read) {
     let item = Item { node: root, path: String::new() };
     let table = item.table(FIELDS, report);
     let get = |field| table.as_ref().and_then(|table| table.get(field));
     let server = ServerConfig::read(get("server").as_ref(), world, report);
     let store = StoreConfig::read(get("store").as_ref(), world, report);
+    let telemetry = TelemetryConfig::read(get("logs").as_ref(), get("traces").as_ref(), world, report);
     let read = read(get, world, server.direct_models, report);
     check_whole(&item, &server, &read, report);
-    (server, store, read)
+    (server, store, telemetry, read)
 }
 
 fn read<'n>(

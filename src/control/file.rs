@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -15,6 +15,7 @@ use super::join::Pending;
 use super::key_record::{described, hex, secret};
 use super::{Applied, Control, ControlError, Proposal, Settings, Signed, State};
 use crate::config::{self, Documents, Edit, File, KeyConfig, Kind};
+use crate::domain::telemetry::LogPolicy;
 use crate::store::record::{Author, KeyRecord};
 use crate::store::{KeyEdit, Source};
 
@@ -40,8 +41,10 @@ impl Control {
         let signed = Signed::new(Author::new("file", "file"), "file.reload", path.display().to_string());
         let shown = path.display().to_string();
         let pending = self.fleet.is_some().then(|| Pending::of_edit(file.clone()));
+        let logs = file.telemetry.logs;
         let applied = self.change(signed, move |state, control| control.of_file(state, file)).await;
         if applied.is_ok() {
+            self.logs_as_in_the_file(logs);
             // Whatever waited is older.
             *self.pending.lock().await = None;
         } else if applied.as_ref().is_err_and(ControlError::is_of_redis) {
@@ -58,6 +61,16 @@ impl Control {
             }
             .into()
         })
+    }
+
+    /// Logs as the file says. What was changed while the process runs stays, as long as the file
+    /// says the same as before.
+    pub fn logs_as_in_the_file(&self, policy: LogPolicy) {
+        let mut last = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != policy {
+            *last = policy;
+            self.live.telemetry.lines.set(policy);
+        }
     }
 
     /// Whether the configuration file could not be used when it was last read.

@@ -47,6 +47,7 @@ pub use vault::Vault;
 use crate::clock::Clock;
 use crate::config::{Documents, Edit, KeyNodes, Kind, Places, Problem};
 use crate::domain::spent::Spent;
+use crate::domain::telemetry::LogPolicy;
 use crate::limits::{Kind as OwnerKind, Owner};
 use crate::live::{Live, View};
 use crate::store::record::{AuditRecord, Author, ChangeRecord, KeyRecord, RevisionRecord, Role, Spender};
@@ -67,6 +68,8 @@ pub struct Control {
     flushing: std::sync::Mutex<usage::Flushing>,
     /// The configuration file could not be used when it was last read.
     reload_failed: AtomicBool,
+    /// What the file said last of requests in the log.
+    logs: std::sync::Mutex<LogPolicy>,
     /// The other replicas, if there may be any.
     pub fleet: Option<Fleet>,
     /// Changes that are being made.

@@ -181,6 +181,7 @@ impl Control {
             tokens,
             events: broadcast::channel(EVENTS).0,
             reload_failed: false.into(),
+            logs: std::sync::Mutex::default(),
             flushing: std::sync::Mutex::new(Flushing::after(last_flush)),
             fleet,
             changes: TaskTracker::new(),

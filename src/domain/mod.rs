@@ -28,5 +28,6 @@ pub mod provider;
 pub mod purpose;
 pub mod rate;
 pub mod spent;
+pub mod telemetry;
 pub mod time;
 pub mod usage;

@@ -120,7 +120,8 @@ mod tests {
         for (at, outcome) in RequestOutcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at);
         }
-        let names: std::collections::HashSet<&str> = RequestOutcome::ALL.into_iter().map(RequestOutcome::as_str).collect();
+        let names: std::collections::HashSet<&str> =
+            RequestOutcome::ALL.into_iter().map(RequestOutcome::as_str).collect();
         assert_eq!(names.len(), RequestOutcome::COUNT);
     }
 }

@@ -19,6 +19,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Key, Self::Project, Self::Alias, Self::Target, Self::Provider];
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

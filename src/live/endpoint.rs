@@ -100,6 +100,11 @@ impl EndpointLive {
         self.meters.get_or_init(make)
     }
 
+    /// The same, if there was any.
+    pub fn metered(&self) -> Option<&Arc<TargetMeters>> {
+        self.meters.get()
+    }
+
     /// How other replicas name it.
     pub fn key(&self) -> EndpointKey {
         self.key

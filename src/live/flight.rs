@@ -26,6 +26,7 @@ use crate::routing::eligibility::SkipReason;
 use crate::stats::{Ask, End, Refused, Ticket, Usage};
 use crate::telemetry::metrics::{PairMeters, TargetMeters};
 use crate::telemetry::request::OpenRequest;
+use crate::telemetry::traces::AttemptSpan;
 
 /// The progress of a stream is told this often.
 const PROGRESS: Duration = Duration::from_millis(500);
@@ -91,6 +92,8 @@ pub struct Flight {
     estimated: bool,
     pieces: u64,
     told: (Instant, u64),
+    /// Where it is traced.
+    span: Option<AttemptSpan>,
 }
 
 /// How a flight ended.
@@ -145,7 +148,13 @@ impl Flight {
             estimated: false,
             pieces: 0,
             told: (begun, 0),
+            span: None,
         })
+    }
+
+    /// It is traced there.
+    pub fn traced(&mut self, span: AttemptSpan) {
+        self.span = Some(span);
     }
 
     /// The time now.
@@ -177,6 +186,9 @@ impl Flight {
         let waited = self.begun.elapsed().saturating_sub(self.queued);
         self.told = (Instant::now(), 1);
         self.to.request.committed();
+        if let Some(span) = &mut self.span {
+            span.first_content();
+        }
         if let Some(ticket) = self.ticket.as_mut().filter(|_| self.to.ask.stream) {
             self.to.endpoint.change(now, |stats| stats.first_token(ticket, waited, now));
             self.to.meters.target.first_chunk(self.to.request.protocol().operation(), waited);
@@ -246,6 +258,9 @@ impl Flight {
         self.to.meters.pair.attempted(self.to.ask.purpose, failure, &self.usage, cost);
         self.to.meters.target.attempted(operation, failure, end.elapsed, &self.usage);
         self.to.request.attempted(self.committed, failure, &self.usage, cost);
+        if let Some(span) = self.span.take() {
+            span.end(failure, &self.usage);
+        }
         let used = self.usage.input + self.usage.output;
         self.to.provider.settle(self.to.ask.prompt_tokens + self.to.ask.output_tokens, used, now);
         self.to.provider.leave();

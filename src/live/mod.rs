@@ -389,7 +389,13 @@ impl Live {
         sharing: Option<Arc<Sharing>>,
     ) -> Result<Self, ClientError> {
         let view = View::build(draft, None, spent, sharing)?;
-        Ok(Self { current: ArcSwap::from_pointee(view), ledger: Arc::default(), clock, telemetry: Arc::default(), changed_at: AtomicU64::new(clock.now().0) })
+        Ok(Self {
+            current: ArcSwap::from_pointee(view),
+            ledger: Arc::default(),
+            clock,
+            telemetry: Arc::default(),
+            changed_at: AtomicU64::new(clock.now().0),
+        })
     }
 
     /// The view to serve a request by, from its beginning to its end.

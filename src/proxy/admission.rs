@@ -8,7 +8,7 @@ use super::respond::Trace;
 use crate::domain::ids::AliasIdx;
 use crate::domain::money::PicoUsd;
 use crate::domain::names::NameError;
-use crate::limits::{self, Permit, Refusal, Reservation, Standing};
+use crate::limits::{self, Kind, Permit, Refusal, Reservation, Standing};
 use crate::live::{Caller, Touched, View, over_budget};
 use crate::routing::RequestFacts;
 use crate::routing::eligibility::SkipReason;
@@ -84,6 +84,16 @@ pub async fn set_aside(gateway: &Gateway, touched: &Touched, cost: PicoUsd) -> R
         SkipReason::OverBudget(over_budget(&refusal, now()))
     })
 }
+
+/// Counts a request that nobody's budget for it allows, by one who has too little left.
+pub fn count_over_budget(gateway: &Gateway, whose: &'static str) {
+    if let Some(owner) = Kind::ALL.into_iter().find(|kind| kind.as_str() == whose) {
+        gateway.live.telemetry.metrics.refused((owner as usize, whose), BUDGET);
+    }
+}
+
+/// The number and the name of budgets among limits.
+const BUDGET: (usize, &str) = (4, "budget");
 
 /// Counts whom a limit has refused.
 fn count(gateway: &Gateway, refusal: &Refusal) {

@@ -6,7 +6,7 @@
 //! category that nobody has.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -36,11 +36,13 @@ const MOST_WAITING: usize = 64;
 pub struct Desk {
     lookers: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// The log knows that the classifier does not work.
+    told: AtomicBool,
 }
 
 impl Default for Desk {
     fn default() -> Self {
-        Self { lookers: Arc::new(Semaphore::new(LOOKERS)), waiting: AtomicUsize::new(0) }
+        Self { lookers: Arc::new(Semaphore::new(LOOKERS)), waiting: AtomicUsize::new(0), told: AtomicBool::new(false) }
     }
 }
 
@@ -95,8 +97,9 @@ impl Desk {
             None => Verdict::default(Reason::Unreadable),
             Some(conversation) => self.judge(sorting, conversation, for_good).await,
         };
-        if verdict.reason == Some(Reason::Broken) {
-            tracing::warn!(target: "pointsman::routing", "the classifier does not work: default serves the request");
+        // Once is enough: metrics count the requests.
+        if verdict.reason == Some(Reason::Broken) && !self.told.swap(true, Relaxed) {
+            tracing::error!(target: "pointsman::routing", "the classifier does not work: default serves all requests");
         }
         Verdict { took: begun.elapsed(), ..verdict }
     }

@@ -121,15 +121,17 @@ impl GatewayError {
 
     /// The answer to the client.
     pub fn into_response(self, shape: ErrorShape, trace: &Trace) -> Response {
-        trace.open.refused(self.outcome());
+        let outcome = self.outcome();
         if let Self::AllFailed { attempts, .. } = &self
             && let Some(native) = native_refusal(attempts, shape)
         {
+            trace.open.refused(outcome, native.0.as_u16());
             return json_response(native.0, native.1, None, trace);
         }
         let retry_after = self.retry_after();
         let body = self.body();
         let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        trace.open.refused(outcome, status.as_u16());
         let mut response = json_response(status, Bytes::from(encode(&body, shape, &trace.id)), retry_after, trace);
         if status == StatusCode::TOO_MANY_REQUESTS && retry_after.is_none_or(|wait| wait > LONGEST_PAUSE) {
             // SDKs repeat a 429 of their own accord; here that is in vain.

@@ -35,9 +35,9 @@ pub async fn serve(
 ) -> Result<Response, GatewayError> {
     let started = Instant::now();
     trace.revision = Some(view.revision);
-    trace.open.read(call.is_stream());
+    trace.open.read(call.is_stream(), &call.body);
     let metrics = &gateway.live.telemetry.metrics;
-    trace.open.of_project(caller.project.meters(metrics).clone());
+    trace.open.of_caller(caller.key_name(), caller.project_name(), caller.project.meters(metrics));
     let named = admission::resolve(view, caller, &call.peek.model)?;
     let alias = view.catalog.alias(named);
     let meters = view.alias(named).meters(metrics, &alias.name);
@@ -82,7 +82,10 @@ pub async fn serve(
     let mut behind = None;
     let served = walk.run(plan, trace, &mut behind).await;
     counted.over(trace.target.clone());
-    if let [only] = &trace.attempts[..] {
+    // Where everything was out for a while, the time was spent waiting.
+    if let [only] = &trace.attempts[..]
+        && !only.last_resort
+    {
         metrics.overhead(started.elapsed().saturating_sub(only.took).as_secs_f64());
     }
     let fate = Fate { served_by: trace.target.as_ref(), stream: facts.stream, waited: started.elapsed() };

@@ -13,7 +13,7 @@ use crate::domain::ids::{EndpointId, Revision};
 use crate::limits::{RateLeft, Standing};
 use crate::live::decisions::Attempt;
 use crate::telemetry::Telemetry;
-use crate::telemetry::request::OpenRequest;
+use crate::telemetry::request::{OpenRequest, Story};
 use crate::upstream::attempt::Reply;
 
 /// More attempts than this are counted, not listed.
@@ -65,6 +65,24 @@ impl AttemptNote {
     /// What a recorded decision keeps of it.
     pub fn for_the_record(&self) -> Attempt {
         Attempt { endpoint: self.endpoint.clone(), failure: self.failure, status: self.status, took: self.took }
+    }
+}
+
+impl Drop for Trace {
+    /// Whoever watches is told what is known by now: all of it, unless the caller has left.
+    fn drop(&mut self) {
+        if self.open.has_listeners() {
+            self.open.told(Story {
+                id: std::mem::take(&mut self.id),
+                revision: self.revision.map(|revision| revision.0),
+                alias: self.alias.take(),
+                category: self.category.take(),
+                category_reason: self.category_reason,
+                target: self.target.as_ref().map(ToString::to_string),
+                attempts: self.listed(),
+                attempt_count: self.attempts.len(),
+            });
+        }
     }
 }
 
@@ -232,7 +250,9 @@ mod tests {
     #[test]
     fn names_that_no_header_can_hold_are_left_out() {
         let mut headers = HeaderMap::new();
-        Trace { alias: Some("a\nb".into()), ..Trace::new(&Arc::default()) }.put_into(&mut headers);
+        let mut trace = Trace::new(&Arc::default());
+        trace.alias = Some("a\nb".into());
+        trace.put_into(&mut headers);
         assert!(!headers.contains_key("x-pointsman-alias"));
         assert_eq!(headers["x-pointsman-request-id"].len(), 32);
     }

@@ -82,9 +82,9 @@ fn operation_at(path: &str) -> Result<(Operation, ErrorShape), ErrorShape> {
 
 async fn serve(gateway: &Gateway, operation: Operation, shape: ErrorShape, request: Request<Incoming>) -> Response {
     let mut trace = Trace::new(&gateway.live.telemetry);
-    trace.open.came_by(operation.protocol());
     let view = gateway.live.view();
     let (head, body) = request.into_parts();
+    trace.open.came_by(operation.protocol(), &head.headers, head.uri.path());
     let outcome = async {
         let caller = authenticate(gateway, &view, &head.headers)?;
         let limits = BodyLimits { max: view.limits.max_body_bytes, time: view.limits.body_timeout };

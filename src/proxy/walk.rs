@@ -18,10 +18,12 @@ use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx};
 use crate::domain::time::UnixMillis;
 use crate::limits::Permit;
 use crate::live::{AliasLive, Departure, Flight, Meters, UsedBy, counted_by};
+use crate::routing::eligibility::SkipReason;
 use crate::routing::retry::{LONGEST_WAIT, NextStep, Progress, attempt_limit, may_go_elsewhere, next_step};
 use crate::routing::{Candidate, Plan, RequestFacts, Skipped};
 use crate::stats::{self, Purpose};
 use crate::telemetry::metrics::AliasMeters;
+use crate::telemetry::traces::AttemptTo;
 use crate::upstream::attempt::{AttemptLimits, Reply, stream_limits};
 use crate::upstream::call::{Prepared, Unwritable};
 use crate::upstream::lane::Operation;
@@ -253,7 +255,7 @@ impl<'a> Walk<'a> {
     ) -> Result<Option<Departed>, GatewayError> {
         let endpoint = candidate.endpoint;
         let target = &self.alias.targets[candidate.target];
-        let prepared = match self.ask.call.prepare(self.ask.view, self.alias, target, endpoint) {
+        let mut prepared = match self.ask.call.prepare(self.ask.view, self.alias, target, endpoint) {
             Ok(prepared) => prepared,
             Err(Unwritable::Bad(bad)) => return Err(GatewayError::Bad(bad)),
             Err(Unwritable::Unsupported(why)) => {
@@ -307,13 +309,24 @@ impl<'a> Walk<'a> {
             request: Arc::clone(&trace.open),
             meters,
         };
-        let flight = match Flight::start(departure, self.ask.gateway.live.clock) {
+        let mut flight = match Flight::start(departure, self.ask.gateway.live.clock) {
             Ok(flight) => flight,
             Err(reason) => {
                 self.skipped.push(Skipped { endpoint, reason });
                 return Ok(None);
             }
         };
+        let to = AttemptTo {
+            target: at.id.as_str(),
+            provider: self.ask.view.catalog.provider(at.provider).id.as_str(),
+            model: &at.upstream_model,
+            host: prepared.request.uri().host().unwrap_or_default(),
+            purpose,
+        };
+        if let Some(span) = trace.open.attempt_span(&to) {
+            span.pass_on(prepared.request.headers_mut());
+            flight.traced(span);
+        }
         let own = match (self.ask.call.peek.stream, target.first_token_timeout) {
             (true, Some(own)) => own,
             (true, None) => self.limits.first_token_timeout,
@@ -364,14 +377,26 @@ impl<'a> Walk<'a> {
                 Tried::Served(reply)
             }
             Err(error) => {
-                tracing::warn!(
-                    target: "pointsman::upstream",
-                    request = %trace.id, endpoint = %self.name(endpoint), failure = %error.kind, status = error.status,
-                    message = crate::wire::peek::clip(&error.message, 300), "an attempt failed"
-                );
+                self.tell(endpoint, &error, trace);
                 Tried::Failed(error)
             }
         }
+    }
+
+    /// Tells the log that an attempt failed, but not of each one in a flood.
+    fn tell(&self, endpoint: EndpointIdx, error: &AttemptError, trace: &Trace) {
+        let Some(quiet) = self.ask.view.endpoint(endpoint).metered().map(|meters| &meters.quiet[error.kind as usize])
+        else {
+            return;
+        };
+        let Some(held_back) = quiet.may(self.now()) else { return };
+        let words = self.ask.gateway.live.telemetry.lines.words(error.kind, &error.message);
+        tracing::warn!(
+            target: "pointsman::upstream",
+            request = %trace.id, endpoint = %self.name(endpoint), failure = %error.kind, status = error.status,
+            message = crate::wire::peek::clip(&words, 300), more = (held_back > 0).then_some(held_back),
+            "an attempt failed"
+        );
     }
 
     /// Everything is out for a while: the one that is back first, when it may be tried.
@@ -382,6 +407,13 @@ impl<'a> Walk<'a> {
         });
         let Some(soonest) = soonest else {
             let mut skipped = std::mem::take(&mut plan.skipped);
+            let over_budget = skipped.iter().find_map(|skipped| match skipped.reason {
+                SkipReason::OverBudget(over) => Some(over.whose),
+                _ => None,
+            });
+            if let Some(whose) = over_budget {
+                admission::count_over_budget(self.ask.gateway, whose);
+            }
             skipped.append(&mut self.skipped);
             return Err(self.nobody_ready(&skipped));
         };

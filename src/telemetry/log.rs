@@ -1,9 +1,13 @@
-//! Logs: to standard error, as text for people or JSON for machines.
+//! Logs: to standard error, as text for people or JSON for machines. What is logged can be
+//! changed while the process runs.
 
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// How a log line looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -14,17 +18,73 @@ pub enum LogFormat {
     Json,
 }
 
+/// A filter that cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("log filter `{filter}`: {why}; expected a level such as `info`, or a list of `target=level`")]
+pub struct FilterError {
+    filter: String,
+    why: String,
+}
+
+/// The filter of this process: its words, and the way to change it. There is one, as there is one
+/// standard error.
+static FILTER: Mutex<Option<Filter>> = Mutex::new(None);
+
+struct Filter {
+    words: String,
+    handle: reload::Handle<EnvFilter, Registry>,
+}
+
+fn read(filter: &str) -> Result<EnvFilter, FilterError> {
+    EnvFilter::try_new(filter).map_err(|error| FilterError { filter: filter.to_owned(), why: error.to_string() })
+}
+
 /// Starts logging. `filter` is a level or a list of `target=level`.
 ///
 /// # Errors
 /// If the filter cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| anyhow::anyhow!("log filter `{filter}`: {error}; expected a level such as `info`"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (layer, handle) = reload::Layer::new(read(filter)?);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(layer);
     match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).init(),
+    }
+    *FILTER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Filter { words: filter.to_owned(), handle });
+    Ok(())
+}
+
+/// What is logged now; `None` where logging was never started.
+pub fn filter() -> Option<String> {
+    FILTER.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|filter| filter.words.clone())
+}
+
+/// Logs by another filter from now on.
+///
+/// # Errors
+/// If it cannot be read; then nothing changes.
+pub fn set_filter(words: &str) -> Result<(), FilterError> {
+    let new = read(words)?;
+    let mut filter = FILTER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(filter) = &mut *filter {
+        let failed = |error: reload::Error| FilterError { filter: words.to_owned(), why: error.to_string() };
+        filter.handle.reload(new).map_err(failed)?;
+        words.clone_into(&mut filter.words);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_makes_no_sense_is_refused_with_what_was_expected() {
+        for good in ["info", "warn,pointsman::request=info", "off"] {
+            assert!(set_filter(good).is_ok(), "{good}");
+        }
+        let error = set_filter("pointsman=loud").unwrap_err().to_string();
+        assert!(error.contains("pointsman=loud") && error.contains("expected a level"), "{error}");
+    }
 }

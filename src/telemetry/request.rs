@@ -2,22 +2,28 @@
 //!
 //! An [`OpenRequest`] is shared by everybody who works for the request: the pipeline, and the
 //! attempt whose stream goes on after the pipeline has returned. It ends when the last of them
-//! lets go of it, which happens once, and then tells the metrics what became of it. A request
-//! that nobody has said a word about has lost its caller.
+//! lets go of it, which happens once, and then tells metrics, the log and its span what became of
+//! it. A request that nobody has said a word about has lost its caller.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use super::Telemetry;
 use super::metrics::{AliasMeters, Ended, ProjectMeters};
+use super::traces::{AttemptSpan, AttemptTo, RequestSpan};
 use crate::domain::client_protocol::ClientProtocol;
 use crate::domain::failure::FailureKind;
+use crate::domain::ids::{KeyName, ProjectName};
 use crate::domain::money::PicoUsd;
 use crate::domain::outcome::RequestOutcome;
 use crate::domain::usage::TokenUsage;
+
+/// The status of an answer that is no error.
+const OK: u16 = 200;
 
 /// A request that has not ended.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub struct OpenRequest {
     telemetry: Arc<Telemetry>,
     /// Held for a few instructions at a time.
     facts: Mutex<Facts>,
+    /// Where it is traced.
+    span: OnceLock<Mutex<RequestSpan>>,
 }
 
 /// What is known of a request so far.
@@ -35,14 +43,42 @@ struct Facts {
     strategy: &'static str,
     alias: Option<Arc<AliasMeters>>,
     project: Option<ProjectMeters>,
-    /// What its caller was told, where that was an error.
-    refused: Option<RequestOutcome>,
+    caller: Option<(Option<KeyName>, ProjectName)>,
+    /// What its caller was told, where that was an error: how it ended, and the status.
+    refused: Option<(RequestOutcome, u16)>,
     /// How the attempt ended that gave the answer.
     answered: Option<Option<FailureKind>>,
     stream: bool,
     first_content: Option<Duration>,
     usage: TokenUsage,
     cost: PicoUsd,
+    story: Story,
+}
+
+/// What only a log or a span wants to know of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// Its id.
+    pub id: String,
+    /// The revision of the configuration that it ran on.
+    pub revision: Option<u64>,
+    /// The alias that it meant.
+    pub alias: Option<String>,
+    /// What it was taken for.
+    pub category: Option<String>,
+    /// Why.
+    pub category_reason: Option<&'static str>,
+    /// Who answered.
+    pub target: Option<String>,
+    /// All attempts, as the answer's header has them.
+    pub attempts: String,
+    /// How many there were.
+    pub attempt_count: usize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves plain values behind, which are as good as before.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl OpenRequest {
@@ -55,29 +91,31 @@ impl OpenRequest {
             strategy: "",
             alias: None,
             project: None,
+            caller: None,
             refused: None,
             answered: None,
             stream: false,
             first_content: None,
             usage: TokenUsage::default(),
             cost: PicoUsd(0),
+            story: Story::default(),
         };
-        Arc::new(Self { telemetry: Arc::clone(telemetry), facts: Mutex::new(facts) })
+        Arc::new(Self { telemetry: Arc::clone(telemetry), facts: Mutex::new(facts), span: OnceLock::new() })
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {
-        // A panic elsewhere leaves plain values behind, which are as good as before.
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.facts)
     }
 
-    /// Where it tells what became of it.
-    pub fn telemetry(&self) -> &Arc<Telemetry> {
-        &self.telemetry
-    }
-
-    /// It came by this protocol.
-    pub fn came_by(&self, protocol: ClientProtocol) {
+    /// It came by this protocol, with these headers, to this path.
+    pub fn came_by(&self, protocol: ClientProtocol, headers: &HeaderMap, path: &str) {
         self.facts().protocol = protocol;
+        if let Some(traces) = self.telemetry.traces.get() {
+            let span = traces.request(headers, protocol.operation(), path);
+            if span.is_recorded() || span.context().is_valid() {
+                let _ = self.span.set(Mutex::new(span));
+            }
+        }
     }
 
     /// How it came.
@@ -85,16 +123,27 @@ impl OpenRequest {
         self.facts().protocol
     }
 
-    /// Its caller is of this project.
-    pub fn of_project(&self, project: ProjectMeters) {
-        self.facts().project = Some(project);
+    /// Who its caller is.
+    pub fn of_caller(&self, key: Option<&KeyName>, project: &ProjectName, meters: &ProjectMeters) {
+        let mut facts = self.facts();
+        facts.project = Some(meters.clone());
+        if self.has_listeners() {
+            facts.caller = Some((key.cloned(), project.clone()));
+        }
     }
 
     /// It has come whole, and its time is counted from now on.
-    pub fn read(&self, stream: bool) {
-        let mut facts = self.facts();
-        facts.begun = Instant::now();
-        facts.stream = stream;
+    pub fn read(&self, stream: bool, body: &[u8]) {
+        {
+            let mut facts = self.facts();
+            facts.begun = Instant::now();
+            facts.stream = stream;
+        }
+        if let Some(span) = self.span.get()
+            && self.telemetry.traces.get().is_some_and(super::traces::Traces::with_content)
+        {
+            lock(span).content(body);
+        }
     }
 
     /// It means this alias.
@@ -117,9 +166,9 @@ impl OpenRequest {
         self.facts().answered = Some(None);
     }
 
-    /// Its caller was told of an error.
-    pub fn refused(&self, outcome: RequestOutcome) {
-        self.facts().refused = Some(outcome);
+    /// Its caller was told of an error, with this status.
+    pub fn refused(&self, outcome: RequestOutcome, status: u16) {
+        self.facts().refused = Some((outcome, status));
     }
 
     /// The first content of its answer came.
@@ -128,6 +177,13 @@ impl OpenRequest {
         if facts.stream {
             facts.first_content = Some(facts.begun.elapsed());
         }
+    }
+
+    /// The span of an attempt; `None` where nothing is traced.
+    pub fn attempt_span(&self, to: &AttemptTo<'_>) -> Option<AttemptSpan> {
+        let span = self.span.get()?;
+        let of = lock(span).context();
+        Some(self.telemetry.traces.get()?.attempt(&of, self.protocol().operation(), to))
     }
 
     /// An attempt has ended. `answered`: its answer was the caller's.
@@ -139,6 +195,16 @@ impl OpenRequest {
             facts.usage = *usage;
         }
     }
+
+    /// Whether anybody wants to know its story.
+    pub fn has_listeners(&self) -> bool {
+        self.span.get().is_some() || self.telemetry.lines.any()
+    }
+
+    /// Its story, as far as it goes.
+    pub fn told(&self, story: Story) {
+        self.facts().story = story;
+    }
 }
 
 impl Drop for OpenRequest {
@@ -147,7 +213,7 @@ impl Drop for OpenRequest {
         metrics.in_flight.fetch_sub(1, Relaxed);
         let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
         let outcome = match (facts.refused, facts.answered) {
-            (Some(outcome), _) => outcome,
+            (Some((outcome, _)), _) => outcome,
             (None, Some(failure)) => RequestOutcome::of_answer(failure),
             (None, None) => RequestOutcome::ClientGone,
         };
@@ -170,5 +236,73 @@ impl Drop for OpenRequest {
         if let Some(project) = &facts.project {
             project.requested(ok, facts.cost.0);
         }
+        if self.telemetry.lines.wants(&facts.story.id, outcome) {
+            facts.write_line(&ended);
+        }
+        if let Some(span) = self.span.get_mut() {
+            facts.finish(span.get_mut().unwrap_or_else(PoisonError::into_inner), outcome);
+        }
+    }
+}
+
+impl Facts {
+    /// The status of the answer; `None` where there was none.
+    fn status(&self) -> Option<u16> {
+        self.refused.map(|(_, status)| status).or(self.answered.map(|_| OK))
+    }
+
+    /// One line for all of it. Neither the prompt nor the answer is in it.
+    fn write_line(&self, ended: &Ended) {
+        let Story { id, revision, alias, category, category_reason, target, attempts, attempt_count } = &self.story;
+        let ms = |time: Duration| (time.as_secs_f64() * 1e4).round() / 10.0;
+        let (key, project) = self
+            .caller
+            .as_ref()
+            .map_or((None, None), |(key, project)| (key.as_ref().map(KeyName::as_str), Some(project.as_str())));
+        tracing::info!(
+            target: "pointsman::request",
+            request = id, outcome = ended.outcome.as_str(), status = self.status(), alias, strategy = self.strategy,
+            category, category_reason, served_by = target, attempts = attempt_count, tried = attempts,
+            protocol = self.protocol.as_str(), stream = self.stream, project, key, revision,
+            duration_ms = ms(ended.took), first_token_ms = self.first_content.map(ms),
+            input_tokens = self.usage.input, cached_input_tokens = self.usage.cached_input,
+            output_tokens = self.usage.output, cost_usd = self.cost.as_usd(),
+            "request"
+        );
+    }
+
+    /// Says on the span of the request what became of it.
+    fn finish(&self, span: &mut RequestSpan, outcome: RequestOutcome) {
+        let story = &self.story;
+        if let Some(alias) = &story.alias {
+            span.of_alias(self.protocol.operation(), alias);
+        }
+        if let Some(status) = self.status() {
+            span.say("http.response.status_code", i64::from(status));
+        }
+        span.say("pointsman.request.id", story.id.clone());
+        if !self.strategy.is_empty() {
+            span.say("pointsman.strategy", self.strategy);
+        }
+        for (name, value) in [
+            ("pointsman.target", &story.target),
+            ("pointsman.category", &story.category),
+            ("pointsman.category.reason", &story.category_reason.map(str::to_owned)),
+            ("pointsman.project", &self.caller.as_ref().map(|(_, project)| project.to_string())),
+            ("pointsman.key", &self.caller.as_ref().and_then(|(key, _)| key.as_ref().map(ToString::to_string))),
+        ] {
+            if let Some(value) = value {
+                span.say(name, value.clone());
+            }
+        }
+        span.say("pointsman.attempts", i64::try_from(story.attempt_count).unwrap_or(i64::MAX));
+        span.say("gen_ai.request.stream", self.stream);
+        if let Some(revision) = story.revision {
+            span.say("pointsman.revision", i64::try_from(revision).unwrap_or(i64::MAX));
+        }
+        if let Some(first) = self.first_content {
+            span.say("gen_ai.response.time_to_first_chunk", first.as_secs_f64());
+        }
+        span.end(outcome, &self.usage);
     }
 }

@@ -28,5 +28,6 @@ mod strategies;
 #[expect(dead_code, reason = "the bench prints more than the tests look at")]
 mod study;
 mod support;
+mod telemetry;
 mod tidy;
 mod towards;

@@ -338,7 +338,7 @@ fn a_file_is_loaded_with_paths_relative_to_it() {
     assert_eq!(
         error,
         format!(
-            "{}:1:1: x: unknown field \"x\"; expected \"server\", \"store\", \"providers\", \"models\", \"projects\", \"aliases\" or \"keys\"",
+            "{}:1:1: x: unknown field \"x\"; expected \"server\", \"store\", \"logs\", \"traces\", \"providers\", \"models\", \"projects\", \"aliases\" or \"keys\"",
             path.display()
         )
     );

@@ -134,7 +134,10 @@ impl Metrics {
     fn admits(&self, names: &[&str]) -> bool {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut known = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MOST_NAMES { known.insert(names) || true } else { known.contains(&names) }
+        if known.contains(&names) {
+            return true;
+        }
+        known.len() < MOST_NAMES && known.insert(names)
     }
 
     /// How many have.

@@ -8,11 +8,18 @@ use metrics_exporter_prometheus::PrometheusRecorder;
 
 use super::{Kind, METADATA, Metric, key, recorder};
 
+/// The series of a metric: labels as the format writes them, and the sum.
+#[derive(Default)]
+struct Sums {
+    help: &'static str,
+    series: Vec<(String, f64)>,
+}
+
 /// States at one moment.
 pub struct Page {
     recorder: PrometheusRecorder,
     /// Sums that are no whole numbers, by metric and labels.
-    sums: BTreeMap<&'static str, (&'static str, Vec<(String, f64)>)>,
+    sums: BTreeMap<&'static str, Sums>,
 }
 
 impl std::fmt::Debug for Page {
@@ -48,12 +55,14 @@ impl Page {
         let labels = metric.labels.iter().zip(values).filter(|(_, value)| !value.is_empty());
         let labels: Vec<String> = labels.map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
         let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        self.sums.entry(metric.name).or_insert((metric.help, Vec::new())).1.push((labels, value));
+        let sums = self.sums.entry(metric.name).or_default();
+        sums.help = metric.help;
+        sums.series.push((labels, value));
     }
 
     pub(super) fn render(self) -> String {
         let mut text = self.recorder.handle().render();
-        for (name, (help, series)) in self.sums {
+        for (name, Sums { help, series }) in self.sums {
             // Writing to a String does not fail.
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
             for (labels, value) in series {

@@ -47,9 +47,8 @@ macro_rules! metrics {
 }
 
 /// Seconds of a whole request: OpenTelemetry's bounds, two doublings further.
-const DURATION: &[f64] = &[
-    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68,
-];
+const DURATION: &[f64] =
+    &[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68];
 /// Seconds until the first token: OpenTelemetry's bounds, and one more.
 const FIRST_TOKEN: &[f64] =
     &[0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0];
@@ -64,8 +63,7 @@ const OWN: &[f64] = &[25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 0.01, 
 /// Seconds of a decision.
 const DECISION: &[f64] = &[25e-8, 5e-7, 1e-6, 25e-7, 5e-6, 1e-5, 25e-6, 5e-5, 1e-4, 25e-5, 1e-3, 0.01];
 /// Seconds of the classifier.
-const CLASSIFIER: &[f64] =
-    &[1e-5, 25e-6, 5e-5, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 0.01, 0.025, 0.05, 0.1];
+const CLASSIFIER: &[f64] = &[1e-5, 25e-6, 5e-5, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 0.01, 0.025, 0.05, 0.1];
 /// Seconds to make a connection.
 const CONNECT: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Probabilities.
@@ -217,6 +215,8 @@ metrics! {
         "Tasks that wait for any worker.";
     RUNTIME_BUSY = Counter "pointsman_runtime_busy_seconds_total" ["runtime"]
         "Time that workers were busy.";
+    SPANS = Counter "pointsman_spans_total" ["result"]
+        "Spans that the collector took (exported) and that it did not (dropped).";
     SERIES = Gauge "pointsman_series" []
         "Names, and pairs of names, that have series of their own.";
     SERIES_LIMIT = Gauge "pointsman_series_limit" []
@@ -242,5 +242,28 @@ mod tests {
                 assert!(bounds.is_sorted() && bounds.len() < 20, "{}", metric.name);
             }
         }
+    }
+
+    #[test]
+    fn the_documented_table_is_this_one() {
+        let page = include_str!("../../../docs/metrics.md");
+        for metric in ALL {
+            let kind = match metric.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let row = format!("| `{}` | {kind} | {} | {} |", metric.name, labels.join(", "), metric.help);
+            assert!(page.lines().any(|line| line == row), "{row}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `pointsman_") || line.starts_with("| `gen_ai_"));
+        let all = ALL.iter().filter(|metric| !metric.name.starts_with("process_"));
+        assert_eq!(rows.count(), all.count());
+        assert!(page.contains(&format!(
+            "{},{:03} names",
+            super::super::MOST_NAMES / 1000,
+            super::super::MOST_NAMES % 1000
+        )));
     }
 }

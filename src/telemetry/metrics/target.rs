@@ -11,6 +11,7 @@ use super::{Metrics, table};
 use crate::domain::client_protocol::OperationName;
 use crate::domain::failure::FailureKind;
 use crate::domain::usage::TokenUsage;
+use crate::telemetry::lines::Quiet;
 
 /// The handles of a target.
 pub struct TargetMeters {
@@ -22,6 +23,8 @@ pub struct TargetMeters {
     first_chunk: Lazy<{ OperationName::COUNT }, Histogram>,
     tokens: Lazy<{ OperationName::COUNT }, [Histogram; 2]>,
     connect: OnceLock<Histogram>,
+    /// Holds back lines of the log about failures, by their class.
+    pub quiet: [Quiet; FailureKind::ALL.len()],
 }
 
 impl std::fmt::Debug for TargetMeters {
@@ -41,6 +44,7 @@ impl TargetMeters {
             first_chunk: Lazy::default(),
             tokens: Lazy::default(),
             connect: OnceLock::new(),
+            quiet: Default::default(),
         }
     }
 
@@ -62,7 +66,13 @@ impl TargetMeters {
     }
 
     /// An attempt has ended.
-    pub fn attempted(&self, operation: OperationName, failure: Option<FailureKind>, took: Duration, usage: &TokenUsage) {
+    pub fn attempted(
+        &self,
+        operation: OperationName,
+        failure: Option<FailureKind>,
+        took: Duration,
+        usage: &TokenUsage,
+    ) {
         let (number, name) = outcome(failure);
         let make = || {
             let error = if failure.is_some() { name } else { "" };

@@ -40,6 +40,8 @@ fn model() -> Value {
 const ROWS: &[Row] = &[
     ("GET", "/admin/v1/me", "/admin/v1/me", None, Viewers, 200),
     ("GET", "/admin/v1/replicas", "/admin/v1/replicas", None, Viewers, 200),
+    ("GET", "/admin/v1/logging", "/admin/v1/logging", None, Viewers, 200),
+    ("PATCH", "/admin/v1/logging", "/admin/v1/logging", Some(|| json!({"requests": "none"})), Admins, 200),
     ("GET", "/admin/v1/aliases", "/admin/v1/aliases", None, Viewers, 200),
     ("POST", "/admin/v1/aliases", "/admin/v1/aliases?dry_run=true", Some(one_alias), Editors, 201),
     ("GET", "/admin/v1/aliases/{name}", "/admin/v1/aliases/a", None, Viewers, 200),

@@ -1,0 +1,6 @@
+//! What operators see: the page for Prometheus, the log, traces.
+
+mod collector;
+mod logs;
+mod metrics;
+mod traces;
