@@ -23,7 +23,7 @@ use crate::support::{eventually, http};
 
 /// Panels that legitimately have nothing to show here: nothing is wrong, nobody was turned away
 /// at the door, and no traces are sent.
-const EMPTY: &[&str] = &["Alerts", "Refused connections", "Spans"];
+const EMPTY: &[&str] = &["Alerts", "Connections", "New connections", "Refused connections", "Spans"];
 
 /// Providers: their names and behaviour. Some answer, the others have one fault each.
 fn providers() -> Vec<(&'static str, Value)> {
