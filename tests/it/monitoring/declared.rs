@@ -70,7 +70,10 @@ async fn every_metric_and_label_that_is_asked_for_is_declared() {
     let mut wrong = Vec::new();
     for (at, expression) in asked {
         let named = named(&expression);
-        assert!(!named.selectors.is_empty() || expression.starts_with("vector("), "{at} asks for nothing: {expression}");
+        assert!(
+            !named.selectors.is_empty() || expression.starts_with("vector("),
+            "{at} asks for nothing: {expression}"
+        );
         let mut there = named.made;
         for (metric, labels) in named.selectors {
             let Some(known) = known.get(&metric) else {
@@ -99,8 +102,11 @@ async fn every_metric_that_is_declared_is_shown_somewhere() {
 
 #[tokio::test]
 async fn what_counts_against_us_is_what_the_product_calls_our_failure() {
-    let ours: BTreeSet<&str> =
-        RequestOutcome::ALL.into_iter().filter(|outcome| outcome.is_our_failure()).map(RequestOutcome::as_str).collect();
+    let ours: BTreeSet<&str> = RequestOutcome::ALL
+        .into_iter()
+        .filter(|outcome| outcome.is_our_failure())
+        .map(RequestOutcome::as_str)
+        .collect();
     let outcomes: BTreeSet<&str> = RequestOutcome::ALL.into_iter().map(RequestOutcome::as_str).collect();
     let attempts: BTreeSet<&str> = FailureKind::ALL.into_iter().map(FailureKind::as_str).chain(["ok"]).collect();
     let mut counted = 0;

@@ -43,15 +43,17 @@ async fn manifests_name_each_other() {
     let deployment = of("Deployment");
     let pod = &deployment["spec"]["template"];
     let labels = &pod["metadata"]["labels"];
-    for selector in [&deployment["spec"]["selector"]["matchLabels"], &of("PodDisruptionBudget")["spec"]["selector"]["matchLabels"]]
+    for selector in
+        [&deployment["spec"]["selector"]["matchLabels"], &of("PodDisruptionBudget")["spec"]["selector"]["matchLabels"]]
     {
         assert_eq!(selector, labels);
     }
     let services: Vec<_> = all.iter().filter(|object| object["kind"] == "Service").collect();
     assert_eq!(services.len(), 2);
     let container = &pod["spec"]["containers"][0];
-    let ports: BTreeMap<&str, u64> =
-        list(&container["ports"]).map(|port| (string(&port["name"]), port["containerPort"].as_u64().expect("a port"))).collect();
+    let ports: BTreeMap<&str, u64> = list(&container["ports"])
+        .map(|port| (string(&port["name"]), port["containerPort"].as_u64().expect("a port")))
+        .collect();
     assert_eq!(ports, BTreeMap::from([("http", 8080), ("admin", 8081)]));
     for service in &services {
         assert_eq!(&service["spec"]["selector"], labels);
@@ -168,7 +170,8 @@ async fn nothing_that_comes_with_it_holds_a_secret_or_a_moving_version() {
         assert!(healthy, "{name} has no health check");
         for volume in list(&service["volumes"]).map(string) {
             let from = volume.split(':').next().unwrap_or_default();
-            let known = from.strip_prefix("./").map_or(compose["volumes"].get(from).is_some(), |file| path(file).exists());
+            let known =
+                from.strip_prefix("./").map_or(compose["volumes"].get(from).is_some(), |file| path(file).exists());
             assert!(known, "{name}: {volume}");
         }
     }
@@ -182,8 +185,12 @@ async fn nothing_that_comes_with_it_holds_a_secret_or_a_moving_version() {
 
 #[tokio::test]
 async fn grafana_and_prometheus_find_in_compose_what_is_mounted() {
-    let files =
-        ["grafana/provisioning/datasources/prometheus.yaml", "grafana/provisioning/dashboards/pointsman.yaml", "compose.yaml", "grafana/prometheus/prometheus.yml"];
+    let files = [
+        "grafana/provisioning/datasources/prometheus.yaml",
+        "grafana/provisioning/dashboards/pointsman.yaml",
+        "compose.yaml",
+        "grafana/prometheus/prometheus.yml",
+    ];
     let [sources, providers, compose, prometheus] = documents(&files).await.try_into().expect("four");
     assert_eq!(sources["datasources"][0]["url"], "http://prometheus:9090");
     let mounts: Vec<&str> = list(&compose["services"]["grafana"]["volumes"]).map(string).collect();
@@ -194,7 +201,10 @@ async fn grafana_and_prometheus_find_in_compose_what_is_mounted() {
     assert!(path(&format!("grafana/dashboards{home}")).exists(), "{home}");
     let scraped = &prometheus["scrape_configs"][0];
     assert_eq!(scraped["job_name"], "pointsman");
-    assert_eq!(scraped["dns_sd_configs"][0], json!({"names": ["pointsman"], "type": "A", "port": 8081, "refresh_interval": "15s"}));
+    assert_eq!(
+        scraped["dns_sd_configs"][0],
+        json!({"names": ["pointsman"], "type": "A", "port": 8081, "refresh_interval": "15s"})
+    );
     assert_eq!(sources["datasources"][0]["jsonData"]["timeInterval"], prometheus["global"]["scrape_interval"]);
 }
 

@@ -37,20 +37,24 @@ const CUT_OFF: usize = 1;
 const TROUBLED: usize = 2;
 const STOPPED: usize = 3;
 
-/// Providers, and how they are when something is wrong.
-fn faults() -> Vec<(&'static str, Value)> {
-    let uneven = json!({"ttft_ms": 20, "faults": [{"kind": "slow_headers", "ms": 1500, "share": 0.3}]});
+/// Providers: how they are, and how when something is wrong.
+fn providers() -> Vec<(&'static str, Value, Value)> {
     let even = json!({"ttft_ms": 20});
     let mut all = vec![
-        ("down", json!({"faults": [{"kind": "status", "code": 503}]})),
-        ("late", json!({"ttft_ms": 2700})),
-        ("closed", json!({"api_key": "another"})),
-        ("h1", json!({})),
-        ("h2", json!({})),
-        ("u1", uneven.clone()),
-        ("u2", uneven),
+        ("down", json!({}), json!({"faults": [{"kind": "status", "code": 503}]})),
+        ("late", json!({}), json!({"ttft_ms": 2700})),
+        ("closed", json!({}), json!({"api_key": "another"})),
+        ("h1", json!({}), json!({})),
+        ("h2", json!({}), json!({})),
+        // Late now and then, and not so slow that others are preferred.
+        (
+            "uneven",
+            even.clone(),
+            json!({"ttft_ms": 20, "faults": [{"kind": "slow_headers", "ms": 180, "share": 0.17}]}),
+        ),
+        ("even", even.clone(), even.clone()),
     ];
-    all.extend(ALIKE.map(|name| (name, even.clone())));
+    all.extend(ALIKE.map(|name| (name, even.clone(), even.clone())));
     all
 }
 
@@ -61,7 +65,7 @@ fn configured(sims: &[Sim]) -> ConfigText {
     let mut config = ConfigText::new("").key("it", "pm-it", None);
     for sim in sims {
         config = config.provider(sim.name(), sim.protocol(), &sim.base_url(), "");
-        let price = if sim.name() == "h1" { "usd_per_mtok = { input = 100, output = 100 }" } else { "" };
+        let price = if sim.name() == "h1" { "usd_per_mtok = { input = 1000, output = 1000 }" } else { "" };
         config = config.model(sim.name(), price);
     }
     config
@@ -69,8 +73,10 @@ fn configured(sims: &[Sim]) -> ConfigText {
         .alias("late", &["late"], "")
         .alias("closed", &["closed"], "")
         .alias("herd", &["h1", "h2"], "")
-        .alias("dear", &["h1"], "budget = \"$0.02/day\"")
-        .alias("hedged", &["u1", "u2"], "strategy = \"lowest-latency\"\nhedge = 0.2")
+        .alias("dear", &["h1"], "budget = \"$0.5/day\"")
+        .alias("hedged", &["uneven", "even"], "hedge = 0.2")
+        // Only who is known is asked for a second copy.
+        .alias("known", &["even"], "")
         .alias("explored", &ALIKE, "strategy = \"lowest-latency\"\nexplore = 0.2")
         .toml(
             "[[aliases]]\nname = \"by-task\"\nstrategy = \"category\"\nclassifier = { budget = \"5s\" }\n\
@@ -89,8 +95,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let mut sims = Vec::new();
-        for (name, _) in faults() {
-            sims.push(Sim::start(name, Protocol::OpenAi, json!({})).await);
+        for (name, well, _) in providers() {
+            sims.push(Sim::start(name, Protocol::OpenAi, well).await);
         }
         let redis = Redis::start().await;
         let way_to_redis = Toxic::before(redis.port()).await;
@@ -110,7 +116,7 @@ impl World {
     }
 
     async fn break_everything(&self) {
-        for (sim, (_, fault)) in self.sims.iter().zip(faults()) {
+        for (sim, (.., fault)) in self.sims.iter().zip(providers()) {
             sim.behave(fault).await;
         }
         self.way_to_redis.be(Mood::Refusing).await;
@@ -123,8 +129,8 @@ impl World {
     }
 
     async fn mend_everything(&self) {
-        for sim in &self.sims {
-            sim.behave(json!({})).await;
+        for (sim, (_, well, _)) in self.sims.iter().zip(providers()) {
+            sim.behave(well).await;
         }
         self.way_to_redis.be(Mood::Well).await;
         self.reload(configured(&self.sims).text());
@@ -132,7 +138,7 @@ impl World {
         self.limit(CUT_OFF, "--nofile=1024:");
         self.signal(STOPPED, "CONT");
         for (alias, patch) in [
-            ("dear", json!({"budget": "$10/day"})),
+            ("dear", json!({"budget": "$100/day"})),
             ("hedged", json!({"hedge": false})),
             ("explored", json!({"explore": 0})),
         ] {
@@ -143,10 +149,8 @@ impl World {
     /// Changes an alias; again, should Redis be late on a busy machine.
     async fn change(&self, alias: &str, patch: &Value) {
         let admin = Admin::of(&self.gateways[WELL]);
-        eventually("the change is made", async || {
-            admin.patch("aliases", alias, patch, If::Unsaid).await.status == 200
-        })
-        .await;
+        eventually("the change is made", async || admin.patch("aliases", alias, patch, If::Unsaid).await.status == 200)
+            .await;
     }
 
     /// What the configuration file says from now on.
@@ -211,7 +215,8 @@ async fn ask(
 ) {
     let prompt = format!("Could you look at thing {} and say something of it?", rand::random::<u64>());
     let more = json!({"max_tokens": 8});
-    ask_with(&client, &gateway, &Asked { alias, stream: true, prompt: &prompt, more, headers, ..Asked::default() }).await;
+    ask_with(&client, &gateway, &Asked { alias, stream: true, prompt: &prompt, more, headers, ..Asked::default() })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,9 +226,15 @@ async fn every_alert_fires_on_its_fault_and_ends_with_it() {
         world.gateways.iter().map(|of| of.admin_url("").trim_start_matches("http://").to_owned()).collect();
     let prometheus = Prometheus::start(&addresses, &scaled::rules()).await;
     let mut traffic = JoinSet::new();
-    for (alias, a_second) in
-        [("fails", 6.0), ("late", 6.0), ("closed", 4.0), ("dear", 2.0), ("hedged", 15.0), ("explored", 3.0)]
-    {
+    for (alias, a_second) in [
+        ("fails", 6.0),
+        ("late", 6.0),
+        ("closed", 4.0),
+        ("dear", 4.0),
+        ("hedged", 15.0),
+        ("known", 3.0),
+        ("explored", 3.0),
+    ] {
         world.flow(&mut traffic, WELL, alias, (a_second, 1));
     }
     world.flow(&mut traffic, TROUBLED, "herd", (4.0, 1));

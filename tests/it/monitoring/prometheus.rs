@@ -155,9 +155,8 @@ pub fn promtool(args: &[&str], in_folder: &Path, input: Option<&Path>) -> String
 fn installed() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let runs = |program: &str| {
-            quiet(Command::new(program).arg("--version")).status().is_ok_and(|status| status.success())
-        };
+        let runs =
+            |program: &str| quiet(Command::new(program).arg("--version")).status().is_ok_and(|status| status.success());
         let there = || runs("prometheus") && runs("promtool");
         assert!(see_to(&["prometheus"], there), "these tests need prometheus and promtool");
     });

@@ -81,7 +81,8 @@ impl World {
         for (name, behaviour) in providers() {
             sims.push(Sim::start(name, Protocol::OpenAi, behaviour).await);
         }
-        let mut config = ConfigText::new("").key("it", "pm-it", None).env("KEY_FEW", "pm-few").env("KEY_POOR", "pm-poor");
+        let mut config =
+            ConfigText::new("").key("it", "pm-it", None).env("KEY_FEW", "pm-few").env("KEY_POOR", "pm-poor");
         for sim in &sims {
             config = config.provider(sim.name(), sim.protocol(), &sim.base_url(), "");
             config = config.model(sim.name(), "requests_per_minute = 100000\nusd_per_mtok = { input = 1, output = 2 }");
@@ -202,7 +203,9 @@ async fn not_shown(prometheus: &Prometheus) -> Vec<String> {
             }
             if panel["type"] == "table" && !EMPTY.contains(&title) {
                 let columns = columns(panel).filter(|column| !column.starts_with("Value"));
-                wrong.extend(columns.filter(|column| !labels.contains(*column)).map(|column| format!("{at}: no {column}")));
+                wrong.extend(
+                    columns.filter(|column| !labels.contains(*column)).map(|column| format!("{at}: no {column}")),
+                );
             }
         }
         for (at, expression) in dashboard.expressions() {
@@ -290,13 +293,24 @@ async fn requests_are_counted(prometheus: &Prometheus, counted: &Counted) {
     }
     assert_eq!(told, counted.requests);
     let outcomes: BTreeSet<&str> = told.keys().map(|(_, outcome)| outcome.as_str()).collect();
-    for outcome in ["ok", "client_gone", "broken_stream", "denied", "unknown_model", "invalid_request", "rate_limited", "over_budget"] {
+    for outcome in [
+        "ok",
+        "client_gone",
+        "broken_stream",
+        "denied",
+        "unknown_model",
+        "invalid_request",
+        "rate_limited",
+        "over_budget",
+    ] {
         assert!(outcomes.contains(outcome), "{outcome} did not happen: {outcomes:?}");
     }
     assert!(outcomes.contains("upstream_failed") || outcomes.contains("unavailable"), "{outcomes:?}");
     assert_eq!(prometheus.ask("sum(pointsman_requests_in_flight)").await[0].value, 0.0);
     // Histograms have the same requests.
-    let durations = prometheus.by("gen_ai_request_model", "sum by (gen_ai_request_model) (gen_ai_server_request_duration_seconds_count)").await;
+    let durations = prometheus
+        .by("gen_ai_request_model", "sum by (gen_ai_request_model) (gen_ai_server_request_duration_seconds_count)")
+        .await;
     for alias in ["whole", "flaky", "broken", "left", "failing", "fastest", "by-task"] {
         let of_alias = counted.requests.iter().filter(|((name, _), _)| name == alias).map(|(_, count)| count);
         assert_eq!(durations.get(alias).copied(), Some(of_alias.sum::<u64>() as f64), "{alias}");
