@@ -22,6 +22,7 @@ mod fuzz;
 mod golden;
 mod import;
 mod misbehaviour;
+mod monitoring;
 mod scenarios;
 mod sdk;
 mod serve;

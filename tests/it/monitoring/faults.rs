@@ -1,0 +1,278 @@
+//! Does every alert fire when what it is for happens, and end when it is mended?
+//!
+//! Four gateways, a Redis, providers that can be broken, callers who misbehave, and rules whose
+//! clock runs faster. All faults happen at once, then all are mended.
+//!
+//! `PointsmanSeriesNear` would take thousands of aliases; it is tested by `promtool`.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman::domain::provider::Protocol;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::files::{documents, list, string};
+use super::prometheus::Prometheus;
+use super::scaled;
+use crate::support::admin::{Admin, If};
+use crate::support::chat::{Asked, ask_with};
+use crate::support::config::ConfigText;
+use crate::support::gateway::{BINARY, Gateway, Signal, folder};
+use crate::support::redis::Redis;
+use crate::support::sim::Sim;
+use crate::support::toxic::{Mood, Toxic};
+use crate::support::{PATIENCE, eventually, http};
+
+/// Alerts that no test brings about, since that would take too long.
+const BY_PROMTOOL: &[&str] = &["PointsmanSeriesNear"];
+
+/// The gateways: two that share a Redis, of which the second will lose it; one that will lose its
+/// disk and its file, and is asked hard questions; one that will stand still.
+const WELL: usize = 0;
+const CUT_OFF: usize = 1;
+const TROUBLED: usize = 2;
+const STOPPED: usize = 3;
+
+/// Providers: how they are, and how when something is wrong.
+fn providers() -> Vec<(&'static str, Value, Value)> {
+    let even = json!({"ttft_ms": 20});
+    let mut all = vec![
+        ("down", json!({}), json!({"faults": [{"kind": "status", "code": 503}]})),
+        ("late", json!({}), json!({"ttft_ms": 2700})),
+        ("closed", json!({}), json!({"api_key": "another"})),
+        ("h1", json!({}), json!({})),
+        ("h2", json!({}), json!({})),
+        // Late now and then, and not so slow that others are preferred.
+        (
+            "uneven",
+            even.clone(),
+            json!({"ttft_ms": 20, "faults": [{"kind": "slow_headers", "ms": 180, "share": 0.17}]}),
+        ),
+        ("even", even.clone(), even.clone()),
+    ];
+    all.extend(ALIKE.map(|name| (name, even.clone(), even.clone())));
+    all
+}
+
+/// Providers that are as good as each other.
+const ALIKE: [&str; 8] = ["e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8"];
+
+fn configured(sims: &[Sim]) -> ConfigText {
+    let mut config = ConfigText::new("").key("it", "pm-it", None);
+    for sim in sims {
+        config = config.provider(sim.name(), sim.protocol(), &sim.base_url(), "");
+        let price = if sim.name() == "h1" { "usd_per_mtok = { input = 1000, output = 1000 }" } else { "" };
+        config = config.model(sim.name(), price);
+    }
+    config
+        .alias("fails", &["down"], "")
+        .alias("late", &["late"], "")
+        .alias("closed", &["closed"], "")
+        .alias("herd", &["h1", "h2"], "")
+        .alias("dear", &["h1"], "budget = \"$0.5/day\"")
+        .alias("hedged", &["uneven", "even"], "hedge = 0.2")
+        // Only who is known is asked for a second copy.
+        .alias("known", &["even"], "")
+        .alias("explored", &ALIKE, "strategy = \"lowest-latency\"\nexplore = 0.2")
+        .toml(
+            "[[aliases]]\nname = \"by-task\"\nstrategy = \"category\"\nclassifier = { budget = \"5s\" }\n\
+             [[aliases.categories]]\nname = \"coding\"\nstrategy = \"priority\"\ntargets = [{ model = \"h2/m\" }]\n\
+             [[aliases.categories]]\nname = \"default\"\nstrategy = \"priority\"\ntargets = [{ model = \"h2/m\" }]\n",
+        )
+}
+
+struct World {
+    sims: Vec<Sim>,
+    gateways: Vec<Arc<Gateway>>,
+    way_to_redis: Toxic,
+    _redis: Redis,
+}
+
+impl World {
+    async fn new() -> Self {
+        let mut sims = Vec::new();
+        for (name, well, _) in providers() {
+            sims.push(Sim::start(name, Protocol::OpenAi, well).await);
+        }
+        let redis = Redis::start().await;
+        let way_to_redis = Toxic::before(redis.port()).await;
+        let mut gateways = Vec::new();
+        for (name, url) in [("r0", redis.url()), ("r1", way_to_redis.url())] {
+            let store = format!("[store]\npath = \"pointsman.db\"\nurl = \"{url}\"\nreplica = \"{name}\"\n");
+            gateways.push(Arc::new(Gateway::start(&configured(&sims).toml(&store)).await));
+        }
+        for _ in [TROUBLED, STOPPED] {
+            // It is told when a file cannot grow, instead of being killed for it.
+            let mut command = Command::new("sh");
+            command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", BINARY]);
+            let alone = Gateway::try_start_by(command, &folder(), &configured(&sims)).await;
+            gateways.push(Arc::new(alone.unwrap_or_else(|none| panic!("{none:?}"))));
+        }
+        Self { sims, gateways, way_to_redis, _redis: redis }
+    }
+
+    async fn break_everything(&self) {
+        for (sim, (.., fault)) in self.sims.iter().zip(providers()) {
+            sim.behave(fault).await;
+        }
+        self.way_to_redis.be(Mood::Refusing).await;
+        self.reload("nonsense = 1");
+        self.limit(TROUBLED, "--fsize=65536:");
+        let open = format!("/proc/{}/fd", self.gateways[CUT_OFF].pid());
+        let open = std::fs::read_dir(open).expect("its descriptors").count();
+        self.limit(CUT_OFF, &format!("--nofile={}:", open + open / 8));
+        self.signal(STOPPED, "STOP");
+    }
+
+    async fn mend_everything(&self) {
+        for (sim, (_, well, _)) in self.sims.iter().zip(providers()) {
+            sim.behave(well).await;
+        }
+        self.way_to_redis.be(Mood::Well).await;
+        self.reload(configured(&self.sims).text());
+        self.limit(TROUBLED, "--fsize=unlimited:");
+        self.limit(CUT_OFF, "--nofile=1024:");
+        self.signal(STOPPED, "CONT");
+        for (alias, patch) in [
+            ("dear", json!({"budget": "$100/day"})),
+            ("hedged", json!({"hedge": false})),
+            ("explored", json!({"explore": 0})),
+        ] {
+            self.change(alias, &patch).await;
+        }
+    }
+
+    /// Changes an alias; again, should Redis be late on a busy machine.
+    async fn change(&self, alias: &str, patch: &Value) {
+        let admin = Admin::of(&self.gateways[WELL]);
+        eventually("the change is made", async || admin.patch("aliases", alias, patch, If::Unsaid).await.status == 200)
+            .await;
+    }
+
+    /// What the configuration file says from now on.
+    fn reload(&self, text: &str) {
+        std::fs::write(self.gateways[TROUBLED].config_file(), text).unwrap();
+        self.gateways[TROUBLED].signal(Signal::Hangup);
+    }
+
+    /// A limit of a gateway's process.
+    fn limit(&self, gateway: usize, what: &str) {
+        let pid = self.gateways[gateway].pid().to_string();
+        let set = Command::new("prlimit").args([what, "--pid", &pid]).output().expect("prlimit of util-linux is there");
+        assert!(set.status.success(), "{set:?}");
+    }
+
+    fn signal(&self, gateway: usize, name: &str) {
+        let pid = self.gateways[gateway].pid();
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {pid}")).status();
+        assert!(sent.is_ok_and(|status| status.success()), "signal {name} was not sent");
+    }
+
+    /// Requests to an alias at a steady rate, so many at once each time, until the set is dropped.
+    fn flow(&self, into: &mut JoinSet<()>, gateway: usize, alias: &'static str, (a_second, at_once): (f64, usize)) {
+        let (gateway, client) = (Arc::clone(&self.gateways[gateway]), http());
+        into.spawn(async move {
+            let mut under_way = JoinSet::new();
+            let mut due = tokio::time::interval(Duration::from_secs_f64(1.0 / a_second));
+            loop {
+                due.tick().await;
+                for _ in 0..at_once {
+                    under_way.spawn(ask(client.clone(), Arc::clone(&gateway), alias, &[]));
+                }
+                while under_way.try_join_next().is_some() {}
+            }
+        });
+    }
+
+    /// Callers who all prefer one target, and a moment later all the other.
+    fn herd(&self, into: &mut JoinSet<()>) {
+        let (gateway, client) = (Arc::clone(&self.gateways[WELL]), http());
+        into.spawn(async move {
+            let since = Instant::now();
+            let mut under_way = JoinSet::new();
+            let mut due = tokio::time::interval(Duration::from_millis(60));
+            loop {
+                due.tick().await;
+                let first = since.elapsed().as_millis() / 1300 % 2 == 0;
+                let order: &[_] = if first { &[("x-pointsman-order", "h1")] } else { &[("x-pointsman-order", "h2")] };
+                under_way.spawn(ask(client.clone(), Arc::clone(&gateway), "herd", order));
+                while under_way.try_join_next().is_some() {}
+            }
+        });
+    }
+}
+
+/// A short answer to a prompt of its own, of which the classifier is in doubt.
+async fn ask(
+    client: reqwest::Client,
+    gateway: Arc<Gateway>,
+    alias: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+) {
+    let prompt = format!("Could you look at thing {} and say something of it?", rand::random::<u64>());
+    let more = json!({"max_tokens": 8});
+    ask_with(&client, &gateway, &Asked { alias, stream: true, prompt: &prompt, more, headers, ..Asked::default() })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_alert_fires_on_its_fault_and_ends_with_it() {
+    let world = World::new().await;
+    let addresses: Vec<String> =
+        world.gateways.iter().map(|of| of.admin_url("").trim_start_matches("http://").to_owned()).collect();
+    let prometheus = Prometheus::start(&addresses, &scaled::rules()).await;
+    let mut traffic = JoinSet::new();
+    for (alias, a_second) in [
+        ("fails", 6.0),
+        ("late", 6.0),
+        ("closed", 4.0),
+        ("dear", 4.0),
+        ("hedged", 15.0),
+        ("known", 3.0),
+        ("explored", 3.0),
+    ] {
+        world.flow(&mut traffic, WELL, alias, (a_second, 1));
+    }
+    world.flow(&mut traffic, TROUBLED, "herd", (4.0, 1));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+
+    world.break_everything().await;
+    let mut misbehaviour = JoinSet::new();
+    world.herd(&mut misbehaviour);
+    world.flow(&mut misbehaviour, TROUBLED, "by-task", (1.0, 16));
+    // What the replica that is cut off does not hear of.
+    world.change("late", &json!({"deadline": "1m"})).await;
+    let mut silent = declared().await;
+    let since = Instant::now();
+    while !silent.is_empty() {
+        for alert in prometheus.firing().await {
+            silent.remove(alert.label("alertname"));
+        }
+        assert!(since.elapsed() < PATIENCE, "these do not fire: {silent:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+
+    drop(misbehaviour);
+    world.mend_everything().await;
+    let since = Instant::now();
+    loop {
+        let firing = prometheus.firing().await;
+        if firing.is_empty() {
+            return;
+        }
+        assert!(since.elapsed() < PATIENCE, "these do not end: {firing:?}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// The alerts that there are, but for those that are tested otherwise.
+async fn declared() -> BTreeSet<String> {
+    let files = documents(&["grafana/prometheus/alerts.yml"]).await;
+    let rules = list(&files[0]["groups"]).flat_map(|group| list(&group["rules"]));
+    let names = rules.map(|rule| string(&rule["alert"]).to_owned());
+    names.filter(|name| !BY_PROMTOOL.contains(&name.as_str())).collect()
+}

@@ -1,0 +1,54 @@
+//! Are the rules right, and does every alert say what to do?
+
+use std::collections::BTreeSet;
+
+use super::files::{documents, list, path, string, text};
+use super::prometheus::promtool;
+
+const RULES: &str = "grafana/prometheus/rules.yml";
+const ALERTS: &str = "grafana/prometheus/alerts.yml";
+
+#[test]
+fn promtool_finds_no_fault_with_rules_and_configuration() {
+    // Which checks the files of rules that the configuration names as well.
+    let said = promtool(&["check", "config", "prometheus.yml"], &path("grafana/prometheus"), None);
+    assert!(!said.contains("WARNING") && said.matches("SUCCESS").count() == 4, "{said}");
+}
+
+#[test]
+fn rules_hold_in_the_cases_that_take_hours() {
+    promtool(&["test", "rules", "rules_test.yml", "slow_rules_test.yml"], &path("tests/monitoring"), None);
+}
+
+#[tokio::test]
+async fn every_alert_says_how_urgent_it_is_what_happened_and_what_to_do() {
+    let runbooks = text("docs/runbooks.md");
+    let alerts = documents(&[ALERTS]).await;
+    let rules: Vec<_> = list(&alerts[0]["groups"]).flat_map(|group| list(&group["rules"])).collect();
+    assert!(rules.len() > 20);
+    for rule in &rules {
+        let name = string(&rule["alert"]);
+        assert!(name.starts_with("Pointsman"), "{name}");
+        assert!(["page", "warning"].contains(&string(&rule["labels"]["severity"])), "{name}");
+        let annotations = &rule["annotations"];
+        assert!(string(&annotations["summary"]).len() > 20, "{name}");
+        assert!(string(&annotations["description"]).ends_with('.'), "{name}");
+        assert_eq!(annotations["runbook_url"], format!("docs/runbooks.md#{}", name.to_lowercase()));
+        let (_, paragraph) = runbooks.split_once(&format!("\n### {name}\n")).unwrap_or_else(|| panic!("no {name}"));
+        let paragraph = paragraph.split("\n#").next().unwrap_or_default();
+        for part in ["**Means**", "**Look**", "**Do**"] {
+            assert!(paragraph.contains(part), "the runbook of {name} lacks {part}");
+        }
+    }
+    let named: BTreeSet<&str> = rules.iter().map(|rule| string(&rule["alert"])).collect();
+    let described: BTreeSet<&str> = runbooks.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(named, described);
+}
+
+#[tokio::test]
+async fn the_operator_of_kubernetes_gets_the_same_rules() {
+    let [rules, alerts, operator] =
+        documents(&[RULES, ALERTS, "deploy/kubernetes/prometheusrule.yaml"]).await.try_into().expect("three");
+    let groups: Vec<_> = list(&rules["groups"]).chain(list(&alerts["groups"])).cloned().collect();
+    assert_eq!(operator["spec"]["groups"], serde_json::Value::Array(groups));
+}
