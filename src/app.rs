@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, File, MASTER_KEY_VARIABLE, StoreConfig};
-use crate::control::{Beginning, Control, FLUSH_EVERY, Sharing, Started};
+use crate::control::{Beginning, Control, Sharing, Started};
 use crate::domain::telemetry::TracePolicy;
 use crate::fleet::quota::Quota;
 use crate::fleet::replicas::{Replica, Replicas};
@@ -416,7 +416,7 @@ async fn reload(control: &Arc<Control>, path: &Path) {
 
 /// Writes down what was used, soon after it happened.
 async fn write_usage_down(control: Arc<Control>, drained: CancellationToken) {
-    let mut tick = tokio::time::interval(FLUSH_EVERY);
+    let mut tick = tokio::time::interval(control.flush_every());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut forget = tokio::time::interval(FORGET_EVERY);
     let mut failing = false;

@@ -11,6 +11,7 @@ use super::retry_after::retry_after;
 use crate::domain::failure::FailureKind;
 use crate::domain::provider::Protocol;
 use crate::domain::time::UnixMillis;
+use crate::transport::answer::AnswerBody;
 use crate::transport::collect::collect;
 use crate::wire::error::{ErrorHint, ProviderError};
 use crate::wire::relay::StreamFailure;
@@ -61,7 +62,7 @@ impl AttemptError {
 pub const ERROR_BODY: usize = 64 * 1024;
 
 /// An answer other than 2xx.
-pub async fn refusal(protocol: Protocol, response: Response<reqwest::Body>, now: UnixMillis) -> AttemptError {
+pub async fn refusal(protocol: Protocol, response: Response<AnswerBody>, now: UnixMillis) -> AttemptError {
     let (head, body) = response.into_parts();
     let bytes = collect(body, ERROR_BODY).await.unwrap_or_default();
     let status = head.status;
