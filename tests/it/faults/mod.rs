@@ -9,6 +9,7 @@ mod logs;
 mod soak;
 
 use std::process::Command;
+use std::time::Duration;
 
 use pointsman::domain::provider::Protocol;
 use serde_json::{Value, json};
@@ -39,7 +40,11 @@ async fn stream(client: &reqwest::Client, gateway: &Gateway, alias: &str) -> req
     answer
 }
 
-/// A client that shares nothing with others.
+/// A client that lets go of idle connections before the gateway does, so that it never writes to
+/// one that is being closed.
 fn client() -> reqwest::Client {
-    http()
+    // It sees to the TLS provider.
+    http();
+    let builder = reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(20));
+    builder.build().expect("a client")
 }
