@@ -179,7 +179,7 @@ pub fn hard(
     }
     // The prompt's length is a guess from its bytes. An endpoint is left out only where
     // even two thirds of the guess do not fit; nearer to the limit the provider decides.
-    let needed = facts.prompt_tokens / 3 * 2 + facts.max_output_tokens.unwrap_or(0);
+    let needed = (facts.prompt_tokens / 3 * 2).saturating_add(facts.max_output_tokens.unwrap_or(0));
     match model.context_window {
         Some(window) if needed > window => Some(SkipReason::ContextWindow { needed, window }),
         _ => price_reason(alias, at, facts).or_else(|| state.over_budget.map(SkipReason::OverBudget)),

@@ -174,6 +174,16 @@ fn what_lacks_a_feature_is_left_out_for_good() {
 }
 
 #[test]
+fn an_answer_as_long_as_numbers_go_fits_no_window() {
+    let mut case = fleet(&[Some(100), None]);
+    case.facts.prompt_tokens = 600;
+    case.facts.max_output_tokens = Some(u64::MAX);
+    let plan = case.rank(&[], 1);
+    assert_eq!(order(&plan), [1]);
+    assert_eq!(plan.skipped[0].reason, SkipReason::ContextWindow { needed: u64::MAX, window: 100 });
+}
+
+#[test]
 fn what_a_protocol_cannot_say_is_left_out_unless_the_alias_drops_it() {
     let mut case = fleet(&[None]);
     case.facts.fit.openai = Some(FeatureSet::of(&[Feature::JsonObject]));
