@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
@@ -14,19 +16,21 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{self, File, MASTER_KEY_VARIABLE, StoreConfig};
-use crate::control::{Beginning, Control, FLUSH_EVERY, Sharing, Started};
+use crate::control::{Beginning, Control, Sharing, Started};
 use crate::domain::telemetry::TracePolicy;
 use crate::fleet::quota::Quota;
 use crate::fleet::replicas::{Replica, Replicas};
 use crate::fleet::{Keys, Link};
-use crate::proxy::Gateway;
+use crate::proxy::guard::Peer;
 use crate::proxy::routes::DataPlane;
 use crate::proxy::server::{self, ServerLimits};
 use crate::proxy::tls::{self, TlsConfig};
+use crate::proxy::{Gateway, descriptors};
 use crate::secrets::MasterKeys;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -175,9 +179,11 @@ impl App {
             link,
         };
         let limits = ServerLimits {
-            max_connections: server.limits.max_connections,
+            max_connections: places(server.limits.max_connections),
+            max_per_address: Some(server.limits.max_connections_per_address).filter(|most| *most > 0),
             max_header_bytes: server.limits.max_header_bytes,
             head_timeout: server.limits.head_timeout,
+            write_timeout: server.limits.write_timeout,
             drain: server.limits.drain_timeout,
         };
         if let Some(fleet) = &control.fleet {
@@ -185,12 +191,24 @@ impl App {
             fleet.telemetry.warmed_up(WARM_WITHIN).await;
         }
         let data_plane = DataPlane::new(Arc::clone(&gateway));
-        app.spawn("data plane", server::serve(data, tls_config.clone(), data_plane, limits, app.stop.clone()));
-        let admin_limits = ServerLimits { max_connections: 256, drain: Duration::from_secs(1), ..limits };
+        let data_plane = move |peer| data_plane.serving(Peer(peer));
+        let connections = Arc::clone(&gateway.connections);
+        let serving = server::serve(data, tls_config.clone(), data_plane, limits, connections, app.stop.clone());
+        app.spawn("data plane", serving);
+        let admin_limits =
+            ServerLimits { max_connections: 256, max_per_address: None, drain: Duration::from_secs(1), ..limits };
+        let connections = Arc::clone(&gateway.admin_connections);
         let runtimes = Arc::new([("data", Handle::current().metrics()), ("admin", app.office.handle.metrics())]);
         let admin_plane = admin::router(gateway, Arc::clone(&control), puppets, app.stop.clone(), runtimes);
-        let admin_plane = TowerToHyperService::new(admin_plane);
-        app.spawn_aside("admin", server::serve(admin, None, admin_plane, admin_limits, app.stop.clone()));
+        let admin_plane = move |peer| {
+            let known = move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                request
+            };
+            TowerToHyperService::new(admin_plane.clone().map_request(known).map_future(Box::pin))
+        };
+        let serving = server::serve(admin, None, admin_plane, admin_limits, connections, app.stop.clone());
+        app.spawn_aside("admin", serving);
         app.spawn_late("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
         app.spawn_late_aside("metrics", keep_metrics_up(Arc::clone(&control.live.telemetry), app.drained.clone()));
         if let Some(fleet) = &control.fleet {
@@ -398,7 +416,7 @@ async fn reload(control: &Arc<Control>, path: &Path) {
 
 /// Writes down what was used, soon after it happened.
 async fn write_usage_down(control: Arc<Control>, drained: CancellationToken) {
-    let mut tick = tokio::time::interval(FLUSH_EVERY);
+    let mut tick = tokio::time::interval(control.flush_every());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut forget = tokio::time::interval(FORGET_EVERY);
     let mut failing = false;
@@ -462,6 +480,20 @@ async fn watch_file(control: Arc<Control>, path: PathBuf, stop: CancellationToke
 async fn state_of(path: &Path) -> Option<(SystemTime, u64)> {
     let metadata = tokio::fs::metadata(path).await.ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// The connections that there are descriptors for.
+fn places(wanted: usize) -> usize {
+    let limit = descriptors::raise();
+    let enough = descriptors::enough_for(wanted, limit);
+    if enough < wanted {
+        tracing::warn!(
+            "server.limits.max_connections is {wanted}, but the limit of descriptors ({}) is enough for {enough}; \
+             raise it (ulimit -n, LimitNOFILE)",
+            limit.unwrap_or_default()
+        );
+    }
+    enough
 }
 
 async fn bind(addr: SocketAddr, field: &str) -> anyhow::Result<TcpListener> {

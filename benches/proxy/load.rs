@@ -201,6 +201,16 @@ fn answer_takes(answer: &mut Answer, stream: &mut std::net::TcpStream, buffer: &
     answer.take(&buffer[..size]).map_err(anyhow::Error::msg)
 }
 
+/// So many requests, one after the other on one connection.
+pub async fn times(job: &Job, requests: usize) -> anyhow::Result<()> {
+    let mut stream = connect(job.addr).await?;
+    let mut buffer = vec![0; READ];
+    for _ in 0..requests {
+        exchange(&mut stream, job, &mut buffer, false).await?;
+    }
+    Ok(())
+}
+
 /// Streams of which each has had its first content and now waits; they end when dropped.
 pub async fn hold(job: &Job, streams: usize) -> anyhow::Result<Vec<TcpStream>> {
     let mut held = Vec::with_capacity(streams);

@@ -8,11 +8,17 @@
 //! `--redis` measures something else, see `outages.rs`: what requests notice of the Redis that
 //! replicas share.
 //!
+//! `--instructions` counts those of a whole request, see `instructions.rs`; `--litellm` measures
+//! LiteLLM's proxy as well, and prints the README's table with it.
+//!
 //! Other arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load;
 //! `--only list` names them), `--seconds N`, `--rounds N`, `--bin PATH` (another build of
-//! Pointsman).
+//! Pointsman), `--tries N` (a measurement that other programs disturb is made again, up to so
+//! many times).
 
 mod http;
+mod instructions;
+mod litellm;
 mod load;
 mod outages;
 mod report;
@@ -31,7 +37,7 @@ use anyhow::Context;
 use load::{Job, Outcome, Window, quantile};
 use report::Report;
 use systems::{KEY, Process};
-use upstream::{ANSWER_BYTES, OPENAI_EVENTS, SLOW_MODEL};
+use upstream::{ANSWER_BYTES, OPENAI_EVENTS, SLOW_MODEL, TOKENS};
 
 /// Streams held open for the memory that one takes.
 const HELD: usize = 1000;
@@ -43,6 +49,7 @@ pub enum System {
     Direct,
     Nginx,
     Pointsman,
+    LiteLlm,
 }
 
 /// One load on one system.
@@ -68,10 +75,10 @@ enum Shape {
 }
 
 use Shape::{Closed, Rate};
-use System::{Direct, Nginx, Pointsman};
+use System::{Direct, LiteLlm, Nginx, Pointsman};
 
 const SMALL: usize = 512;
-const RUNS: [Run; 15] = [
+const RUNS: [Run; 17] = [
     whole("nginx-whole", Nginx, "mock", SMALL, Closed(CONNECTIONS)),
     whole("whole", Pointsman, "one", SMALL, Closed(CONNECTIONS)),
     whole("whole-eight", Pointsman, "eight", SMALL, Closed(CONNECTIONS)),
@@ -87,6 +94,8 @@ const RUNS: [Run; 15] = [
     whole("100k", Pointsman, "one", 100_000, Closed(CONNECTIONS)),
     whole("nginx-2m", Nginx, "mock", 2_000_000, Closed(8)),
     whole("2m", Pointsman, "one", 2_000_000, Closed(8)),
+    whole("litellm-whole", LiteLlm, "one", SMALL, Closed(CONNECTIONS)),
+    streamed("litellm-stream", LiteLlm, "one"),
 ];
 
 const fn whole(id: &'static str, system: System, model: &'static str, body: usize, shape: Shape) -> Run {
@@ -102,6 +111,9 @@ struct Args {
     window: Window,
     only: Option<String>,
     redis: bool,
+    instructions: bool,
+    litellm: bool,
+    tries: usize,
     program: PathBuf,
 }
 
@@ -124,6 +136,9 @@ fn main() -> anyhow::Result<()> {
         let load = RUNS.iter().find(|run| run.id == "rate").context("no such load")?;
         return outages::measure(&args.program, upstream.addr, dir.path(), &|addr| job(load, addr));
     }
+    if args.instructions {
+        return local.block_on(&runtime, instructions::count(&args.program, upstream.addr, dir.path()));
+    }
     let mut report = Report::default();
     for round in 1..=args.rounds {
         if args.only.is_none() {
@@ -134,8 +149,13 @@ fn main() -> anyhow::Result<()> {
         }
         let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir.path())?;
         let (pointsman, _) = systems::start_pointsman(&args.program, upstream.addr, dir.path(), "")?;
+        let litellm = args.litellm.then(|| litellm::start(upstream.addr, dir.path())).transpose()?;
         for run in RUNS.iter().filter(|run| args.only.as_deref().is_none_or(|only| only == run.id)) {
             let (addr, proxy) = match run.system {
+                LiteLlm => match &litellm {
+                    Some(litellm) => (litellm.addr, Some(litellm)),
+                    None => continue,
+                },
                 Direct => (upstream.addr, None),
                 Nginx if run.stream => (unbuffered, Some(&nginx)),
                 Nginx => (nginx.addr, Some(&nginx)),
@@ -152,13 +172,13 @@ fn main() -> anyhow::Result<()> {
                 Rate(rate) => load::open(&job, rate, args.window, meter),
             };
             let (outcome, before, after) =
-                undisturbed(measure, &mut report).with_context(|| format!("the load `{}`", run.id))?;
+                undisturbed(measure, args.tries, &mut report).with_context(|| format!("the load `{}`", run.id))?;
             let line = record(&mut report, run.id, &outcome, &before, &after);
             eprintln!("round {round} of {}: {:18} {line}", args.rounds, run.id);
         }
     }
     match args.only {
-        None => report.print(),
+        None => report.print(args.litellm),
         Some(_) => Ok(()),
     }
 }
@@ -178,9 +198,10 @@ const TRIES: usize = 10;
 /// Measures again while other programs keep the machine busy, up to a point.
 fn undisturbed(
     mut measure: impl FnMut() -> anyhow::Result<(Outcome, Meter, Meter)>,
+    tries: usize,
     report: &mut Report,
 ) -> anyhow::Result<(Outcome, Meter, Meter)> {
-    for _ in 1..TRIES {
+    for _ in 1..tries {
         let (outcome, before, after) = measure()?;
         let ours = (after.proxy - before.proxy) + (after.load - before.load);
         let others = (after.machine - before.machine).saturating_sub(ours).as_secs_f64() / outcome.seconds;
@@ -217,12 +238,17 @@ fn record(report: &mut Report, id: &'static str, outcome: &Outcome, before: &Met
 }
 
 fn job(run: &Run, addr: SocketAddr) -> Job {
-    let translated = run.id.ends_with("translated");
+    let as_it_came = !run.id.ends_with("translated") && run.system != LiteLlm;
+    let key = if run.system == LiteLlm { litellm::KEY } else { KEY };
     Job {
         addr,
-        request: http::post("/v1/chat/completions", KEY, &body(run.model, run.stream, run.body)).into(),
-        body_bytes: (!run.stream && !translated).then_some(ANSWER_BYTES),
-        events: if run.stream { OPENAI_EVENTS } else { 0 },
+        request: http::post("/v1/chat/completions", key, &body(run.model, run.stream, run.body)).into(),
+        body_bytes: (!run.stream && as_it_came).then_some(ANSWER_BYTES),
+        events: match run.stream {
+            true if run.system == LiteLlm => TOKENS,
+            true => OPENAI_EVENTS,
+            false => 0,
+        },
     }
 }
 
@@ -253,10 +279,10 @@ fn memory(
     report: &mut Report,
     hold: &dyn Fn(&Job, usize) -> anyhow::Result<Vec<tokio::net::TcpStream>>,
 ) -> anyhow::Result<()> {
-    let measure = |process: &Process, addr, model, id, report: &mut Report| -> anyhow::Result<()> {
+    let measure = |process: &Process, addr, model, key, id, report: &mut Report| -> anyhow::Result<()> {
         let job = Job {
             addr,
-            request: http::post("/v1/chat/completions", KEY, &body(model, true, SMALL)).into(),
+            request: http::post("/v1/chat/completions", key, &body(model, true, SMALL)).into(),
             body_bytes: None,
             events: 0,
         };
@@ -272,10 +298,16 @@ fn memory(
         Ok(())
     };
     let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir)?;
-    measure(&nginx, unbuffered, SLOW_MODEL, "nginx-memory", report)?;
+    measure(&nginx, unbuffered, SLOW_MODEL, KEY, "nginx-memory", report)?;
     drop(nginx);
     let (pointsman, _) = systems::start_pointsman(&args.program, upstream.addr, dir, "")?;
-    measure(&pointsman, pointsman.addr, "slow", "memory", report)
+    measure(&pointsman, pointsman.addr, "slow", KEY, "memory", report)?;
+    drop(pointsman);
+    if !args.litellm {
+        return Ok(());
+    }
+    let litellm = litellm::start(upstream.addr, dir)?;
+    measure(&litellm, litellm.addr, "slow", litellm::KEY, "litellm-memory", report)
 }
 
 impl Args {
@@ -291,6 +323,9 @@ impl Args {
             },
             only: value("--only").cloned(),
             redis: args.iter().any(|arg| arg == "--redis"),
+            instructions: args.iter().any(|arg| arg == "--instructions"),
+            litellm: args.iter().any(|arg| arg == "--litellm"),
+            tries: value("--tries").map_or(Ok(TRIES), |text| text.parse())?,
             program: value("--bin").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pointsman")), PathBuf::from),
         })
     }

@@ -26,7 +26,7 @@ impl Report {
     }
 
     /// Prints all of it.
-    pub fn print(&self) -> anyhow::Result<()> {
+    pub fn print(&self, litellm: bool) -> anyhow::Result<()> {
         let cpu = |id| self.median(id, "cpu");
         println!("| figure | nginx | Pointsman | |");
         println!("|---|---:|---:|---:|");
@@ -80,8 +80,52 @@ impl Report {
             "\nOther programs disturbed {} measurements, which were repeated, and {} for good.",
             self.repeated, self.disturbed
         );
+        println!();
+        self.print_short(litellm);
         Ok(())
     }
+
+    /// The README's table: each as a multiple of nginx's where that can be.
+    fn print_short(&self, litellm: bool) {
+        let systems: &[[&str; 4]] = &[
+            ["nginx-whole", "nginx-rate", "nginx-stream", "nginx-memory"],
+            ["whole", "rate", "stream", "memory"],
+            ["litellm-whole", "", "litellm-stream", "litellm-memory"],
+        ];
+        let systems = &systems[..if litellm { 3 } else { 2 }];
+        println!("| | nginx | Pointsman |{}", if litellm { " LiteLLM |" } else { "" });
+        println!("|---|---:|---:|{}", if litellm { "---:|" } else { "" });
+        let line = |name: &str, cell: &dyn Fn(&[&'static str; 4]) -> Option<String>| {
+            let cells: Vec<String> = systems.iter().map(|ids| cell(ids).unwrap_or_else(|| "–".to_owned())).collect();
+            println!("| {name} | {} |", cells.join(" | "));
+        };
+        let known = |id: &'static str, figure| Some(self.median(id, figure)).filter(|value| *value > 0.0);
+        let times = |at: usize, figure: &'static str| {
+            move |ids: &[&'static str; 4]| {
+                let ratio = known(ids[at], figure)? / known(systems[0][at], figure)?;
+                Some(if at_first(ids) { "1".to_owned() } else { format!("{} ×", rounded(ratio)) })
+            }
+        };
+        line("CPU per request (0.5 KB in, 1 KB out, 64 connections)", &times(0, "cpu"));
+        line("throughput of one core", &times(0, "rate"));
+        line("CPU per request at 2,000 requests/s", &times(1, "cpu"));
+        line("added to the median there", &|ids| {
+            Some(format!("+{:.0} µs", known(ids[1], "p50")? - self.median("direct-rate", "p50")))
+        });
+        line("CPU per stream of 50 tokens", &times(2, "cpu"));
+        line("streams per second against direct", &|ids| {
+            Some(format!("{:.2}", known(ids[2], "rate")? / self.median("direct-stream", "rate")))
+        });
+        line("memory idle / per slow stream (1,000 at once)", &|ids| {
+            let (idle, each) = (known(ids[3], "idle")? / 1_048_576.0, known(ids[3], "per_stream")? / 1024.0);
+            Some(format!("{} MiB / {} KiB", rounded(idle), rounded(each)))
+        });
+    }
+}
+
+/// nginx is what the others are compared with.
+fn at_first(ids: &[&'static str; 4]) -> bool {
+    ids[0].starts_with("nginx")
 }
 
 /// Three significant digits, more only before the point.

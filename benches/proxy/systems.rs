@@ -52,7 +52,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
         let asked = Instant::now();
-        while asked.elapsed() < Duration::from_secs(5) {
+        while asked.elapsed() < Duration::from_secs(15) {
             if let Ok(Some(_)) = self.child.try_wait() {
                 return;
             }
@@ -122,7 +122,7 @@ fn run(program: &str, args: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn on_proxy_core(program: &Path) -> Command {
+pub fn on_proxy_core(program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", PROXY_CORE]).arg(program).stdin(Stdio::null()).stdout(Stdio::null());
     command
@@ -204,10 +204,32 @@ pub fn start_pointsman(
     dir: &Path,
     more: &str,
 ) -> anyhow::Result<(Process, SocketAddr)> {
+    started(on_proxy_core(program), upstream, dir, more)
+}
+
+/// The same within callgrind, which writes to this file what it has counted.
+pub fn start_under_valgrind(
+    program: &Path,
+    upstream: SocketAddr,
+    dir: &Path,
+    counted: &Path,
+) -> anyhow::Result<(Process, SocketAddr)> {
+    let mut command = on_proxy_core(Path::new("valgrind"));
+    command.args(["--quiet", "--tool=callgrind"]).arg(format!("--callgrind-out-file={}", counted.display()));
+    command.arg(program);
+    started(command, upstream, dir, "")
+}
+
+fn started(
+    mut command: Command,
+    upstream: SocketAddr,
+    dir: &Path,
+    more: &str,
+) -> anyhow::Result<(Process, SocketAddr)> {
     let (addr, admin) = (free_port()?, free_port()?);
     let file = dir.join("pointsman.toml");
     fs::write(&file, configuration(addr, admin, upstream) + more)?;
-    let child = on_proxy_core(program)
+    let child = command
         .args(["--log", "warn", "serve", "--config"])
         .arg(&file)
         .env("TOKIO_WORKER_THREADS", "1")
@@ -258,7 +280,7 @@ fn configuration(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr) ->
 /// Waits until whoever listens there serves: before it does it may look around for seconds.
 fn answers(addr: SocketAddr) -> anyhow::Result<()> {
     let mut stream = std::net::TcpStream::connect(addr)?;
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     stream.read_to_end(&mut Vec::new()).with_context(|| format!("{addr} does not answer"))?;
     Ok(())
@@ -272,8 +294,8 @@ pub fn free_port() -> anyhow::Result<SocketAddr> {
 pub fn wait_for(addr: SocketAddr) -> anyhow::Result<()> {
     let started = Instant::now();
     while std::net::TcpStream::connect(addr).is_err() {
-        if started.elapsed() > Duration::from_secs(10) {
-            bail!("nothing listens on {addr} after ten seconds");
+        if started.elapsed() > Duration::from_secs(60) {
+            bail!("nothing listens on {addr} after a minute");
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -22,13 +22,9 @@ fuzz_target!(|body: &[u8]| {
     let _ = anthropic::inspect_answer(body);
     let _ = responses::inspect_answer(body);
     let meta = ReplyMeta { id: "1".into(), created: 1, model: "m".into(), stream_usage: true };
-    for answer in [
-        openai::decode_response(body),
-        anthropic::decode_response(body),
-        gemini::decode_response(body),
-    ]
-    .into_iter()
-    .flatten()
+    for answer in [openai::decode_response(body), anthropic::decode_response(body), gemini::decode_response(body)]
+        .into_iter()
+        .flatten()
     {
         for written in [
             openai::encode_response(&answer, &meta),

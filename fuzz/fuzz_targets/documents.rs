@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 fuzz_target!(|text: &str| {
     let Ok(lists) = serde_json::from_str::<Map<String, Value>>(text) else { return };
-    let objects = |list: &str| lists.get(list).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+    let objects =
+        |list: &str| lists.get(list).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
     let mut documents = Documents::default();
     for kind in Kind::ALL {
         for fields in objects(kind.list()) {

@@ -20,17 +20,12 @@ fuzz_target!(|body: &[u8]| {
             assert!(serde_json::from_slice::<String>(&body[peek.model_span]).is_ok());
         }
     }
-    let quirks =
-        OpenAiQuirks { responses_api: false, stream_usage: true, output_limit: OutputLimitField::MaxTokens };
+    let quirks = OpenAiQuirks { responses_api: false, stream_usage: true, output_limit: OutputLimitField::MaxTokens };
     for drop_unsupported in [false, true] {
         let to = EncodeFor { model: "m", max_output_tokens: Some(100), quirks, drop_unsupported };
-        for request in [
-            openai::decode_request(body),
-            anthropic::decode_request(body),
-            responses::decode_request(body),
-        ]
-        .into_iter()
-        .flatten()
+        for request in [openai::decode_request(body), anthropic::decode_request(body), responses::decode_request(body)]
+            .into_iter()
+            .flatten()
         {
             for encoded in [
                 openai::encode_request(&request, &to),

@@ -16,7 +16,8 @@ fuzz_target!(|input: (u8, &[u8])| {
     let mut relays: Vec<Relay> = dialects.iter().map(|dialect| Relay::native(*dialect, 1 << 16, true)).collect();
     relays.push(Relay::completions(1 << 16, false));
     for protocol in [Protocol::OpenAi, Protocol::Anthropic, Protocol::Gemini] {
-        relays.extend(dialects.iter().map(|dialect| Relay::translated(protocol, *dialect, meta.clone(), None, 1 << 16)));
+        relays
+            .extend(dialects.iter().map(|dialect| Relay::translated(protocol, *dialect, meta.clone(), None, 1 << 16)));
     }
     for mut relay in relays {
         let failed = bytes.chunks(usize::from(size) + 1).any(|piece| {

@@ -12,6 +12,8 @@ use crate::api::CLIENT_HEADER;
 use crate::api::session::CSRF_HEADER;
 use crate::control::{Control, Holder, Signed};
 use crate::dashboard::sessions::{Entered, Sessions};
+use crate::proxy::Gateway;
+use crate::proxy::guard::Peer;
 use crate::store::record::{Author, Role};
 
 /// The cookie with a session's id.
@@ -62,6 +64,7 @@ impl Asker {
 
 impl<S> FromRequestParts<S> for Asker
 where
+    Arc<Gateway>: FromRef<S>,
     Arc<Control>: FromRef<S>,
     Arc<Sessions>: FromRef<S>,
     S: Send + Sync,
@@ -73,7 +76,9 @@ where
         // A header is shown on purpose, a cookie by itself.
         if parts.headers.contains_key(AUTHORIZATION) {
             let shown = shown_token(&parts.headers).ok_or(AdminError::NoToken)?;
-            let holder = control.holder(shown).ok_or(AdminError::NoToken)?;
+            let Some(holder) = control.holder(shown) else {
+                return Err(wrong_token(&Arc::<Gateway>::from_ref(state), parts.extensions.get()).await);
+            };
             return Ok(Self { holder, session: None, via: way(&parts.headers) });
         }
         let id = shown_session(&parts.headers).ok_or(AdminError::NoToken)?;
@@ -85,6 +90,14 @@ where
         };
         from_our_page(parts, &session)?;
         Ok(Self { holder, session: Some(session), via: "dashboard" })
+    }
+}
+
+/// What becomes of whoever shows a token that nobody knows, or that no longer holds.
+pub async fn wrong_token(gateway: &Gateway, peer: Option<&Peer>) -> AdminError {
+    match gateway.wrong_key(peer.copied()).await {
+        Ok(()) => AdminError::NoToken,
+        Err(wait) => AdminError::Guessing { wait },
     }
 }
 

@@ -1,9 +1,11 @@
 //! What went wrong with a question to the admin listener: the one place where it becomes a
 //! status and a body.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{ETAG, WWW_AUTHENTICATE};
+use http::header::{CONNECTION, ETAG, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 use crate::api::error::{ErrorBody, ErrorReport, ProblemReport};
@@ -17,6 +19,11 @@ use crate::store::record::Role;
 pub enum AdminError {
     /// No token, or one that is not valid.
     NoToken,
+    /// No token that is valid, too often from this address.
+    Guessing {
+        /// How long it should wait.
+        wait: Duration,
+    },
     /// The token's role does not allow it.
     Role {
         /// What it would take.
@@ -74,6 +81,12 @@ impl AdminError {
                         .to_owned(),
                 ),
             ),
+            Self::Guessing { .. } => {
+                let message = "Too many tokens that are not valid here came from this address. One that is valid is \
+                               let in."
+                    .to_owned();
+                (StatusCode::TOO_MANY_REQUESTS, body("too_many_wrong_tokens", message))
+            }
             Self::Role { needed, has } => {
                 let message =
                     format!("This takes a token of the role {}; this one is a {}.", needed.as_str(), has.as_str());
@@ -156,9 +169,16 @@ pub fn problem(problem: &Problem) -> ProblemReport {
 
 impl IntoResponse for AdminError {
     fn into_response(self) -> Response {
+        let wait = if let Self::Guessing { wait } = self { Some(wait) } else { None };
         let (status, error) = self.parts();
         let revision = error.revision;
         let mut response = (status, Json(ErrorReport { error })).into_response();
+        if let Some(wait) = wait {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            // The next guess has to connect first.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

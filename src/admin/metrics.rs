@@ -17,6 +17,7 @@ use crate::domain::time::UnixMillis;
 use crate::limits::{Account, Kind, RateLeft};
 use crate::live::View;
 use crate::proxy::Gateway;
+use crate::proxy::server::Connections;
 use crate::telemetry::metrics::{Page, table};
 
 /// What the text format calls itself.
@@ -43,6 +44,10 @@ pub async fn metrics(State(shared): State<Shared>) -> Response {
         page.counter(&table::SPANS, &["exported"], traces.exported.sent.load(Relaxed));
         page.counter(&table::SPANS, &["dropped"], traces.exported.dropped.load(Relaxed));
     }
+    connections(&mut page, "data", &gateway.connections);
+    connections(&mut page, "admin", &gateway.admin_connections);
+    page.counter(&table::GUESSES, &[], gateway.refused.guessing.load(Relaxed));
+    page.gauge(&table::BODY_BYTES, &[], gateway.room.taken() as f64);
     process(&mut page);
     for (name, metrics) in runtimes.iter() {
         runtime(&mut page, name, metrics);
@@ -177,6 +182,25 @@ fn redis(page: &mut Page, fleet: &Fleet, now: UnixMillis) {
     }
     page.gauge(&table::SLICES_WAITING, &[], standing.slices_waiting as f64);
     page.counter(&table::SLICES_DROPPED, &[], standing.slices_dropped);
+}
+
+fn connections(page: &mut Page, listener: &str, of: &Connections) {
+    page.gauge(&table::CONNECTIONS, &[listener], of.open.load(Relaxed) as f64);
+    page.counter(&table::CONNECTIONS_ACCEPTED, &[listener], of.accepted.load(Relaxed));
+    for (reason, count) in [
+        ("not_accepted", &of.not_accepted),
+        ("over_address", &of.over_address),
+        ("evicted", &of.evicted),
+        ("slow_head", &of.slow_heads),
+        ("idle", &of.idle),
+        ("handshake_failed", &of.handshakes_failed),
+        ("malformed", &of.malformed),
+        ("stalled", &of.stalled),
+        ("unread", &of.unread),
+        ("resets", &of.resets),
+    ] {
+        page.counter(&table::CONNECTIONS_REFUSED, &[listener, reason], count.load(Relaxed));
+    }
 }
 
 fn process(page: &mut Page) {

@@ -11,13 +11,14 @@ use http::header::{CACHE_CONTROL, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Shared;
-use super::asker::{Asker, COOKIE_NAME, from_here};
+use super::asker::{Asker, COOKIE_NAME, from_here, wrong_token};
 use super::error::AdminError;
 use super::input::Json;
 use super::token::told;
 use crate::api::session::{LogIn, Session};
 use crate::control::{Holder, token_digest};
 use crate::dashboard::sessions::{Entered, LONGEST, Sessions};
+use crate::proxy::guard::Peer;
 
 /// Nobody has a token that is longer.
 const LARGEST_BODY: usize = 4096;
@@ -34,9 +35,12 @@ async fn log_in(State(shared): State<Shared>, request: Request) -> Result<Respon
     let (parts, body) = request.into_parts();
     from_here(&parts)?;
     let secure = came_by_tls(&parts.headers);
+    let peer = parts.extensions.get::<Peer>().copied();
     let Json(LogIn { token }) = Json::from_request(Request::from_parts(parts, body), &()).await?;
     let digest = token_digest(token.trim().as_bytes());
-    let holder = shared.control.holder_of(&digest).ok_or(AdminError::NoToken)?;
+    let Some(holder) = shared.control.holder_of(&digest) else {
+        return Err(wrong_token(&shared.gateway, peer.as_ref()).await);
+    };
     let (id, entered) = shared.sessions.open(digest, shared.control.clock().now());
     Ok((StatusCode::CREATED, cookie(&id, LONGEST.as_secs(), secure), report(holder, &entered)).into_response())
 }

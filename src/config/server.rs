@@ -17,7 +17,12 @@ pub(super) const LIMITS_FIELDS: &[&str] = &[
     "max_header_bytes",
     "head_timeout",
     "body_timeout",
+    "body_idle_timeout",
+    "max_held_bytes",
+    "write_timeout",
     "max_connections",
+    "max_connections_per_address",
+    "failed_auth_per_minute",
     "max_answer_bytes",
     "max_event_bytes",
     "drain_timeout",
@@ -86,8 +91,19 @@ pub struct ServerLimits {
     pub head_timeout: Duration,
     /// Until the body of a request has arrived.
     pub body_timeout: Duration,
-    /// Connections of callers at once.
+    /// How long the body of a request may fall silent.
+    pub body_idle_timeout: Duration,
+    /// Bodies of requests that are held at once, all together, but for the first 32 KiB of each.
+    pub max_held_bytes: usize,
+    /// How long a caller may take nothing of its answer.
+    pub write_timeout: Duration,
+    /// Connections of callers at once. When there are more, those that idle make room.
     pub max_connections: usize,
+    /// Connections of one address at once; 0 is no limit.
+    pub max_connections_per_address: usize,
+    /// Keys and admin tokens that nobody knows, which an address may show in a minute before it
+    /// has to wait; 0 is no limit.
+    pub failed_auth_per_minute: u32,
     /// The longest answer that is held whole (one that is not streamed).
     pub max_answer_bytes: usize,
     /// The longest single event of a stream.
@@ -103,7 +119,12 @@ impl Default for ServerLimits {
             max_header_bytes: 64 * KIB,
             head_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(60),
+            body_idle_timeout: Duration::from_secs(30),
+            max_held_bytes: 1024 * MIB,
+            write_timeout: Duration::from_secs(120),
             max_connections: 20_000,
+            max_connections_per_address: 0,
+            failed_auth_per_minute: 60,
             max_answer_bytes: 64 * MIB,
             max_event_bytes: 4 * MIB,
             drain_timeout: Duration::from_secs(30),
@@ -115,6 +136,8 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 /// The most memory that one body, answer or event may be allowed.
 const LARGEST: u64 = 1 << 30;
+/// The most memory that all bodies together may be allowed.
+const LARGEST_ROOM: u64 = 1 << 44;
 const DAY: Duration = Duration::from_secs(86_400);
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -159,9 +182,14 @@ impl ServerLimits {
         section.set(&mut self.max_header_bytes, "max_header_bytes", size(8192));
         section.set(&mut self.head_timeout, "head_timeout", time);
         section.set(&mut self.body_timeout, "body_timeout", time);
-        section.set(&mut self.max_connections, "max_connections", |item| {
-            item.count(1..=1_000_000, report).map(|count| count as usize)
-        });
+        section.set(&mut self.body_idle_timeout, "body_idle_timeout", time);
+        section.set(&mut self.max_held_bytes, "max_held_bytes", |item| item.size(1024..=LARGEST_ROOM, report));
+        section.set(&mut self.write_timeout, "write_timeout", time);
+        let count = |least: u32| move |item: &Item<'_>| item.count(least..=1_000_000, report);
+        let size_of = |least| move |item: &Item<'_>| count(least)(item).map(|count| count as usize);
+        section.set(&mut self.max_connections, "max_connections", size_of(1));
+        section.set(&mut self.max_connections_per_address, "max_connections_per_address", size_of(0));
+        section.set(&mut self.failed_auth_per_minute, "failed_auth_per_minute", count(0));
         section.set(&mut self.max_answer_bytes, "max_answer_bytes", size(1024));
         section.set(&mut self.max_event_bytes, "max_event_bytes", size(1024));
         section.set(&mut self.drain_timeout, "drain_timeout", |item| item.duration(Duration::ZERO..=DAY, report));

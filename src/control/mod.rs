@@ -41,7 +41,7 @@ pub use fleet::{CONFIRMED_WITHIN, Fleet, Unconfirmed};
 pub use key::{KeyMade, KeyRequest};
 pub use start::{Beginning, Settings, Sharing, Started};
 pub use token::{Holder, TokenMade, token_digest};
-pub use usage::{By, FLUSH_EVERY, UsageQuestion, UsageSum};
+pub use usage::{By, UsageQuestion, UsageSum};
 pub use vault::Vault;
 
 use crate::clock::Clock;

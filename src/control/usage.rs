@@ -12,7 +12,10 @@ use crate::store::{Day, Flush, UsageRow};
 
 /// What happened is written down this long after it at the latest, but for the time that
 /// the disk takes. A process that is killed loses no more than that.
-pub const FLUSH_EVERY: Duration = Duration::from_millis(50);
+const FLUSH_EVERY: Duration = Duration::from_millis(50);
+
+/// Where all of it is lost with the process anyway. Whoever asks for it has it written first.
+const FLUSH_MEMORY_EVERY: Duration = Duration::from_secs(1);
 
 /// So many rows are told in one step.
 const SHIP_AT_ONCE: usize = 1000;
@@ -86,6 +89,11 @@ pub struct UsageSum {
 }
 
 impl Control {
+    /// How often what was used is to be written down.
+    pub fn flush_every(&self) -> Duration {
+        if self.store.outlives_the_process() || self.fleet.is_some() { FLUSH_EVERY } else { FLUSH_MEMORY_EVERY }
+    }
+
     /// Writes down what was used since the last time.
     ///
     /// # Errors

@@ -6,12 +6,11 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use super::respond::Trace;
 use crate::domain::failure::FailureKind;
-use crate::domain::outcome::RequestOutcome;
 use crate::limits::{Limit, Refusal, Wait};
 use crate::live::Denied;
 use crate::upstream::refusal::AttemptError;
@@ -20,6 +19,9 @@ use crate::wire::{anthropic, openai, responses};
 
 /// SDKs wait no longer than this before they ask again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Room for a body is there again as soon as others have been sent on.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// Whose error shape a client understands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +39,11 @@ pub enum ErrorShape {
 pub enum GatewayError {
     /// No key, or one that is not valid.
     Denied(Denied),
+    /// No key that is known, too often from this address.
+    Guessing {
+        /// How long it should wait.
+        wait: Duration,
+    },
     /// A limit of the key or its project is reached.
     Limited(Refusal),
     /// A budget has less left than the request may cost, whoever serves it.
@@ -76,6 +83,8 @@ pub enum GatewayError {
     },
     /// The body did not come in time.
     SlowBody,
+    /// There is no room for the body beside the others.
+    NoRoom,
     /// No target can serve this request, ever.
     NoneFit {
         /// The alias.
@@ -137,33 +146,12 @@ impl GatewayError {
             // SDKs repeat a 429 of their own accord; here that is in vain.
             response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
         }
-        response
-    }
-
-    /// How the request has ended, for those who watch.
-    fn outcome(&self) -> RequestOutcome {
-        use RequestOutcome as O;
-        match self {
-            Self::Denied(_) => O::Denied,
-            Self::Limited(refusal) if matches!(refusal.limit, Limit::Budget(_)) => O::OverBudget,
-            Self::Limited(_) => O::RateLimited,
-            Self::OverBudget { .. } => O::OverBudget,
-            Self::Forbidden { .. } => O::Forbidden,
-            Self::UnknownModel { .. } | Self::AmbiguousModel { .. } => O::UnknownModel,
-            Self::Bad(_) | Self::NoSuchPath | Self::WrongMethod => O::InvalidRequest,
-            Self::TooLarge { .. } => O::TooLarge,
-            Self::SlowBody => O::SlowBody,
-            Self::NoneFit { unavailable: true, .. } => O::Unavailable,
-            Self::NoneFit { .. } => O::InvalidRequest,
-            Self::NoneReady { limited: true, .. } => O::UpstreamRateLimited,
-            Self::NoneReady { .. } => O::Unavailable,
-            Self::AllFailed { attempts, .. } => match () {
-                () if attempts.iter().any(|(_, error)| is_callers(error.kind)) => O::InvalidRequest,
-                () if all(attempts, FailureKind::RateLimited) => O::UpstreamRateLimited,
-                () if all(attempts, FailureKind::Timeout) => O::UpstreamTimeout,
-                () => O::UpstreamFailed,
-            },
+        if matches!(self, Self::Guessing { .. }) {
+            // The next guess has to connect first.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
         }
+        response
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -173,6 +161,8 @@ impl GatewayError {
             // Others may end at any moment; a second is as good a guess as any.
             Self::Limited(Refusal { wait: Wait::Ask | Wait::Others, .. }) => Some(Duration::from_secs(1)),
             Self::Limited(refusal) => refusal.retry_after(),
+            Self::Guessing { wait } => Some(*wait),
+            Self::NoRoom => Some(A_MOMENT),
             Self::AllFailed { attempts, .. } if all(attempts, FailureKind::RateLimited) => {
                 attempts.iter().filter_map(|(_, error)| error.retry_after).min()
             }
@@ -192,6 +182,13 @@ impl GatewayError {
             Self::Denied(denied) => {
                 body(401, ErrorKind::Authentication, "invalid_api_key", None, why_denied(*denied).into())
             }
+            Self::Guessing { .. } => body(
+                429,
+                ErrorKind::RateLimited,
+                "too_many_wrong_keys",
+                None,
+                "Too many keys that are not known here came from this address. A key that is known is let in.".into(),
+            ),
             Self::Limited(refusal) => {
                 let code = match refusal.limit {
                     Limit::Budget(_) => "insufficient_quota",
@@ -242,6 +239,13 @@ impl GatewayError {
             Self::SlowBody => {
                 body(408, ErrorKind::InvalidRequest, "request_timeout", None, "The body did not come in time.".into())
             }
+            Self::NoRoom => body(
+                503,
+                ErrorKind::Overloaded,
+                "no_room",
+                None,
+                "There is no room for a body of this size beside those that are here. Try again in a moment.".into(),
+            ),
             Self::NoneFit { alias, reasons, too_long, unavailable } => {
                 let message = format!("No target of `{alias}` can serve this request: {}", listed(reasons));
                 if *unavailable {
@@ -328,11 +332,11 @@ fn all_failed(alias: &str, attempts: &[(String, AttemptError)], passed_over: &[(
     ErrorBody { status, kind, message, code: Some(code), param: None }
 }
 
-fn is_callers(kind: FailureKind) -> bool {
+pub(super) fn is_callers(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::CallerMistake | FailureKind::ContextTooLong | FailureKind::ContentPolicy)
 }
 
-fn all(attempts: &[(String, AttemptError)], kind: FailureKind) -> bool {
+pub(super) fn all(attempts: &[(String, AttemptError)], kind: FailureKind) -> bool {
     !attempts.is_empty() && attempts.iter().all(|(_, error)| error.kind == kind)
 }
 

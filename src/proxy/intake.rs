@@ -1,6 +1,7 @@
 //! From an HTTP request to a [`Call`]: its path, its body within limits, its few fields.
 
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -9,6 +10,8 @@ use hyper::body::Incoming;
 
 use super::error::{ErrorShape, GatewayError};
 use super::multipart;
+use super::taking::{Limits, Space, Stopped, Taking};
+use crate::config::ServerLimits;
 use crate::domain::time::UnixMillis;
 use crate::transport::collect::{CollectError, collect};
 use crate::upstream::call::Call;
@@ -46,30 +49,54 @@ const PASSED_ON: [&str; 10] = [
     "/videos",
 ];
 
-/// What a body may be like.
-#[derive(Clone, Copy, Debug)]
-pub struct BodyLimits {
-    /// Bytes.
-    pub max: usize,
-    /// From its first to its last byte.
-    pub time: Duration,
+/// Requests that were turned away before anything was known of them, since the start.
+#[derive(Debug, Default)]
+pub struct Refused {
+    /// No key, or one that is not valid: 401.
+    pub denied: AtomicU64,
+    /// Keys or admin tokens that nobody knows, more often than an address may show such: 429.
+    pub guessing: AtomicU64,
+    /// Bodies longer than they may be: 413.
+    pub too_large: AtomicU64,
+    /// Bodies that did not come in time, or fell silent: 408.
+    pub slow_body: AtomicU64,
+    /// Bodies that broke off: 400, if anybody is left to hear it.
+    pub broken_body: AtomicU64,
+    /// Bodies for which there was no room beside the others: 503.
+    pub no_room: AtomicU64,
 }
 
-/// Reads a body within its limits.
+/// Reads a body within its limits. What it takes of the room for all bodies is put down in
+/// `space`, which is to be kept as long as the body is.
 ///
 /// # Errors
-/// If it is too large, too slow, or breaks off.
-pub async fn read_body(headers: &HeaderMap, body: Incoming, limits: BodyLimits) -> Result<Bytes, GatewayError> {
-    let too_large = GatewayError::TooLarge { limit: limits.max };
+/// If it is too large, too slow, or breaks off, or there is no room for it.
+pub async fn read_body(
+    headers: &HeaderMap,
+    body: Incoming,
+    limits: &ServerLimits,
+    space: &mut Space<'_>,
+    refused: &Refused,
+) -> Result<Bytes, GatewayError> {
+    let max = limits.max_body_bytes;
+    let count = |counter: &AtomicU64, error| {
+        counter.fetch_add(1, Relaxed);
+        Err(error)
+    };
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limits.max) {
-        return Err(too_large);
+    if announced.is_some_and(|length| length > max) {
+        return count(&refused.too_large, GatewayError::TooLarge { limit: max });
     }
-    match tokio::time::timeout(limits.time, collect(body, limits.max)).await {
-        Ok(Ok(whole)) => Ok(whole),
-        Ok(Err(CollectError::TooLong { .. })) => Err(too_large),
-        Ok(Err(CollectError::Broken)) => Err(GatewayError::Bad(BadRequest::at("body", "it broke off"))),
-        Err(_) => Err(GatewayError::SlowBody),
+    let within = Limits { time: limits.body_timeout, idle: limits.body_idle_timeout, room: limits.max_held_bytes };
+    let mut taking = Taking::new(body, within, space);
+    match (collect(&mut taking, max).await, taking.stopped) {
+        (Ok(whole), _) => Ok(whole),
+        (Err(CollectError::TooLong { .. }), _) => count(&refused.too_large, GatewayError::TooLarge { limit: max }),
+        (Err(CollectError::Broken), Some(Stopped::Slow)) => count(&refused.slow_body, GatewayError::SlowBody),
+        (Err(CollectError::Broken), Some(Stopped::NoRoom)) => count(&refused.no_room, GatewayError::NoRoom),
+        (Err(CollectError::Broken), _) => {
+            count(&refused.broken_body, GatewayError::Bad(BadRequest::at("body", "it broke off")))
+        }
     }
 }
 

@@ -107,37 +107,39 @@ impl Trace {
     /// Writes all that is known into the answer's headers. The two plain id headers are
     /// where the SDKs of OpenAI and Anthropic look for it.
     pub fn put_into(&self, headers: &mut HeaderMap) {
-        let mut put = |name: &'static str, value: &str| {
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            headers.insert(const { HeaderName::from_static("x-pointsman-request-id") }, id.clone());
+            headers.insert(const { HeaderName::from_static("x-request-id") }, id.clone());
+            headers.insert(const { HeaderName::from_static("request-id") }, id);
+        }
+        let mut put = |name: HeaderName, value: &str| {
             if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(HeaderName::from_static(name), value);
+                headers.insert(name, value);
             }
         };
-        put("x-pointsman-request-id", &self.id);
-        put("x-request-id", &self.id);
-        put("request-id", &self.id);
         if let Some(alias) = &self.alias {
-            put("x-pointsman-alias", alias);
+            put(const { HeaderName::from_static("x-pointsman-alias") }, alias);
         }
         if let Some(strategy) = self.strategy {
-            put("x-pointsman-strategy", strategy);
+            put(const { HeaderName::from_static("x-pointsman-strategy") }, strategy);
         }
         if let Some(category) = &self.category {
-            put(super::category::CATEGORY_HEADER, category);
+            put(const { HeaderName::from_static(super::category::CATEGORY_HEADER) }, category);
         }
         if let Some(reason) = self.category_reason {
-            put("x-pointsman-category-reason", reason);
+            put(const { HeaderName::from_static("x-pointsman-category-reason") }, reason);
         }
         if let Some(target) = &self.target {
-            put("x-pointsman-target", target.as_str());
+            put(const { HeaderName::from_static("x-pointsman-target") }, target.as_str());
         }
         if !self.attempts.is_empty() {
-            put("x-pointsman-attempts", &self.listed());
+            put(const { HeaderName::from_static("x-pointsman-attempts") }, &self.listed());
         }
         if let Some(standing) = &self.standing {
             put_standing(standing, headers);
         }
         if let Some(revision) = self.revision {
-            headers.insert(HeaderName::from_static("x-pointsman-revision"), HeaderValue::from(revision.0));
+            headers.insert(const { HeaderName::from_static("x-pointsman-revision") }, HeaderValue::from(revision.0));
         }
     }
 

@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use hyper::body::Incoming;
@@ -17,12 +18,13 @@ use tower::ServiceExt;
 
 use super::auth::shown_key;
 use super::error::{ErrorShape, GatewayError};
-use super::intake::{BodyLimits, call, operation_of, read_body};
+use super::guard::Peer;
+use super::intake::{call, operation_of, read_body};
 use super::models;
 use super::respond::Trace;
 use super::{Gateway, pipeline};
 use crate::domain::names::NameError;
-use crate::live::{Caller, View};
+use crate::live::{Caller, Denied, View};
 use crate::upstream::lane::Operation;
 
 /// The data plane: what clients call, and the few paths that only tell something.
@@ -33,6 +35,8 @@ use crate::upstream::lane::Operation;
 pub struct DataPlane {
     gateway: Arc<Gateway>,
     others: Router,
+    /// Who is served.
+    peer: Option<Peer>,
 }
 
 impl DataPlane {
@@ -44,7 +48,12 @@ impl DataPlane {
             .route("/health/live", get(|| async { "ok" }))
             .fallback(refuse)
             .with_state(Arc::clone(&gateway));
-        Self { gateway, others }
+        Self { gateway, others, peer: None }
+    }
+
+    /// The same for one who calls.
+    pub fn serving(&self, peer: Peer) -> Self {
+        Self { peer: Some(peer), ..self.clone() }
     }
 }
 
@@ -53,12 +62,16 @@ impl Service<Request<Incoming>> for DataPlane {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let peer = self.peer;
         if request.method() == Method::POST
             && let Ok((operation, shape)) = operation_at(request.uri().path())
         {
             let gateway = Arc::clone(&self.gateway);
-            return Box::pin(async move { Ok(serve(&gateway, operation, shape, request).await) });
+            return Box::pin(async move { Ok(serve(&gateway, operation, shape, peer, request).await) });
+        }
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
         }
         Box::pin(self.others.clone().oneshot(request.map(Body::new)))
     }
@@ -80,15 +93,21 @@ fn operation_at(path: &str) -> Result<(Operation, ErrorShape), ErrorShape> {
     path.strip_prefix("/v1").and_then(operation_of).ok_or(nothing)
 }
 
-async fn serve(gateway: &Gateway, operation: Operation, shape: ErrorShape, request: Request<Incoming>) -> Response {
+async fn serve(
+    gateway: &Gateway,
+    operation: Operation,
+    shape: ErrorShape,
+    peer: Option<Peer>,
+    request: Request<Incoming>,
+) -> Response {
     let mut trace = Trace::new(&gateway.live.telemetry);
     let view = gateway.live.view();
     let (head, body) = request.into_parts();
     trace.open.came_by(operation.protocol(), &head.headers, head.uri.path());
+    let mut space = gateway.room.space();
     let outcome = async {
-        let caller = authenticate(gateway, &view, &head.headers)?;
-        let limits = BodyLimits { max: view.limits.max_body_bytes, time: view.limits.body_timeout };
-        let body = read_body(&head.headers, body, limits).await?;
+        let caller = authenticate(gateway, &view, &head.headers, peer).await?;
+        let body = read_body(&head.headers, body, &view.limits, &mut space, &gateway.refused).await?;
         let call = call(operation, head.headers, body, &trace.id, gateway.live.clock.now())?;
         pipeline::serve(gateway, &view, &caller, &call, &mut trace).await
     }
@@ -96,8 +115,24 @@ async fn serve(gateway: &Gateway, operation: Operation, shape: ErrorShape, reque
     outcome.unwrap_or_else(|error| error.into_response(shape, &trace))
 }
 
-fn authenticate(gateway: &Gateway, view: &View, headers: &HeaderMap) -> Result<Caller, GatewayError> {
-    view.caller(shown_key(headers), gateway.live.clock.now()).map_err(GatewayError::Denied)
+async fn authenticate(
+    gateway: &Gateway,
+    view: &View,
+    headers: &HeaderMap,
+    peer: Option<Peer>,
+) -> Result<Caller, GatewayError> {
+    let shown = shown_key(headers);
+    match view.caller(shown, gateway.live.clock.now()) {
+        Ok(caller) => Ok(caller),
+        Err(denied) => {
+            // Whoever shows none, or one that was valid, does not guess.
+            if denied == Denied::Unknown && shown.is_some() {
+                gateway.wrong_key(peer).await.map_err(|wait| GatewayError::Guessing { wait })?;
+            }
+            gateway.refused.denied.fetch_add(1, Relaxed);
+            Err(GatewayError::Denied(denied))
+        }
+    }
 }
 
 /// Anthropic's SDK names its version with every request; OpenAI's does not.
@@ -105,10 +140,15 @@ fn shape_of(headers: &HeaderMap) -> ErrorShape {
     if headers.contains_key("anthropic-version") { ErrorShape::Anthropic } else { ErrorShape::OpenAi }
 }
 
-async fn list_models(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
+async fn list_models(
+    State(gateway): State<Arc<Gateway>>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Response {
     let (view, shape) = (gateway.live.view(), shape_of(&headers));
+    let caller = authenticate(&gateway, &view, &headers, peer.map(|Extension(peer)| peer)).await;
     answer(&gateway, shape, || {
-        let caller = authenticate(&gateway, &view, &headers)?;
+        let caller = caller?;
         Ok(match shape {
             ErrorShape::Anthropic => models::anthropic_list(&view, &caller),
             _ => models::openai_list(&view, &caller, gateway.live.clock.now().as_secs()),
@@ -116,10 +156,16 @@ async fn list_models(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) ->
     })
 }
 
-async fn one_model(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+async fn one_model(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+    peer: Option<Extension<Peer>>,
+    headers: HeaderMap,
+) -> Response {
     let (view, shape) = (gateway.live.view(), shape_of(&headers));
+    let caller = authenticate(&gateway, &view, &headers, peer.map(|Extension(peer)| peer)).await;
     answer(&gateway, shape, || {
-        let caller = authenticate(&gateway, &view, &headers)?;
+        let caller = caller?;
         let alias = view.catalog.resolve(&id).map_err(|error| match error {
             NameError::Unknown { .. } => GatewayError::UnknownModel { name: id.clone(), nearest: Vec::new() },
             NameError::Ambiguous { candidates } => GatewayError::AmbiguousModel { name: id.clone(), candidates },

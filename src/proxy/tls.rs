@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -86,7 +86,11 @@ impl TlsConfig {
     ///
     /// # Errors
     /// If it fails or takes too long.
-    pub async fn accept(&self, stream: TcpStream, limit: Duration) -> io::Result<TlsStream<TcpStream>> {
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        limit: Duration,
+    ) -> io::Result<TlsStream<S>> {
         let acceptor = TlsAcceptor::from(self.current.load_full());
         tokio::time::timeout(limit, acceptor.accept(stream)).await?
     }

@@ -73,6 +73,11 @@ impl Reopened {
         Ok(Self { database: RwLock::new(Some(database)), file: None, disk: Arc::default() })
     }
 
+    /// Whether what is written is still there after the process.
+    pub(super) fn lasts(&self) -> bool {
+        self.file.is_some()
+    }
+
     pub(super) fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
         self.begin(Database::begin_write)
     }

@@ -73,6 +73,11 @@ impl Store {
         Self::over(db, "memory")
     }
 
+    /// Whether what is written is still there when the process is not.
+    pub fn outlives_the_process(&self) -> bool {
+        self.db.lasts()
+    }
+
     fn over(db: Reopened, path: &str) -> Result<Self, StoreError> {
         let store = Self { db };
         let transaction = store.write()?;

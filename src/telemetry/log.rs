@@ -45,7 +45,8 @@ fn read(filter: &str) -> Result<EnvFilter, FilterError> {
 /// If the filter cannot be read.
 pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let (layer, handle) = reload::Layer::new(read(filter)?);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    // An error would be told on standard error as well, and panic where that fails, as on a full disk.
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(layer);
     match format {
         LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).init(),

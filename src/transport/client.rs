@@ -1,32 +1,53 @@
 //! The HTTP client of a provider: its connections and their limits.
 
-use std::cell::Cell;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
+use http::header::PROXY_AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
-use crate::domain::address::is_public;
+use super::answer::AnswerBody;
+use super::dial::{Dial, DialError, innermost};
+use super::payload::Payload;
+use super::pool::Pool;
+use super::{http1, http2};
 use crate::domain::failure::FailureKind;
 use crate::domain::provider::Provider;
 
+/// A request that a provider has not begun with goes another way as many times.
+const MORE_WAYS: usize = 3;
+
 /// Connections to one provider. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Client(reqwest::Client);
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    dial: Dial,
+    host: HeaderValue,
+    one: Pool,
+    two: http2::Connections,
+    /// What the latest encrypted connection spoke.
+    spoken: AtomicU8,
+    /// Held while a connection is made that others may want to share.
+    dialling: Mutex<()>,
+}
+
+/// Values of [`Shared::spoken`].
+const UNKNOWN: u8 = 0;
+const HTTP_1: u8 = 1;
+const HTTP_2: u8 = 2;
 
 /// The client of a provider could not be built.
 #[derive(Debug, thiserror::Error)]
 #[error("the HTTP client of provider `{provider}` cannot be built: {source}")]
 pub struct ClientError {
     provider: String,
-    source: reqwest::Error,
+    source: DialError,
 }
 
 /// A call ended before the head of an answer.
@@ -38,87 +59,36 @@ pub struct SendError {
     pub message: String,
 }
 
+impl SendError {
+    /// Every way in which the transport fails is a failed connection: nothing of an answer has
+    /// been seen.
+    fn new(message: String) -> Self {
+        Self { kind: FailureKind::Connect, message }
+    }
+}
+
 /// The head of an answer.
 #[derive(Debug)]
 pub struct Sent {
     /// It, and the body to come.
-    pub response: Response<reqwest::Body>,
+    pub response: Response<AnswerBody>,
     /// How much of the time went into a new connection; zero on one that was there.
     pub connecting: Duration,
 }
 
-tokio::task_local! {
-    /// Where a connection that is made for a call notes how long it took. The pool polls
-    /// it within the call's own task, unless another connection came free first.
-    static CONNECTING: Cell<Duration>;
+/// A connection for a request.
+enum Way {
+    /// Ours alone until the answer is whole. `waited`: it was idle before.
+    One { connection: http1::Connection, waited: bool },
+    /// Shared.
+    Two(http2::Connection),
 }
 
-/// Times the making of connections.
-#[derive(Clone, Copy, Debug)]
-struct Timed;
-
-impl<S> Layer<S> for Timed {
-    type Service = TimedConnect<S>;
-
-    fn layer(&self, inner: S) -> TimedConnect<S> {
-        TimedConnect(inner)
-    }
-}
-
-/// A connector whose time is taken.
-#[derive(Clone, Debug)]
-struct TimedConnect<S>(S);
-
-impl<S, R> Service<R> for TimedConnect<S>
-where
-    S: Service<R>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: R) -> Self::Future {
-        let connecting = self.0.call(request);
-        Box::pin(async move {
-            let begun = Instant::now();
-            let connected = connecting.await;
-            // Outside of a call there is nobody to tell.
-            let _ = CONNECTING.try_with(|noted| noted.set(begun.elapsed()));
-            connected
-        })
-    }
-}
-
-/// How long an idle connection is kept: shorter than the minute after which common load
-/// balancers close theirs, so that we rarely write to a connection that is being closed.
-const IDLE: Duration = Duration::from_secs(50);
-
-/// Looks names up, and takes only addresses that anybody may reach: whoever owns a name could
-/// otherwise make it lead to this machine or its network.
-#[derive(Clone, Copy, Debug)]
-struct PublicOnly;
-
-/// A name that leads nowhere but inside.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} has no public address; set private_addresses = true for its provider, if that is meant")]
-struct NotPublic(String);
-
-impl Resolve for PublicOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() {
-                return Err(NotPublic(name.as_str().to_owned()).into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
-        })
-    }
+/// An exchange that failed.
+struct Failed {
+    message: String,
+    /// The request may go another way.
+    again: bool,
 }
 
 /// Builds the client of a provider.
@@ -126,73 +96,107 @@ impl Resolve for PublicOnly {
 /// # Errors
 /// If the TLS set-up of this machine is not usable.
 pub fn build(provider: &Provider) -> Result<Client, ClientError> {
-    let builder = reqwest::Client::builder();
-    // A provider in the clear needs no roots, and a machine may have none.
-    let builder = if provider.base_url.starts_with("http:") { builder.tls_certs_only([]) } else { builder };
-    let builder = if provider.private_addresses { builder } else { builder.dns_resolver(PublicOnly) };
-    builder
-        // A redirect would carry the credential to wherever the answer points.
-        .redirect(Policy::none())
-        .tcp_nodelay(true)
-        .connect_timeout(provider.connect_timeout)
-        .pool_idle_timeout(IDLE)
-        .pool_max_idle_per_host(usize::MAX)
-        .referer(false)
-        .connector_layer(Timed)
-        .build()
-        .map(Client)
-        .map_err(|source| ClientError { provider: provider.id.to_string(), source })
+    let dial = Dial::new(provider).map_err(|source| ClientError { provider: provider.id.to_string(), source })?;
+    Ok(Client(Arc::new(Shared {
+        host: dial.host(),
+        dial,
+        one: Pool::default(),
+        two: http2::Connections::default(),
+        spoken: AtomicU8::new(UNKNOWN),
+        dialling: Mutex::default(),
+    })))
 }
 
 impl Client {
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request to the provider, and waits for the head of the answer. No redirect is
+    /// followed: it would carry the credential to wherever the answer points.
     ///
     /// # Errors
     /// If no connection could be made or it broke before the head had come.
-    pub async fn send(&self, request: Request<Bytes>) -> Result<Sent, SendError> {
-        let request = reqwest::Request::try_from(request).map_err(|error| describe(&error))?;
-        CONNECTING
-            .scope(Cell::default(), async {
-                let answer = self.0.execute(request).await.map_err(|error| describe(&error))?;
-                Ok(Sent { response: Response::from(answer), connecting: CONNECTING.with(Cell::get) })
-            })
-            .await
+    pub async fn send(&self, request: Request<Payload>) -> Result<Sent, SendError> {
+        let shared = &*self.0;
+        let (parts, payload) = request.into_parts();
+        let mut connecting = Duration::ZERO;
+        let mut more = MORE_WAYS;
+        loop {
+            let way = shared.way(&mut connecting).await.map_err(SendError::new)?;
+            match shared.exchange(way, &parts, payload.clone()).await {
+                Ok(response) => return Ok(Sent { response, connecting }),
+                Err(failed) if failed.again && more > 0 => more -= 1,
+                Err(failed) => return Err(SendError::new(failed.message)),
+            }
+        }
     }
 }
 
-/// Every way in which the transport fails is a failed connection: nothing of an answer has
-/// been seen.
-fn describe(error: &reqwest::Error) -> SendError {
-    use std::error::Error;
-    // The innermost cause says what happened; the outer ones repeat the address.
-    let mut cause: &dyn Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+impl Shared {
+    /// A connection that is there, or a new one.
+    async fn way(&self, connecting: &mut Duration) -> Result<Way, String> {
+        if let Some(way) = self.there().await {
+            return Ok(way);
+        }
+        let begun = Instant::now();
+        // Many requests at once share one connection of HTTP/2, if that is what comes of it.
+        let _first = if self.dial.encrypts() && self.spoken.load(Relaxed) != HTTP_1 {
+            let first = self.dialling.lock().await;
+            if let Some(way) = self.there().await {
+                *connecting += begun.elapsed();
+                return Ok(way);
+            }
+            Some(first)
+        } else {
+            None
+        };
+        let (stream, two) = self.dial.connect().await?;
+        self.spoken.store(if two { HTTP_2 } else { HTTP_1 }, Relaxed);
+        let way = match two {
+            true => Way::Two(self.two.open(stream).await.map_err(|error| innermost(&error))?),
+            false => Way::One { connection: http1::Connection::new(stream), waited: false },
+        };
+        *connecting += begun.elapsed();
+        Ok(way)
     }
-    SendError { kind: FailureKind::Connect, message: cause.to_string() }
+
+    async fn there(&self) -> Option<Way> {
+        if self.spoken.load(Relaxed) == HTTP_2
+            && let Some(connection) = self.two.take()
+        {
+            return Some(Way::Two(connection));
+        }
+        let connection = self.one.take().await?;
+        Some(Way::One { connection, waited: true })
+    }
+
+    async fn exchange(&self, way: Way, parts: &Parts, payload: Payload) -> Result<Response<AnswerBody>, Failed> {
+        match way {
+            Way::One { connection, waited } => {
+                let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+                let handed_on;
+                let (parts, target) = match self.dial.handed_to() {
+                    None => (parts, path),
+                    Some((to, auth)) => {
+                        let mut parts = parts.clone();
+                        if let Some(auth) = auth {
+                            parts.headers.insert(PROXY_AUTHORIZATION, auth.clone());
+                        }
+                        handed_on = (parts, format!("http://{}{path}", to.authority().map_or("", |to| to.as_str())));
+                        (&handed_on.0, handed_on.1.as_str())
+                    }
+                };
+                let sent = connection.exchange(parts, target, &self.host, payload, self.one.clone()).await;
+                let answer = sent
+                    .map_err(|failed| Failed { again: failed.unsent && waited, message: innermost(&failed.error) })?;
+                Ok(answer.map(AnswerBody::from))
+            }
+            Way::Two(connection) => {
+                let sent = connection.exchange(parts.clone(), payload).await;
+                let answer =
+                    sent.map_err(|failed| Failed { again: failed.untouched, message: innermost(&failed.error) })?;
+                Ok(answer.map(AnswerBody::from))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::routing::tests_support::fleet;
-
-    async fn asked(private_addresses: bool) -> SendError {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut provider = fleet(&[None]).catalog.providers.remove(0);
-        provider.base_url = "http://localhost:1/v1".to_owned();
-        provider.private_addresses = private_addresses;
-        let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = "http://localhost:1/v1/models".parse().unwrap();
-        build(&provider).unwrap().send(request).await.unwrap_err()
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leads_inside_is_refused_unless_that_is_allowed() {
-        let refused = asked(false).await;
-        assert_eq!(refused.kind, FailureKind::Connect);
-        assert!(refused.message.starts_with("localhost has no public address"), "{}", refused.message);
-        let allowed = asked(true).await.message;
-        assert!(!allowed.contains("public address"), "{allowed}");
-    }
-}
+mod tests;

@@ -8,6 +8,9 @@ use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
 
+/// Bytes that are made room for because they were announced; beyond that, as many as have come.
+const AHEAD: usize = 4 << 20;
+
 /// Why a body could not be read whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CollectError {
@@ -41,6 +44,8 @@ pub async fn collect(mut body: impl Body<Data = Bytes> + Unpin, limit: usize) ->
                 let first = first.unwrap_or_default();
                 // What is announced for the rest saves growing step by step.
                 let rest = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(limit);
+                // But nobody gets memory for announcing much.
+                let rest = rest.min(whole.len().max(AHEAD));
                 whole.reserve(first.len() + chunk.len() + rest);
                 whole.extend_from_slice(&first);
                 whole.extend_from_slice(&chunk);

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::client::{self, Client, ClientError};
 use super::collect::collect;
+use super::payload::Payload;
 use crate::domain::budget::Budgets;
 use crate::domain::ids::ProviderId;
 use crate::domain::provider::{Auth, Limits, OpenAiQuirks, OutputLimitField, Protocol, Provider, UrlStyle};
@@ -57,7 +58,7 @@ impl Collector {
         let client = self.0.clone();
         Box::pin(async move {
             let exchange = async {
-                let sent = client.send(request).await.map_err(|error| error.message)?;
+                let sent = client.send(request.map(Payload::from)).await.map_err(|error| error.message)?;
                 let (head, body) = sent.response.into_parts();
                 let body = collect(body, LARGEST_ANSWER).await.map_err(|error| format!("the answer: {error}"))?;
                 Ok(Response::from_parts(head, body))

@@ -19,6 +19,7 @@ use crate::domain::ids::EndpointIdx;
 use crate::domain::provider::Protocol;
 use crate::domain::usage::TokenUsage;
 use crate::live::{Flight, FlightEnd, View};
+use crate::transport::answer::AnswerBody;
 use crate::transport::collect::collect;
 use crate::wire::error::Malformed;
 use crate::wire::native::Seen;
@@ -53,8 +54,8 @@ pub struct Reply {
 #[derive(Debug)]
 enum Accepted {
     Whole { body: Bytes, seen: Seen },
-    Stream { relay: Box<Relay>, body: reqwest::Body },
-    Opaque { content_type: HeaderValue, body: reqwest::Body },
+    Stream { relay: Box<Relay>, body: AnswerBody },
+    Opaque { content_type: HeaderValue, body: AnswerBody },
 }
 
 impl Call {
@@ -112,7 +113,7 @@ impl Call {
         protocol: Protocol,
         lane: Lane,
         hide_usage: bool,
-        response: Response<reqwest::Body>,
+        response: Response<AnswerBody>,
         limits: &AttemptLimits,
     ) -> Result<Accepted, AttemptError> {
         let (head, mut body) = response.into_parts();

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep};
 use crate::domain::failure::FailureKind;
 use crate::domain::usage::TokenUsage;
 use crate::live::{Flight, FlightEnd};
+use crate::transport::answer::AnswerBody;
 use crate::wire::error::{ErrorBody, ErrorKind};
 use crate::wire::native::Seen;
 use crate::wire::peek::estimate_tokens;
@@ -30,7 +31,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// A committed stream.
 #[derive(Debug)]
 pub struct RelayBody {
-    upstream: Option<reqwest::Body>,
+    upstream: Option<AnswerBody>,
     relay: Relay,
     timer: Pin<Box<Sleep>>,
     last_chunk: Instant,
@@ -54,7 +55,7 @@ pub struct StreamLimits {
 impl RelayBody {
     /// Goes on with a stream whose first content has come.
     pub fn new(
-        upstream: reqwest::Body,
+        upstream: AnswerBody,
         relay: Relay,
         limits: StreamLimits,
         served_by: String,
@@ -212,7 +213,7 @@ fn public_reason(failure: &StreamFailure) -> String {
 /// An answer that passes through without being understood: audio, images, lists.
 #[derive(Debug)]
 pub struct OpaqueBody {
-    upstream: Option<reqwest::Body>,
+    upstream: Option<AnswerBody>,
     timer: Pin<Box<Sleep>>,
     limits: StreamLimits,
     last_chunk: Instant,
@@ -227,7 +228,7 @@ pub struct BrokenOff;
 
 impl OpaqueBody {
     /// Passes a body on.
-    pub fn new(upstream: reqwest::Body, limits: StreamLimits, flight: Flight) -> Self {
+    pub fn new(upstream: AnswerBody, limits: StreamLimits, flight: Flight) -> Self {
         let now = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(limits.deadline.min(now + limits.idle)));
         Self { upstream: Some(upstream), timer, limits, last_chunk: now, flight: Some(flight) }

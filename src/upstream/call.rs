@@ -14,6 +14,7 @@ use crate::domain::alias::{Alias, Target};
 use crate::domain::ids::EndpointIdx;
 use crate::domain::provider::{OutputLimitField, Protocol, Provider};
 use crate::live::View;
+use crate::transport::payload::Payload;
 use crate::wire::chat::{ChatRequest, SEAL_PREFIX};
 use crate::wire::error::{BadRequest, Unsupported};
 use crate::wire::meta::{EncodeFor, ReplyMeta};
@@ -52,7 +53,7 @@ pub enum Unwritable {
 #[derive(Debug)]
 pub struct Prepared {
     /// It.
-    pub request: Request<Bytes>,
+    pub request: Request<Payload>,
     /// How the endpoint serves it.
     pub lane: Lane,
     /// Usage chunks in the stream are ours alone.
@@ -115,11 +116,11 @@ impl Call {
                     quirks: provider.quirks,
                     drop_unsupported: alias.drop_unsupported,
                 };
-                self.translated_body(protocol, &to)?
+                self.translated_body(protocol, &to)?.into()
             }
         };
         if !target.params.is_empty() {
-            body = splice::merge(&body, &target.params.set).map_err(Unwritable::Bad)?;
+            body = splice::merge(&body.joined(), &target.params.set).map_err(Unwritable::Bad)?.into();
         }
         let stream = self.peek.stream;
         let content_type = match lane {
@@ -144,9 +145,9 @@ impl Call {
         reports_on_demand && self.peek.stream && !self.peek.stream_usage && provider.quirks.stream_usage
     }
 
-    fn native_body(&self, provider: &Provider, upstream_model: &str, ask_usage: bool) -> Result<Bytes, BadRequest> {
+    fn native_body(&self, provider: &Provider, upstream_model: &str, ask_usage: bool) -> Result<Payload, BadRequest> {
         if self.content_type.as_bytes().starts_with(b"multipart/") {
-            return Ok(splice::replace_span(&self.body, &self.peek.model_span, upstream_model.as_bytes()));
+            return Ok(splice::replace_span(&self.body, &self.peek.model_span, upstream_model.as_bytes()).into());
         }
         let mut source = self.body.clone();
         let mut span = self.peek.model_span.clone();
@@ -155,14 +156,15 @@ impl Call {
             span = splice::model_span(&source)?;
         }
         if !ask_usage {
-            return Ok(splice::replace_model(&source, &span, upstream_model));
+            return Ok(splice::replace_model(&source, &span, upstream_model).into());
         }
         if has_token(&source, "stream_options") {
             let patch = json!({"model": upstream_model, "stream_options": {"include_usage": true}});
-            let Value::Object(patch) = patch else { return Ok(source) };
-            return splice::merge(&source, &patch);
+            let Value::Object(patch) = patch else { return Ok(source.into()) };
+            return Ok(splice::merge(&source, &patch)?.into());
         }
-        Ok(splice::replace_model_and_add(&source, &span, upstream_model, br#""stream_options":{"include_usage":true}"#))
+        let added = br#""stream_options":{"include_usage":true}"#;
+        Ok(splice::replace_model_and_add(&source, &span, upstream_model, added).into())
     }
 
     /// The body without what other providers have left in its history and this one would

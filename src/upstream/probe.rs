@@ -15,6 +15,7 @@ use crate::domain::ids::ProviderIdx;
 use crate::domain::provider::{Protocol, UrlStyle};
 use crate::live::View;
 use crate::transport::collect::collect;
+use crate::transport::payload::Payload;
 
 /// A list of models that takes longer is none.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -81,7 +82,7 @@ async fn ask(view: &View, idx: ProviderIdx) -> Result<(StatusCode, Bytes), Strin
         (UrlStyle::Plain, Protocol::Anthropic) => format!("{base}/models?limit=1000"),
         (UrlStyle::Plain, Protocol::Gemini) => format!("{base}/models?pageSize=1000"),
     };
-    let mut request = Request::new(Bytes::new());
+    let mut request = Request::new(Payload::default());
     *request.method_mut() = Method::GET;
     *request.uri_mut() = url.parse().map_err(|_| "its base URL makes no valid address".to_owned())?;
     let json = HeaderValue::from_static("application/json");

@@ -11,6 +11,7 @@ use super::retry_after::retry_after;
 use crate::domain::failure::FailureKind;
 use crate::domain::provider::Protocol;
 use crate::domain::time::UnixMillis;
+use crate::transport::answer::AnswerBody;
 use crate::transport::collect::collect;
 use crate::wire::error::{ErrorHint, ProviderError};
 use crate::wire::relay::StreamFailure;
@@ -61,7 +62,7 @@ impl AttemptError {
 pub const ERROR_BODY: usize = 64 * 1024;
 
 /// An answer other than 2xx.
-pub async fn refusal(protocol: Protocol, response: Response<reqwest::Body>, now: UnixMillis) -> AttemptError {
+pub async fn refusal(protocol: Protocol, response: Response<AnswerBody>, now: UnixMillis) -> AttemptError {
     let (head, body) = response.into_parts();
     let bytes = collect(body, ERROR_BODY).await.unwrap_or_default();
     let status = head.status;
@@ -106,7 +107,8 @@ fn classify(status: StatusCode, hint: Option<ErrorHint>) -> FailureKind {
             // 408 and 425 are the server's to mend, like all above 500.
             408 | 425 | 500.. => FailureKind::ServerError,
             // A redirect is not followed: it would carry the credential along.
-            300..=399 => FailureKind::Malformed,
+            // Nor did anybody ask for another protocol.
+            ..=399 => FailureKind::Malformed,
             _ => FailureKind::CallerMistake,
         },
     }
@@ -142,6 +144,7 @@ mod tests {
             (413, None, F::CallerMistake),
             (429, None, F::RateLimited),
             (429, Some(ErrorHint::QuotaExhausted), F::Credential),
+            (101, None, F::Malformed),
             (307, None, F::Malformed),
             (500, None, F::ServerError),
             (529, None, F::ServerError),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Dialect;
-use super::peek::TopLevel;
+use super::peek::{Raw, TopLevel};
 use crate::domain::conversation::{Conversation, Passage};
 
 /// Which of the user's words are its prompt.
@@ -54,7 +54,8 @@ pub fn of_completion(body: &[u8]) -> Option<Conversation> {
 
 /// The conversation of a list of messages in any dialect, or of one text. `None` where the
 /// user has said nothing.
-pub fn of_messages(messages: &RawValue, which: Turns) -> Option<Conversation> {
+pub fn of_messages<'a>(messages: impl Into<Raw<'a>>, which: Turns) -> Option<Conversation> {
+    let messages = messages.into();
     let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(messages.get()) else {
         let mut prompt = Passage::default();
         say(messages, &mut prompt);
@@ -156,7 +157,8 @@ struct Part<'a> {
 }
 
 /// Adds a content's words: a text, or a list of texts and parts.
-fn say(content: &RawValue, passage: &mut Passage) {
+fn say<'a>(content: impl Into<Raw<'a>>, passage: &mut Passage) {
+    let content = content.into();
     match content.get().as_bytes().first() {
         Some(b'"') => {
             if let Ok(text) = serde_json::from_str::<Text<'_>>(content.get()) {

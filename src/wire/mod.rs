@@ -24,6 +24,7 @@ pub mod opening;
 pub mod peek;
 pub mod relay;
 pub mod responses;
+pub mod scan;
 pub mod splice;
 pub mod sse;
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Dialect;
-use super::peek::TopLevel;
+use super::peek::{Raw, TopLevel};
 
 /// A hash of the system text and of all messages up to the first of the user. `None` where
 /// there is none, or the body cannot be read.
@@ -22,7 +22,7 @@ pub fn opening(dialect: Dialect, body: &[u8]) -> Option<u64> {
         Dialect::Messages => (top.get("system"), top.get("messages")?),
         Dialect::Responses => (top.get("instructions"), top.get("input")?),
     };
-    feed(&mut hasher, system.map_or("", RawValue::get), DEPTH);
+    feed(&mut hasher, system.map_or("", Raw::get), DEPTH);
     let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(messages.get()) else {
         // A Responses input that is one text.
         hasher.write(messages.get().as_bytes());
@@ -50,7 +50,7 @@ fn feed(hasher: &mut DefaultHasher, json: &str, depth: u32) {
         }
         Some(b'{') if depth > 0 => {
             if let Ok(object) = serde_json::from_str::<TopLevel<'_>>(json) {
-                if let (Some(r#""text""#), Some(text)) = (object.get("type").map(RawValue::get), object.get("text")) {
+                if let (Some(r#""text""#), Some(text)) = (object.get("type").map(Raw::get), object.get("text")) {
                     return hasher.write(text.get().as_bytes());
                 }
                 for (name, value) in object.fields.iter().filter(|(name, _)| name != "cache_control") {

@@ -5,8 +5,11 @@
 //! that a failure before it is invisible to the client. Only whole events come out, so
 //! that an error can follow at any time.
 
-use bytes::{BufMut, Bytes, BytesMut};
+mod out;
 
+use bytes::Bytes;
+
+use self::out::Out;
 use super::chat::Finish;
 use super::error::{ErrorBody, Malformed, ProviderError};
 use super::event::Event;
@@ -77,7 +80,7 @@ struct Translation {
 pub struct Relay {
     framer: Framer,
     lane: Lane,
-    out: BytesMut,
+    out: Out,
     committed: bool,
     /// The protocol's own end has come.
     ended: bool,
@@ -126,7 +129,7 @@ impl Relay {
     }
 
     fn new(lane: Lane, max_event: usize) -> Self {
-        Self { framer: Framer::new(max_event), lane, out: BytesMut::new(), committed: false, ended: false }
+        Self { framer: Framer::new(max_event), lane, out: Out::default(), committed: false, ended: false }
     }
 
     /// Whether real content has come.
@@ -149,7 +152,7 @@ impl Relay {
 
     /// Bytes for the client, if there are any. Empty until the commit point.
     pub fn take_out(&mut self) -> Option<Bytes> {
-        (self.committed && !self.out.is_empty()).then(|| self.out.split().freeze())
+        (self.committed && self.out.len() > 0).then(|| self.out.take())
     }
 
     /// Bytes came from the provider.
@@ -201,7 +204,7 @@ impl Relay {
                 }
                 // The answer is whole, but the client waits for the dialect's own end.
                 if matches!(inspector, Inspector::Chat(_) | Inspector::Completions(_)) {
-                    self.out.put_slice(b"data: [DONE]\n\n");
+                    self.out.put(b"data: [DONE]\n\n");
                 }
             }
             Lane::Translated(translation) => translation.decoder.end(&mut translation.events)?,
@@ -218,18 +221,22 @@ impl Relay {
             Lane::Native { inspector, .. } => inspector.encoder().error(error, &mut out),
         }
         self.ended = true;
-        self.out.put_slice(&out);
+        self.out.put(&out);
     }
 
     fn frame(&mut self, frame: &Bytes) -> Result<(), StreamFailure> {
         match &mut self.lane {
             Lane::Native { inspector, hide_usage } => {
+                // What the inspector passes over reaches the client as it is.
+                if std::str::from_utf8(frame).is_err() {
+                    return Err(StreamFailure::Malformed("the stream is not UTF-8".into()));
+                }
                 let signal = match inspector.inspect(frame)? {
                     Signal::Error(error) => return Err(StreamFailure::Provider(error)),
                     Signal::UsageOnly if *hide_usage => return Ok(()),
                     signal => signal,
                 };
-                self.out.put_slice(frame);
+                self.out.frame(frame);
                 self.committed |= signal == Signal::Content;
                 if signal == Signal::End { self.end() } else { Ok(()) }
             }
@@ -264,7 +271,7 @@ impl Relay {
             }
             encoder.encode(&event, &mut out);
         }
-        self.out.put_slice(&out);
+        self.out.put(&out);
         failure.map_or(Ok(()), Err)
     }
 
@@ -283,7 +290,7 @@ impl Relay {
         if let Lane::Translated(translation) = &mut self.lane {
             let mut out = Vec::new();
             translation.encoder.end(&mut out);
-            self.out.put_slice(&out);
+            self.out.put(&out);
         }
         Ok(())
     }

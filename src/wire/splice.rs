@@ -1,49 +1,63 @@
 //! Changing a few top-level fields of a JSON body without rebuilding the rest.
 
+use std::ops::Range;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Map, Value};
 
 use super::error::BadRequest;
 use super::peek::{TopLevel, span_in};
 
-/// Puts another model's name where `model_span` stands. One copy of the body.
-pub fn replace_model(body: &Bytes, model_span: &std::ops::Range<usize>, model: &str) -> Bytes {
-    replace_span(body, model_span, Value::String(model.to_owned()).to_string().as_bytes())
+/// From so many bytes on, it is cheaper to send a body in pieces than to copy it.
+const LONG: usize = 8 * 1024;
+
+/// A body in pieces, to be sent one after the other; some may be empty.
+pub type Pieces = [Bytes; 3];
+
+/// Puts another model's name where `model_span` stands.
+pub fn replace_model(body: &Bytes, model_span: &Range<usize>, model: &str) -> Pieces {
+    replace_span(body, model_span, &quoted(model))
 }
 
 /// Puts other bytes where `span` stands; the body itself where they are the same.
-pub fn replace_span(body: &Bytes, span: &std::ops::Range<usize>, with: &[u8]) -> Bytes {
+pub fn replace_span(body: &Bytes, span: &Range<usize>, with: &[u8]) -> Pieces {
     if body.get(span.clone()) == Some(with) {
-        return body.clone();
+        return [body.clone(), Bytes::new(), Bytes::new()];
     }
-    let mut out = BytesMut::with_capacity(body.len() + with.len());
-    out.put_slice(&body[..span.start]);
-    out.put_slice(with);
-    out.put_slice(&body[span.end..]);
-    out.freeze()
+    pieces(body, b"", 0, span, with)
 }
 
 /// As [`replace_model`], and puts one more field (`"name":value`, which the body must not
 /// have yet) at the head of the object.
-pub fn replace_model_and_add(body: &Bytes, model_span: &std::ops::Range<usize>, model: &str, field: &[u8]) -> Bytes {
+pub fn replace_model_and_add(body: &Bytes, model_span: &Range<usize>, model: &str, field: &[u8]) -> Pieces {
     // Unwrap-free: a body whose model was found is an object, so its brace comes first.
-    let Some(brace) = memchr::memchr(b'{', body) else { return body.clone() };
-    let quoted = Value::String(model.to_owned()).to_string();
-    let mut out = BytesMut::with_capacity(body.len() + quoted.len() + field.len() + 1);
-    out.put_slice(&body[..=brace]);
-    out.put_slice(field);
-    out.put_u8(b',');
-    out.put_slice(&body[brace + 1..model_span.start]);
-    out.put_slice(quoted.as_bytes());
-    out.put_slice(&body[model_span.end..]);
-    out.freeze()
+    let Some(brace) = memchr::memchr(b'{', body) else { return [body.clone(), Bytes::new(), Bytes::new()] };
+    let front = [&body[..=brace], field, b","].concat();
+    pieces(body, &front, brace + 1, model_span, &quoted(model))
+}
+
+/// `front`, then the body from `from` on with `with` where `span` stands. What is long of it is
+/// not copied.
+fn pieces(body: &Bytes, front: &[u8], from: usize, span: &Range<usize>, with: &[u8]) -> Pieces {
+    let (head, tail) = (from..span.start, span.end..body.len());
+    let join = |parts: &[&[u8]]| Bytes::from(parts.concat());
+    match (head.len() >= LONG, tail.len() >= LONG) {
+        (false, false) => [join(&[front, &body[head], with, &body[tail]]), Bytes::new(), Bytes::new()],
+        (true, false) => [Bytes::copy_from_slice(front), body.slice(head), join(&[with, &body[tail]])],
+        (true, true) if front.is_empty() => [body.slice(head), Bytes::copy_from_slice(with), body.slice(tail)],
+        (_, true) => [join(&[front, &body[head], with]), body.slice(tail), Bytes::new()],
+    }
+}
+
+fn quoted(text: &str) -> Vec<u8> {
+    Value::String(text.to_owned()).to_string().into_bytes()
 }
 
 /// Where the value of `model` stands in a body.
 ///
 /// # Errors
 /// If the body is not a JSON object with a `model`.
-pub fn model_span(body: &[u8]) -> Result<std::ops::Range<usize>, BadRequest> {
+pub fn model_span(body: &[u8]) -> Result<Range<usize>, BadRequest> {
     TopLevel::parse(body)?
         .get("model")
         .and_then(|raw| span_in(body, raw.get()))
@@ -129,17 +143,38 @@ mod tests {
     #[test]
     fn only_the_name_of_the_model_changes() {
         let body = Bytes::from_static(br#"{ "x" : [1, 2],"model":"chat" , "y":1.50 }"#);
-        let out = replace_model(&body, &(23..29), "a\"b");
+        let out = replace_model(&body, &(23..29), "a\"b").concat();
         assert_eq!(out, br#"{ "x" : [1, 2],"model":"a\"b" , "y":1.50 }"#.as_slice());
-        assert_eq!(replace_model(&body, &(23..29), "chat").as_ptr(), body.as_ptr());
+        assert_eq!(replace_model(&body, &(23..29), "chat")[0].as_ptr(), body.as_ptr());
     }
 
     #[test]
     fn a_field_is_added_without_touching_the_others() {
         let body = Bytes::from_static(br#" {"x":1, "model":"chat"}"#);
         let span = model_span(&body).unwrap();
-        let out = replace_model_and_add(&body, &span, "m", br#""y":2"#);
+        let out = replace_model_and_add(&body, &span, "m", br#""y":2"#).concat();
         assert_eq!(out, br#" {"y":2,"x":1, "model":"m"}"#.as_slice());
+    }
+
+    #[test]
+    fn what_is_long_is_not_copied_wherever_the_model_stands() {
+        let text = "x".repeat(LONG);
+        for (before, after) in [(true, true), (true, false), (false, true), (false, false)] {
+            let part =
+                |long: bool, name: &str| if long { format!("\"{name}\":\"{text}\"") } else { format!("\"{name}\":1") };
+            let body = Bytes::from(format!("{{{},\"model\":\"a\",{}}}", part(before, "b"), part(after, "c")));
+            let span = model_span(&body).unwrap();
+            let shared = |pieces: &Pieces| {
+                let within = body.as_ptr_range();
+                pieces.iter().filter(|piece| !piece.is_empty() && within.contains(&piece.as_ptr())).count()
+            };
+            let replaced = replace_model(&body, &span, "other");
+            assert_eq!(shared(&replaced), usize::from(before) + usize::from(after));
+            let expected = format!("{{{},\"model\":\"other\",{}}}", part(before, "b"), part(after, "c"));
+            assert_eq!(replaced.concat(), expected.as_bytes());
+            let added = replace_model_and_add(&body, &span, "other", b"\"y\":2").concat();
+            assert_eq!(added, expected.replacen('{', "{\"y\":2,", 1).as_bytes());
+        }
     }
 
     #[test]

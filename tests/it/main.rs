@@ -3,6 +3,7 @@
 //! One binary, so that what the modules share is compiled once. `cargo test --test it sdk`
 //! runs one module.
 
+mod abuse;
 mod adaptive;
 mod category;
 mod classifier;
@@ -14,10 +15,13 @@ mod dashboard;
 mod demo;
 mod explain;
 mod fallback;
+mod faults;
 mod fleet;
 mod fleet_link;
+mod fuzz;
 mod golden;
 mod import;
+mod misbehaviour;
 mod monitoring;
 mod scenarios;
 mod sdk;

@@ -192,6 +192,16 @@ metrics! {
         "Slices of statistics that wait to be told to other replicas.";
     SLICES_DROPPED = Counter "pointsman_slices_dropped_total" []
         "Slices of statistics that will never be told.";
+    CONNECTIONS = Gauge "pointsman_connections" ["listener"]
+        "Connections that are open.";
+    CONNECTIONS_ACCEPTED = Counter "pointsman_connections_total" ["listener"]
+        "Connections that were taken from the system.";
+    CONNECTIONS_REFUSED = Counter "pointsman_connections_refused_total" ["listener", "reason"]
+        "Connections that could not be taken, and those that were ended for what their clients did or did not do.";
+    GUESSES = Counter "pointsman_guesses_refused_total" []
+        "Keys and admin tokens that nobody knows, refused since their address had shown too many.";
+    BODY_BYTES = Gauge "pointsman_body_bytes" []
+        "Bytes of requests' bodies that are held.";
 
     CPU = Counter "process_cpu_seconds_total" []
         "User and system time.";

@@ -1,10 +1,8 @@
 //! What a peek at any OpenAI body has in common: the model, the stream, the size.
 
-use serde_json::value::RawValue;
-
 use crate::domain::feature::Feature;
 use crate::wire::error::BadRequest;
-use crate::wire::peek::{MAX_UNKNOWN, Peek, TopLevel, span_in};
+use crate::wire::peek::{MAX_UNKNOWN, Peek, Raw, TopLevel, span_in};
 
 /// Tokens that a picture, a recording or a document is taken for.
 pub(super) const TOKENS_PER_MEDIUM: u64 = 1000;
@@ -66,9 +64,9 @@ pub(super) fn note_unknown_fields(top: &TopLevel<'_>, known: &[&str], peek: &mut
 }
 
 /// Whether a field is there with something in it: not `null`, `false`, `""`, `[]` or `{}`.
-pub(super) fn given(raw: Option<&RawValue>) -> bool {
+pub(super) fn given<'a>(raw: Option<impl Into<Raw<'a>>>) -> bool {
     let Some(raw) = raw else { return false };
-    let mut rest = raw.get().bytes().filter(|byte| !byte.is_ascii_whitespace());
+    let mut rest = raw.into().get().bytes().filter(|byte| !byte.is_ascii_whitespace());
     match (rest.next(), rest.next()) {
         (Some(b'"' | b'['), Some(b'"' | b']')) | (Some(b'{'), Some(b'}')) => rest.next().is_some(),
         (Some(b'n' | b'f'), _) | (None, _) => false,
@@ -92,6 +90,8 @@ pub(super) fn inline_media_bytes(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
 
     #[test]
@@ -121,9 +121,9 @@ mod tests {
             ("0", true),
         ] {
             let raw = RawValue::from_string(json.to_owned()).unwrap();
-            assert_eq!(given(Some(&raw)), expected, "{json}");
+            assert_eq!(given(Some(&*raw)), expected, "{json}");
         }
-        assert!(!given(None));
+        assert!(!given(None::<&RawValue>));
     }
 
     #[test]

@@ -8,7 +8,8 @@
 use serde_json::{Map, Value};
 
 use crate::wire::error::BadRequest;
-use crate::wire::peek::{TopLevel, has_token};
+use crate::wire::peek::TopLevel;
+use crate::wire::scan::has_any_token;
 use crate::wire::splice;
 
 /// Fields of an assistant message that OpenAI's own API does not have.
@@ -21,7 +22,7 @@ const OF_CALLS: &str = "extra_content";
 /// # Errors
 /// If the body is not a JSON object.
 pub fn strip_foreign_fields(body: &[u8]) -> Result<Option<Vec<u8>>, BadRequest> {
-    if !OF_MESSAGES.iter().chain([&OF_CALLS]).any(|name| has_token(body, name)) {
+    if !has_any_token(body, &[OF_MESSAGES.as_slice(), &[OF_CALLS]].concat()) {
         return Ok(None);
     }
     let Some(mut messages) = TopLevel::parse(body)?.read::<Vec<Value>>("messages", "an array")? else {

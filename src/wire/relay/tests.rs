@@ -151,3 +151,12 @@ fn a_translated_stream_that_breaks_ends_in_the_clients_own_error() {
         assert!(last.contains(sign) && last.contains("it broke"), "{dialect:?}: {last}");
     }
 }
+
+#[test]
+fn a_passing_stream_that_is_no_utf_8_ends_before_those_bytes() {
+    let mut relay = Relay::native(Dialect::ChatCompletions, 1 << 16, false);
+    push(&mut relay, &format!("{ROLE}{HELLO}")).unwrap();
+    let wrong = Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n");
+    assert!(matches!(relay.push(wrong), Err(StreamFailure::Malformed(_))));
+    assert!(out(&mut relay).ends_with("\n\n"));
+}

@@ -7,7 +7,7 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::wire::peek::TopLevel;
+use crate::wire::peek::{Raw, TopLevel};
 
 type Sent = Option<Box<RawValue>>;
 
@@ -32,13 +32,17 @@ pub struct RequestEcho {
     user: Sent,
 }
 
+fn owned(raw: Raw<'_>) -> Sent {
+    RawValue::from_string(raw.get().to_owned()).ok()
+}
+
 /// Takes from a request what its answer will repeat. Of a body that cannot be read it
 /// takes nothing: such a request never gets an answer.
 pub fn echo(body: &[u8]) -> RequestEcho {
     let Ok(top) = TopLevel::parse(body) else { return RequestEcho::default() };
-    let sent = |name: &str| top.get(name).map(ToOwned::to_owned);
+    let sent = |name: &str| top.get(name).and_then(owned);
     let text = top.get("text").and_then(|raw| TopLevel::parse(raw.get().as_bytes()).ok());
-    let of_text = |name: &str| text.as_ref().and_then(|text| text.get(name)).map(ToOwned::to_owned);
+    let of_text = |name: &str| text.as_ref().and_then(|text| text.get(name)).and_then(owned);
     RequestEcho {
         instructions: sent("instructions"),
         max_output_tokens: sent("max_output_tokens"),

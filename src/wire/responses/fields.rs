@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::wire::error::BadRequest;
-use crate::wire::peek::{TopLevel, clip};
+use crate::wire::peek::{Raw, TopLevel, clip};
 
 /// The error for what only the provider that the client had in mind can do or knows.
 pub(super) fn bound(path: impl Into<String>) -> BadRequest {
@@ -25,7 +25,8 @@ impl<'a> Object<'a> {
     }
 
     /// An object inside, at `path`.
-    pub(super) fn inner(path: String, raw: &'a RawValue) -> Result<Self, BadRequest> {
+    pub(super) fn inner(path: String, raw: impl Into<Raw<'a>>) -> Result<Self, BadRequest> {
+        let raw = raw.into();
         if !raw.get().starts_with('{') {
             return Err(BadRequest::at(path, format!("expected an object, got {}", clip(raw.get(), 60))));
         }
@@ -42,7 +43,7 @@ impl<'a> Object<'a> {
     }
 
     /// The raw value of a field; `None` also where it is `null`.
-    pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    pub(super) fn raw(&self, name: &str) -> Option<Raw<'a>> {
         self.fields.get(name)
     }
 

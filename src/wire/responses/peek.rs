@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::request::{BOUND, INCLUDABLE};
 use crate::domain::feature::Feature;
 use crate::wire::error::BadRequest;
-use crate::wire::peek::{MAX_UNKNOWN, Peek, TopLevel, estimate_tokens, has_token, span_in};
+use crate::wire::peek::{MAX_UNKNOWN, Peek, Raw, TopLevel, estimate_tokens, has_token, span_in};
 
 /// Every field that the official API takes.
 const FIELDS: [&str; 34] = [
@@ -192,7 +192,7 @@ impl Survey<'_> {
         }
     }
 
-    fn input(&mut self, input: Option<&RawValue>) {
+    fn input(&mut self, input: Option<Raw<'_>>) {
         let Some(input) = input else { return };
         self.text_bytes += input.get().len();
         if !input.get().starts_with('[') || only_text(input.get().as_bytes()) {
@@ -273,8 +273,8 @@ impl Survey<'_> {
 }
 
 /// A raw value as a typed one, where it is of that type.
-fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
+fn read<'a, T: Deserialize<'a>>(raw: impl Into<Raw<'a>>) -> Option<T> {
+    serde_json::from_str(raw.into().get()).ok()
 }
 
 /// Whether a list of items surely holds nothing but messages of text, the last of them

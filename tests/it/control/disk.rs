@@ -11,16 +11,8 @@ use serde_json::json;
 
 use super::{World, alias, configured, sims};
 use crate::support::admin::If;
-use crate::support::config::ConfigText;
 use crate::support::eventually;
-use crate::support::gateway::{BINARY, Gateway, folder};
-
-/// A gateway that is told when a file cannot grow, instead of being killed for it.
-async fn limited(config: &ConfigText) -> Gateway {
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", BINARY]);
-    Gateway::try_start_by(command, &folder(), config).await.unwrap_or_else(|none| panic!("{none:?}"))
-}
+use crate::support::gateway::Gateway;
 
 /// No file of the process may become larger from now on; `unlimited` ends that.
 fn limit_files(gateway: &Gateway, bytes: &str) {
@@ -34,7 +26,7 @@ fn limit_files(gateway: &Gateway, bytes: &str) {
 async fn on_a_full_disk_nothing_changes_requests_go_on_and_usage_is_kept() {
     let sims = sims(&[("one", json!({})), ("two", json!({}))]).await;
     let config = configured(&sims).alias("a", &["one"], "").env("POINTSMAN_LOG", "info");
-    let world = World::of(limited(&config).await, sims);
+    let world = World::of(Gateway::start_ignoring_file_limits(&config).await, sims);
     let (gateway, admin) = (&world.gateway, &world.admin);
     assert_eq!(world.ask("a", "pm-it").await.status, 200);
     let before = admin.total().await;

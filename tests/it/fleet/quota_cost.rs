@@ -38,7 +38,7 @@ async fn scripts(fleet: &Fleet) -> u64 {
 /// Scripts and requests per second while so many callers ask, one after the other each, with
 /// these keys in turn at all replicas.
 async fn rates(fleet: &Fleet, keys: &[String], callers: usize) -> (f64, f64) {
-    const LASTS: Duration = Duration::from_secs(4);
+    const LASTS: Duration = Duration::from_secs(2);
     let (before, since) = (scripts(fleet).await, Instant::now());
     let mut asking = JoinSet::new();
     for caller in 0..callers {
@@ -74,8 +74,8 @@ async fn questions_are_as_many_as_accounts_and_not_as_requests() {
     let (idle, _) = rates(&fleet, &[], 0).await;
     println!("nobody: {idle:.1} scripts/s");
     for (accounts, callers) in [(1, 1), (1, 16), (20, 16)] {
-        // What there was before goes back first.
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        // What there was before goes back first, which takes a second.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let (scripts, requests) = rates(&fleet, &keys[..accounts], callers).await;
         let each = (scripts - idle) / (accounts * fleet.replicas.len()) as f64;
         println!(

@@ -110,6 +110,13 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Starts one that is told when a file cannot grow, instead of being killed for it.
+    pub async fn start_ignoring_file_limits(config: &ConfigText) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", BINARY]);
+        Self::try_start_by(command, &folder(), config).await.unwrap_or_else(|none| panic!("{none:?}"))
+    }
+
     /// Kills it, as a machine that fails would: it cannot do anything about it. Returns the
     /// folder with what it leaves behind.
     pub async fn killed(mut self) -> Arc<TempDir> {
@@ -195,6 +202,13 @@ impl Gateway {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+}
+
+impl Gateway {
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod browser;
+pub mod bystander;
 pub mod chat;
 pub mod config;
 pub mod gateway;

@@ -31,3 +31,13 @@ fn library() -> &'static Path {
         find().expect("these tests need libfaketime")
     })
 }
+
+/// A gateway of this configuration takes it to be later than it is by what stands in a file, such
+/// as `+10s`, which is read every time.
+pub fn jumping(config: ConfigText, file: &Path) -> ConfigText {
+    config
+        .env("LD_PRELOAD", &library().display().to_string())
+        .env("FAKETIME_TIMESTAMP_FILE", &file.display().to_string())
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}

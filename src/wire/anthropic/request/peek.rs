@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::feature::{Feature, FeatureSet};
 use crate::wire::error::BadRequest;
 use crate::wire::peek::{MAX_UNKNOWN, Peek, TopLevel, estimate_tokens, has_token, span_in};
+use crate::wire::scan::has_any_token;
 
 /// Fields that can be translated or are hints.
 const TRANSLATED: [&str; 16] = [
@@ -191,10 +192,10 @@ impl Scan {
     fn messages(&mut self, top: &TopLevel<'_>) -> Result<(), BadRequest> {
         let raw = top.get("messages").ok_or_else(|| BadRequest::at("messages", "required, an array of messages"))?;
         let bytes = raw.get().as_bytes();
-        if has_token(bytes, "tool_use") || has_token(bytes, "tool_result") {
+        if has_any_token(bytes, &["tool_use", "tool_result"]) {
             self.needs.insert(Feature::Tools);
         }
-        let special = SPECIAL.iter().any(|kind| has_token(bytes, kind));
+        let special = has_any_token(bytes, &SPECIAL);
         // A conversation without a turn of the assistant can neither end with one.
         if !special && !has_token(bytes, "assistant") {
             return match bytes.first() {

@@ -9,7 +9,7 @@ use super::peek::beyond_text;
 use crate::domain::feature::Feature;
 use crate::wire::error::BadRequest;
 use crate::wire::openai::fields::{given, note_unknown};
-use crate::wire::peek::Peek;
+use crate::wire::peek::{Peek, Raw};
 
 /// What the messages hold beside text.
 #[derive(Default)]
@@ -63,7 +63,7 @@ struct Call<'a> {
 ///
 /// # Errors
 /// If they are not an array of objects.
-pub(super) fn glance_at_messages(raw: &RawValue, peek: &mut Peek) -> Result<Media, BadRequest> {
+pub(super) fn glance_at_messages(raw: Raw<'_>, peek: &mut Peek) -> Result<Media, BadRequest> {
     let text = raw.get();
     if !text.starts_with('[') {
         return Err(BadRequest::at("messages", "expected an array of messages"));

@@ -9,7 +9,8 @@ use crate::wire::error::BadRequest;
 use crate::wire::openai::fields::{
     TOKENS_PER_MEDIUM, given, inline_media_bytes, note_unknown, note_unknown_fields, open, read_limit, read_stream,
 };
-use crate::wire::peek::{Peek, TopLevel, estimate_tokens, has_token};
+use crate::wire::peek::{Peek, TopLevel, estimate_tokens};
+use crate::wire::scan::has_any_token;
 
 /// Every parameter of the official API that translation understands or may drop.
 ///
@@ -173,7 +174,7 @@ const BEYOND_TEXT: [&str; 5] = ["type", "tool_calls", "tool_call_id", "function_
 
 /// Whether the messages have to be looked at one by one.
 pub(super) fn beyond_text(messages: &str) -> bool {
-    BEYOND_TEXT.iter().any(|word| has_token(messages.as_bytes(), word))
+    has_any_token(messages.as_bytes(), &BEYOND_TEXT)
 }
 
 #[cfg(test)]

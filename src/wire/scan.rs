@@ -1,0 +1,385 @@
+//! Where do the values of a JSON text end, and is it JSON at all? Nothing is built, and strings,
+//! which are nearly all of a long body, are passed over many bytes at a time.
+//!
+//! It takes what `serde_json` takes (RFC 8259) and refuses what that refuses: what is let
+//! through here is read by somebody else.
+
+use std::fmt;
+
+use memchr::memchr2;
+
+/// The text is not JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// The byte at which that was seen.
+    pub at: usize,
+    /// What was expected there.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {} at byte {}", self.expected, self.at)
+    }
+}
+
+/// Reads a text from its beginning to its end.
+#[derive(Clone, Debug)]
+pub struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// A string as it is written, and whether it has escapes in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quoted<'a> {
+    /// Between its quotes.
+    pub raw: &'a str,
+    /// Some of it means something else.
+    pub escaped: bool,
+}
+
+impl<'a> Scanner<'a> {
+    /// At the beginning.
+    pub fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    fn broken<T>(&self, expected: &'static str) -> Result<T, Broken> {
+        Err(Broken { at: self.at, expected })
+    }
+
+    /// The next byte that is no space.
+    pub fn peek(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.bytes().get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Passes over this byte, if it is the next one that is no space.
+    pub fn take(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    /// Passes over this byte.
+    ///
+    /// # Errors
+    /// If something else is there.
+    pub fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Broken> {
+        if self.take(byte) { Ok(()) } else { self.broken(what) }
+    }
+
+    /// A string.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn string(&mut self) -> Result<Quoted<'a>, Broken> {
+        self.expect(b'"', "a string")?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            let rest = &self.bytes()[self.at..];
+            let Some(length) = plain(rest) else {
+                self.at = self.text.len();
+                return self.broken("the end of a string");
+            };
+            if rest[..length].iter().fold(false, |bad, byte| bad | (*byte < b' ')) {
+                return self.broken("no control character within a string");
+            }
+            self.at += length + 1;
+            if rest[length] == b'"' {
+                return Ok(Quoted { raw: &self.text[start..self.at - 1], escaped });
+            }
+            escaped = true;
+            self.escape()?;
+        }
+    }
+
+    /// What follows a backslash.
+    fn escape(&mut self) -> Result<(), Broken> {
+        let rest = &self.bytes()[self.at..];
+        let length = match rest.first() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
+            Some(b'u') if rest.len() > 4 && rest[1..5].iter().all(u8::is_ascii_hexdigit) => 5,
+            _ => return self.broken("an escape"),
+        };
+        self.at += length;
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Broken> {
+        self.at += usize::from(self.bytes().get(self.at) == Some(&b'-'));
+        if self.bytes().get(self.at) == Some(&b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.bytes().get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.bytes().get(self.at), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.bytes().get(self.at), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Broken> {
+        let count = self.bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { self.broken("a digit") } else { Ok(()) }
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<(), Broken> {
+        if !self.bytes()[self.at..].starts_with(word.as_bytes()) {
+            return self.broken("a value");
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// A name and its colon.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn name(&mut self) -> Result<Quoted<'a>, Broken> {
+        let name = self.string()?;
+        self.expect(b':', "a colon")?;
+        Ok(name)
+    }
+
+    /// Passes over a value, whatever it holds, and returns it as it is written.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn value(&mut self) -> Result<&'a str, Broken> {
+        let first = self.peek();
+        let start = self.at;
+        // What it is within: `true` for an object. Not calls of itself: a body may be deep.
+        let mut within: smallvec::SmallVec<[bool; 64]> = smallvec::SmallVec::new();
+        let mut next = first;
+        loop {
+            match next {
+                Some(b'"') => drop(self.string()?),
+                Some(b'{') => {
+                    self.at += 1;
+                    if !self.take(b'}') {
+                        within.push(true);
+                        self.name()?;
+                        next = self.peek();
+                        continue;
+                    }
+                }
+                Some(b'[') => {
+                    self.at += 1;
+                    if !self.take(b']') {
+                        within.push(false);
+                        next = self.peek();
+                        continue;
+                    }
+                }
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                Some(b't') => self.word("true")?,
+                Some(b'f') => self.word("false")?,
+                Some(b'n') => self.word("null")?,
+                _ => return self.broken("a value"),
+            }
+            loop {
+                let Some(object) = within.last() else { return Ok(&self.text[start..self.at]) };
+                match (self.peek(), object) {
+                    (Some(b','), true) => {
+                        self.at += 1;
+                        self.name()?;
+                        break;
+                    }
+                    (Some(b','), false) => {
+                        self.at += 1;
+                        break;
+                    }
+                    (Some(b'}'), true) | (Some(b']'), false) => {
+                        self.at += 1;
+                        within.pop();
+                    }
+                    _ => return self.broken("a comma or the end"),
+                }
+            }
+            next = self.peek();
+        }
+    }
+
+    /// Whether nothing but space is left.
+    pub fn at_end(&mut self) -> bool {
+        self.peek().is_none()
+    }
+}
+
+/// How many bytes there are before the next quote or backslash. Most strings are short, and to
+/// call for many bytes at a time takes a while.
+fn plain(rest: &[u8]) -> Option<usize> {
+    const SHORT: usize = 16;
+    let head = &rest[..rest.len().min(SHORT)];
+    match head.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        Some(at) => Some(at),
+        None => memchr2(b'"', b'\\', &rest[head.len()..]).map(|at| head.len() + at),
+    }
+}
+
+/// Whether one of these words is a string of the text by itself (`"image_url"`), as a key or as a
+/// value. Text that merely talks about it does not count. The text is JSON.
+pub fn has_any_token(text: &[u8], words: &[&str]) -> bool {
+    let mut at = 0;
+    while let Some(offset) = memchr::memchr(b'"', &text[at..]) {
+        let start = at + offset + 1;
+        let mut end = start;
+        // To the quote that ends it, past what has a backslash before it.
+        loop {
+            let Some(length) = plain(&text[end..]) else { return false };
+            end += length;
+            if text[end] == b'"' {
+                break;
+            }
+            end = (end + 2).min(text.len());
+        }
+        let token = &text[start..end];
+        if words.iter().any(|word| word.as_bytes() == token) {
+            return true;
+        }
+        at = end + 1;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    fn accepts(text: &str) -> bool {
+        let mut scanner = Scanner::new(text);
+        scanner.value().is_ok() && scanner.at_end()
+    }
+
+    fn is_json(text: &str) -> bool {
+        serde_json::from_str::<IgnoredAny>(text).is_ok()
+    }
+
+    #[test]
+    fn it_takes_what_the_library_takes_and_nothing_else() {
+        for text in [
+            "{}",
+            "[]",
+            "[[]]",
+            "{\"a\":{}}",
+            " [ 1 , 2 ] ",
+            "-0.5e+10",
+            "1E5",
+            "0",
+            "-0",
+            "01",
+            "1.",
+            ".5",
+            "-",
+            "1e",
+            "+1",
+            "tru",
+            "true",
+            "false",
+            "null",
+            "nul",
+            "\"a\\u00e9\\n\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u12g4\"",
+            "\"\\ud800\"",
+            "\"a\u{1}\"",
+            "\"a\tb\"",
+            "\"\u{7f}é日本\"",
+            "[1,]",
+            "{\"a\":1,}",
+            "{\"a\"}",
+            "{a:1}",
+            "{\"a\":1 \"b\":2}",
+            "[1 2]",
+            "[",
+            "{",
+            "\"",
+            "\"abc\\",
+            "]",
+            "",
+            " ",
+            "1 2",
+            "{}{}",
+            "[{]}",
+            "\u{a0}1",
+            "\"0123456789abcdef0123456789\\\"\"",
+            "{\"a\\\"\":[true,{\"b\":null}]}",
+            "[\"\",\"\"]",
+            "NaN",
+            "\u{feff}1",
+        ] {
+            assert_eq!(accepts(text), is_json(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_returned_as_it_is_written() {
+        let mut scanner = Scanner::new(" [1, {\"a\" : \"]\\\"\"}]  ,2");
+        assert_eq!(scanner.value().unwrap(), "[1, {\"a\" : \"]\\\"\"}]");
+        assert!(scanner.take(b',') && scanner.value() == Ok("2") && scanner.at_end());
+    }
+
+    #[test]
+    fn depth_takes_no_stack() {
+        let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        assert!(accepts(&deep) && !accepts(&deep[1..]));
+    }
+
+    #[test]
+    fn tokens_in_quoted_text_do_not_count() {
+        let has = |text: &str| has_any_token(text.as_bytes(), &["role", "image_url"]);
+        assert!(has(r#"{"type":"image_url"}"#) && has(r#"{"role":1}"#));
+        for text in [
+            r#"{"content":"say \"image_url\" twice"}"#,
+            r#"{"content":"the image_url field, its role"}"#,
+            r#"{"a\\\"role":1}"#,
+            r#"{"r\u006fle":"\\"}"#,
+            r#"["role"#,
+            "",
+        ] {
+            assert!(!has(text), "{text}");
+        }
+        assert!(has(r#"["ends with a backslash \\","role"]"#));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_for_the_same_as_by_the_library(text in "[\\[\\]{}\":,0-9eE.+\\-truefalsn\\\\u \n\u{1}é]{0,40}") {
+            prop_assert_eq!(accepts(&text), is_json(&text));
+        }
+
+        #[test]
+        fn any_json_with_one_byte_changed_is_too(
+            values in prop::collection::vec("[ -~é\n]{0,30}", 0..6), at in any::<prop::sample::Index>(), byte in 0u8..128,
+        ) {
+            let mut text = serde_json::json!({"a": values, "b": [1.5, null, {"c": values.len()}]}).to_string().into_bytes();
+            let at = at.index(text.len());
+            text[at] = byte;
+            if let Ok(text) = String::from_utf8(text) {
+                prop_assert_eq!(accepts(&text), is_json(&text));
+            }
+        }
+    }
+}

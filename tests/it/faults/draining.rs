@@ -1,0 +1,74 @@
+//! SIGTERM while there is much to do: what is under way comes to its end, or to that of its time,
+//! and is counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{client, sim, stream};
+use crate::support::admin::Admin;
+use crate::support::config::ConfigText;
+use crate::support::gateway::{Gateway, Signal, folder};
+use crate::support::sim::Sim;
+
+fn configured(sim: &Sim, server: &str) -> ConfigText {
+    ConfigText::new(server).sim(sim, "").key("it", "pm-it", None).alias("a", &[sim.name()], "")
+}
+
+async fn drains(streams: u64) {
+    let slow = sim("slow", json!({"token_ms": 40, "output_tokens": 50})).await;
+    let (dir, config) = (folder(), configured(&slow, ""));
+    let gateway = Arc::new(Gateway::start_in(&dir, &config).await);
+    let (client, mut begun) = (client(), JoinSet::new());
+    for _ in 0..streams {
+        let (client, gateway) = (client.clone(), Arc::clone(&gateway));
+        begun.spawn(async move { stream(&client, &gateway, "a").await });
+    }
+    let begun = begun.join_all().await;
+    gateway.signal(Signal::Terminate);
+    let mut reading = JoinSet::new();
+    for answer in begun {
+        reading.spawn(async move { answer.bytes().await.is_ok_and(|rest| rest.ends_with(b"data: [DONE]\n\n")) });
+    }
+    let whole = reading.join_all().await.into_iter().filter(|whole| *whole).count() as u64;
+    assert_eq!(whole, streams, "streams that came to their end");
+    let mut gateway = Arc::into_inner(gateway).expect("nobody else has it");
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let next = Gateway::start_in(&dir, &config).await;
+    let total = Admin::of(&next).total().await;
+    assert_eq!((total.requests, total.attempts, total.failures), (streams, streams, 0));
+    assert_eq!(total.output_tokens, streams * 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_streams_finish_before_the_process_ends() {
+    drains(300).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes two thousand descriptors of this process"]
+async fn a_thousand_streams_finish_before_the_process_ends() {
+    pointsman::proxy::descriptors::raise();
+    drains(1000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_longer_than_the_drain_time_are_cut_and_counted() {
+    let endless = sim("endless", json!({"faults": [{"kind": "endless"}], "token_ms": 20})).await;
+    let (dir, config) = (folder(), configured(&endless, "limits = { drain_timeout = \"1s\" }"));
+    let mut gateway = Gateway::start_in(&dir, &config).await;
+    let client = client();
+    let (one, other) = (stream(&client, &gateway, "a").await, stream(&client, &gateway, "a").await);
+    gateway.signal(Signal::Terminate);
+    let cut = async |answer: reqwest::Response| answer.bytes().await.is_err();
+    let waiting = async { tokio::join!(cut(one), cut(other)) };
+    let ended = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("they are cut");
+    assert_eq!(ended, (true, true), "nobody takes them for whole");
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let next = Gateway::start_in(&dir, &config).await;
+    let total = Admin::of(&next).total().await;
+    assert_eq!((total.requests, total.attempts), (2, 2));
+    assert!(total.output_tokens > 10, "{total:?}");
+}
