@@ -197,7 +197,7 @@ impl World {
             let mut due = tokio::time::interval(Duration::from_millis(60));
             loop {
                 due.tick().await;
-                let first = since.elapsed().as_millis() / 1300 % 2 == 0;
+                let first = (since.elapsed().as_millis() / 1300).is_multiple_of(2);
                 let order: &[_] = if first { &[("x-pointsman-order", "h1")] } else { &[("x-pointsman-order", "h2")] };
                 under_way.spawn(ask(client.clone(), Arc::clone(&gateway), "herd", order));
                 while under_way.try_join_next().is_some() {}

@@ -1,9 +1,11 @@
 //! Are the rules right, and does every alert say what to do?
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use super::files::{documents, list, path, string, text};
 use super::prometheus::promtool;
+use crate::support::gateway::BINARY;
 
 const RULES: &str = "grafana/prometheus/rules.yml";
 const ALERTS: &str = "grafana/prometheus/alerts.yml";
@@ -43,6 +45,21 @@ async fn every_alert_says_how_urgent_it_is_what_happened_and_what_to_do() {
     let named: BTreeSet<&str> = rules.iter().map(|rule| string(&rule["alert"])).collect();
     let described: BTreeSet<&str> = runbooks.lines().filter_map(|line| line.strip_prefix("### ")).collect();
     assert_eq!(named, described);
+}
+
+#[test]
+fn commands_of_runbooks_are_commands() {
+    let pages = text("docs/runbooks.md") + &text("docs/monitoring.md");
+    let lines: Vec<&str> = pages.lines().filter_map(|line| line.strip_prefix("$ pointsman ")).collect();
+    assert!(lines.len() > 25, "{}", lines.len());
+    for line in lines {
+        // What follows is the shell's; what stands before `--help` is looked at all the same.
+        let words = line.split(" < ").next().unwrap_or_default();
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("exec \"$0\" {words} --help")).arg(BINARY);
+        let help = shell.output().expect("a shell");
+        assert!(help.status.success(), "{line}: {}", String::from_utf8_lossy(&help.stderr));
+    }
 }
 
 #[tokio::test]
