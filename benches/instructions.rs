@@ -83,7 +83,8 @@ fn counted(part: usize, times: u32) -> anyhow::Result<f64> {
     command.args(["--part", &part.to_string(), &times.to_string()]).stdout(Stdio::null());
     let output = command.output().map_err(|error| anyhow::anyhow!("valgrind cannot be started: {error}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    let collected = said.lines().find_map(|line| line.split_once("Collected : ")).and_then(|(_, n)| n.trim().parse().ok());
+    let collected =
+        said.lines().find_map(|line| line.split_once("Collected : ")).and_then(|(_, n)| n.trim().parse().ok());
     collected.ok_or_else(|| anyhow::anyhow!("valgrind counted nothing: {said}"))
 }
 
@@ -151,7 +152,8 @@ fn decision(times: u32) {
 
 fn chat(bytes: usize) -> Bytes {
     let words = "The \"quick\" brown fox jumps\nover the lazy dog. ".repeat(bytes / 48);
-    let messages = json!([{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": words}]);
+    let messages =
+        json!([{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": words}]);
     json!({"model": "prod-chat", "messages": messages, "max_tokens": 64, "temperature": 0.7}).to_string().into()
 }
 
@@ -188,16 +190,24 @@ fn stream(translated: bool, times: u32) {
         format!("data: {}\n\n", json!({"id": "chatcmpl-bench", "object": "chat.completion.chunk", "choices": [choice]}))
     };
     let anthropic = |event: Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap_or_default());
-    let meta = ReplyMeta { id: "0123456789abcdef".into(), created: 1_700_000_000, model: "mock".into(), stream_usage: false };
+    let meta =
+        ReplyMeta { id: "0123456789abcdef".into(), created: 1_700_000_000, model: "mock".into(), stream_usage: false };
     let (mut relay, first, token) = if translated {
-        let delta = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " token"}});
+        let delta =
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " token"}});
         let message = json!({"id": "msg_bench", "role": "assistant", "model": "mock", "usage": {"input_tokens": 9}});
         let first = anthropic(json!({"type": "message_start", "message": message}))
-            + &anthropic(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}));
+            + &anthropic(
+                json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+            );
         let relay = Relay::translated(Protocol::Anthropic, Dialect::ChatCompletions, meta, None, 1 << 20);
         (relay, first, anthropic(delta))
     } else {
-        (Relay::native(Dialect::ChatCompletions, 1 << 20, true), openai(json!({"role": "assistant"})), openai(json!({"content": " token"})))
+        (
+            Relay::native(Dialect::ChatCompletions, 1 << 20, true),
+            openai(json!({"role": "assistant"})),
+            openai(json!({"content": " token"})),
+        )
     };
     let token = Bytes::from(token);
     let mut push = |chunk: Bytes| {

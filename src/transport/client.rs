@@ -184,18 +184,14 @@ impl Shared {
                     }
                 };
                 let sent = connection.exchange(parts, target, &self.host, payload, self.one.clone()).await;
-                let answer = sent.map_err(|failed| Failed {
-                    again: failed.unsent && waited,
-                    message: innermost(&failed.error),
-                })?;
+                let answer = sent
+                    .map_err(|failed| Failed { again: failed.unsent && waited, message: innermost(&failed.error) })?;
                 Ok(answer.map(AnswerBody::from))
             }
             Way::Two(connection) => {
                 let sent = connection.exchange(parts.clone(), payload).await;
-                let answer = sent.map_err(|failed| Failed {
-                    again: failed.untouched,
-                    message: innermost(&failed.error),
-                })?;
+                let answer =
+                    sent.map_err(|failed| Failed { again: failed.untouched, message: innermost(&failed.error) })?;
                 Ok(answer.map(AnswerBody::from))
             }
         }

@@ -76,9 +76,9 @@ impl<'a> TopLevel<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Self, BadRequest> {
         let read = std::str::from_utf8(body).ok().and_then(|text| Self::scan(text).ok());
         // The library says best what is wrong, and has the last word.
-        let top: Self = read.map_or_else(|| serde_json::from_slice(body), Ok).map_err(|error| {
-            BadRequest::at("body", format!("not a JSON object that can be read: {error}"))
-        })?;
+        let top: Self = read
+            .map_or_else(|| serde_json::from_slice(body), Ok)
+            .map_err(|error| BadRequest::at("body", format!("not a JSON object that can be read: {error}")))?;
         for (i, (name, _)) in top.fields.iter().enumerate() {
             if top.fields[..i].iter().any(|(earlier, _)| earlier == name) {
                 return Err(BadRequest::at(name.as_ref(), "the field is there twice; send it once"));
@@ -215,7 +215,9 @@ mod tests {
 
     #[test]
     fn the_library_says_what_is_wrong() {
-        for (body, said) in [("{\"a\":01}", "column 7"), ("{\"a\":1", "EOF"), ("[1]", "an object"), ("{} 1", "trailing")] {
+        for (body, said) in
+            [("{\"a\":01}", "column 7"), ("{\"a\":1", "EOF"), ("[1]", "an object"), ("{} 1", "trailing")]
+        {
             let error = TopLevel::parse(body.as_bytes()).unwrap_err();
             assert!(error.to_string().contains(said), "{body}: {error}");
         }

@@ -160,7 +160,8 @@ mod tests {
     fn what_is_long_is_not_copied_wherever_the_model_stands() {
         let text = "x".repeat(LONG);
         for (before, after) in [(true, true), (true, false), (false, true), (false, false)] {
-            let part = |long: bool, name: &str| if long { format!("\"{name}\":\"{text}\"") } else { format!("\"{name}\":1") };
+            let part =
+                |long: bool, name: &str| if long { format!("\"{name}\":\"{text}\"") } else { format!("\"{name}\":1") };
             let body = Bytes::from(format!("{{{},\"model\":\"a\",{}}}", part(before, "b"), part(after, "c")));
             let span = model_span(&body).unwrap();
             let shared = |pieces: &Pieces| {

@@ -78,13 +78,22 @@ pub struct Chunks {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
     /// Digits of a chunk's size, of which there were so many.
-    Size { size: u64, digits: u8 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
     /// What follows the size on its line.
-    Extension { size: u64 },
+    Extension {
+        size: u64,
+    },
     /// The end of that line.
-    SizeEnd { size: u64 },
+    SizeEnd {
+        size: u64,
+    },
     /// The chunk itself.
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     /// The line's end that follows it: its first byte, its second.
     DataCr,
     DataLf,
@@ -221,8 +230,19 @@ mod tests {
     #[test]
     fn chunks_that_can_be_read_in_two_ways_are_refused() {
         for bad in [
-            "\r\n", "x\r\n", "-1\r\n", "+1\r\n", " 1\r\na", "1\na", "1\r\nab\r\n", "1\r\na\n0\r\n\r\n", "1\r\r\na",
-            "1 \n", "0\r\n\rx", "11111111111111111\r\n", "2;x\nab\r\n",
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            " 1\r\na",
+            "1\na",
+            "1\r\nab\r\n",
+            "1\r\na\n0\r\n\r\n",
+            "1\r\r\na",
+            "1 \n",
+            "0\r\n\rx",
+            "11111111111111111\r\n",
+            "2;x\nab\r\n",
         ] {
             assert_eq!(chunked(bad).unwrap_err(), Malformed::Chunk, "{bad:?}");
         }

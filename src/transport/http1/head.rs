@@ -183,7 +183,11 @@ fn stays_open(headers: &HeaderMap, old: bool) -> bool {
 
 /// The members of a list, over all headers of that name.
 fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+    headers
+        .get_all(name)
+        .into_iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]
@@ -201,7 +205,9 @@ mod tests {
 
     #[test]
     fn a_head_is_taken_off_and_what_follows_stays() {
-        let mut buffer = BytesMut::from("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nX-A: b\r\nContent-Length: 2\r\n\r\nhi");
+        let mut buffer = BytesMut::from(
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nX-A: b\r\nContent-Length: 2\r\n\r\nhi",
+        );
         let head = read(&mut buffer).unwrap().unwrap();
         assert_eq!((head.status.as_u16(), head.headers["x-a"].as_bytes()), (404, b"b".as_slice()));
         assert_eq!((head.framing, head.keep), (Framing::Sized(2), true));
@@ -229,7 +235,8 @@ mod tests {
     #[test]
     fn a_connection_is_kept_as_far_as_both_want_it() {
         assert!(!framed("Content-Length: 0\r\nConnection: x, Close\r\n").1);
-        let old = |more: &str| head(&format!("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n{more}\r\n")).unwrap().unwrap().keep;
+        let old =
+            |more: &str| head(&format!("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n{more}\r\n")).unwrap().unwrap().keep;
         assert!(!old("") && old("Connection: keep-alive\r\n"));
     }
 
@@ -261,6 +268,9 @@ mod tests {
         };
         let post = http::Request::post("/").header("x-a", "b").header("content-length", "9").body(()).unwrap();
         assert_eq!(written(post, 3), "POST /a?b HTTP/1.1\r\nhost: h:1\r\nx-a: b\r\ncontent-length: 3\r\n\r\n");
-        assert_eq!(written(http::Request::get("/").header("host", "o").body(()).unwrap(), 0), "GET /a?b HTTP/1.1\r\nhost: o\r\n\r\n");
+        assert_eq!(
+            written(http::Request::get("/").header("host", "o").body(()).unwrap(), 0),
+            "GET /a?b HTTP/1.1\r\nhost: o\r\n\r\n"
+        );
     }
 }
