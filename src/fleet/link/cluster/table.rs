@@ -67,21 +67,7 @@ fn range(entry: Vec<Value>, from: &HostPort) -> Option<Range<Place>> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    /// Any answer of some depth.
-    fn values() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Nil),
-            any::<i64>().prop_map(Value::Int),
-            (0..20_000i64).prop_map(Value::Int),
-            "[a-z0-9?]{0,4}".prop_map(|text| Value::BulkString(text.into_bytes())),
-            any::<Vec<u8>>().prop_map(Value::BulkString),
-        ];
-        leaf.prop_recursive(4, 64, 5, |inner| prop::collection::vec(inner, 0..5).prop_map(Value::Array))
-    }
 
     #[test]
     fn every_slot_has_the_owner_that_the_answer_says() {
@@ -103,22 +89,5 @@ mod tests {
         assert_eq!(table.owners().count(), 3);
         assert!(Table::read(Value::Array(vec![Value::Int(1)]), &here).is_none());
         assert_eq!(Table::<u8>::default().owner(5), None);
-    }
-
-    proptest! {
-        #[test]
-        fn any_answer_is_borne_and_no_slot_has_an_owner_that_it_does_not_name(
-            ranges in prop::collection::vec((values(), values(), values()), 0..6),
-            other in values(),
-        ) {
-            let here = HostPort { host: "here".to_owned(), port: 9 };
-            let list = ranges.into_iter().map(|(first, last, node)| Value::Array(vec![first, last, node])).collect();
-            for answer in [Value::Array(list), other] {
-                let Some(table) = Table::read(answer, &here) else { continue };
-                for slot in [0, 1, 8_191, 16_383, u16::MAX] {
-                    prop_assert!(table.owner(slot).is_none_or(|owner| table.owners().any(|other| other == owner)));
-                }
-            }
-        }
     }
 }
