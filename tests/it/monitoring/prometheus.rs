@@ -15,9 +15,6 @@ use crate::support::packages::see_to;
 use crate::support::redis::{free_port, quiet};
 use crate::support::{eventually, http};
 
-/// How often it scrapes and evaluates here.
-pub const EVERY: &str = "500ms";
-
 /// A Prometheus. It is killed when this is dropped.
 pub struct Prometheus {
     child: Child,
@@ -41,8 +38,8 @@ impl Series {
 }
 
 impl Prometheus {
-    /// One that scrapes these addresses as the job `pointsman`, by rules of these names and texts.
-    pub async fn start(addresses: &[String], rules: &[(&str, String)]) -> Self {
+    /// One that scrapes these addresses as the job `pointsman` and evaluates rules of these names and texts, so often.
+    pub async fn start(every: &str, addresses: &[String], rules: &[(&str, String)]) -> Self {
         installed();
         let dir = tempfile::tempdir().expect("a temporary directory");
         for (name, text) in rules {
@@ -50,7 +47,7 @@ impl Prometheus {
         }
         let names: Vec<&str> = rules.iter().map(|(name, _)| *name).collect();
         let config = format!(
-            "global: {{scrape_interval: {EVERY}, scrape_timeout: {EVERY}, evaluation_interval: {EVERY}}}\n\
+            "global: {{scrape_interval: {every}, scrape_timeout: {every}, evaluation_interval: {every}}}\n\
              rule_files: {names:?}\n\
              scrape_configs:\n- job_name: pointsman\n  static_configs:\n  - targets: {addresses:?}\n"
         );
@@ -62,7 +59,7 @@ impl Prometheus {
         command.arg(format!("--storage.tsdb.path={}", path("data")));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}")).arg("--log.level=warn");
         // What is gone is gone, also where it was not said so.
-        command.arg("--query.lookback-delta=3s");
+        command.arg("--query.lookback-delta=5s");
         let log = fs::File::create(dir.path().join("log")).expect("its log");
         let child = quiet(&mut command).stderr(log).spawn().expect("prometheus starts");
         let prometheus = Self { child, url: format!("http://127.0.0.1:{port}"), dir, client: http() };

@@ -24,7 +24,7 @@ use crate::support::{PATIENCE, eventually, http};
 
 /// Panels that legitimately have nothing to show here: nothing is wrong, nobody was turned away
 /// at the door, and no traces are sent.
-const EMPTY: &[&str] = &["Alerts", "Connections", "New connections", "Refused connections", "Spans"];
+const EMPTY: &[&str] = &["Alerts", "Guessers turned away", "Refused connections", "Spans"];
 
 /// Providers: their names and behaviour. Some answer, the others have one fault each.
 fn providers() -> Vec<(&'static str, Value)> {
@@ -110,7 +110,7 @@ impl World {
         }
         let addresses: Vec<String> =
             gateways.iter().map(|of| of.admin_url("").trim_start_matches("http://").to_owned()).collect();
-        let prometheus = Prometheus::start(&addresses, &scaled::rules()).await;
+        let prometheus = Prometheus::start("1s", &addresses, &scaled::rules(3)).await;
         Self { sims, gateways, prometheus, _redis: redis }
     }
 
