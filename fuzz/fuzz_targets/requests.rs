@@ -15,10 +15,8 @@ fuzz_target!(|body: &[u8]| {
     let _ = anthropic::strip_foreign_seals(body);
     let _ = responses::strip_foreign_seals(body);
     let _ = responses::echo(body);
-    for peek in [openai::peek(body), anthropic::peek(body), responses::peek(body)] {
-        if let Ok(peek) = peek {
-            assert!(serde_json::from_slice::<String>(&body[peek.model_span]).is_ok());
-        }
+    for peek in [openai::peek(body), anthropic::peek(body), responses::peek(body)].into_iter().flatten() {
+        assert!(serde_json::from_slice::<String>(&body[peek.model_span]).is_ok());
     }
     let quirks = OpenAiQuirks { responses_api: false, stream_usage: true, output_limit: OutputLimitField::MaxTokens };
     for drop_unsupported in [false, true] {

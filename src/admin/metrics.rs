@@ -174,7 +174,7 @@ fn redis(page: &mut Page, fleet: &Fleet, now: UnixMillis) {
     page.gauge(&table::REDIS_ROUND_TRIP, &[], figures.round_trip.as_secs_f64());
     page.gauge(&table::REPLICAS, &[], fleet.replicas.count() as f64);
     let standing = fleet.telemetry.standing();
-    if let Some(age) = standing.fleet.age(now) {
+    if let Some(age) = standing.fleet.age(now).filter(|_| standing.fleet.others > 0) {
         page.gauge(&table::SHARED_AGE, &[], age.as_secs_f64());
     }
     if let Some(age) = fleet.age(now) {

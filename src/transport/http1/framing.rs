@@ -205,11 +205,8 @@ mod tests {
         let (mut buffer, mut body) = (BytesMut::new(), Vec::new());
         for piece in pieces {
             buffer.extend_from_slice(piece);
-            loop {
-                match framing.step(&mut buffer)? {
-                    Step::Data(data) => body.extend_from_slice(&data),
-                    Step::More | Step::End => break,
-                }
+            while let Step::Data(data) = framing.step(&mut buffer)? {
+                body.extend_from_slice(&data);
             }
         }
         Ok((body, framing.ended(), buffer.to_vec()))

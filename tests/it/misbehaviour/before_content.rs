@@ -307,6 +307,7 @@ async fn selfmade() -> std::net::SocketAddr {
     let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a server of a test")]
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             // The handshake is meant to fail.

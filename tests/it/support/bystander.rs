@@ -48,6 +48,7 @@ impl Bystander {
         };
         let mut seen = Seen::default();
         ask(&mut seen).await;
+        #[expect(clippy::disallowed_methods, reason = "it asks until the test has seen enough")]
         let asking = tokio::spawn(async move {
             while !*told.borrow_and_update() {
                 ask(&mut seen).await;
