@@ -162,6 +162,11 @@ impl Body for RelayBody {
                 Poll::Ready(Some(Ok(frame))) => {
                     let Ok(chunk) = frame.into_data() else { continue };
                     this.last_chunk = Instant::now();
+                    if this.last_chunk >= this.deadline {
+                        // Whoever never pauses never lets the timer run.
+                        this.broken("it took too long");
+                        continue;
+                    }
                     match this.relay.push(chunk) {
                         Ok(()) if this.relay.ended() && this.flight.is_some() => this.complete(),
                         Ok(()) => {
@@ -255,6 +260,10 @@ impl Body for OpaqueBody {
         match Pin::new(upstream).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.last_chunk = Instant::now();
+                if this.last_chunk >= this.limits.deadline {
+                    this.end(broken);
+                    return Poll::Ready(Some(Err(BrokenOff)));
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(_))) => {

@@ -26,6 +26,9 @@ pub enum Malformed {
     /// It cannot be read.
     #[error("the answer is not HTTP: {0}")]
     Head(httparse::Error),
+    /// It begins as no answer does.
+    #[error("the answer is not HTTP")]
+    Foreign,
     /// Its head has no end.
     #[error("the head of the answer is longer than {MAX_HEAD} bytes")]
     TooLong,
@@ -92,6 +95,15 @@ pub fn write(request: &Parts, target: &str, host: &HeaderValue, body: usize) -> 
 pub fn has_end(bytes: &[u8], from: usize) -> bool {
     let rest = &bytes[from.saturating_sub(3).min(bytes.len())..];
     memmem::find(rest, b"\n\r\n").is_some() || memmem::find(rest, b"\n\n").is_some()
+}
+
+/// Whether these bytes cannot become an answer, however many follow: whoever speaks another protocol
+/// may wait for us to go on, and never end what would be a head.
+pub fn is_foreign(bytes: &[u8]) -> bool {
+    const BEGINNING: &[u8] = b"HTTP/";
+    // Blank lines before it are borne.
+    let begun = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+    !bytes[begun..].iter().zip(BEGINNING).all(|(byte, expected)| byte == expected)
 }
 
 /// Takes the head of an answer out of the buffer; interim answers before it are passed over.
@@ -213,6 +225,16 @@ mod tests {
         assert_eq!((head.framing, head.keep), (Framing::Sized(2), true));
         assert_eq!(&buffer[..], b"hi");
         assert!(read(&mut BytesMut::from("HTTP/1.1 200 OK\r\nX-A")).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_cannot_become_an_answer_is_known_by_its_first_bytes() {
+        for answer in ["", "H", "HTTP/", "HTTP/1.1 200 OK\r\n", "\r\n\r\nHTTP/1.1", "\r\n"] {
+            assert!(!is_foreign(answer.as_bytes()), "{answer:?}");
+        }
+        for foreign in ["SSH-2.0-x", "220 mail", "\x16\x03\x01", "HTCPCP/1.0", "\r\nhello"] {
+            assert!(is_foreign(foreign.as_bytes()), "{foreign:?}");
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ use super::stream::Stream;
 const READ: usize = 4 * 1024;
 const MOST_READ: usize = 128 * 1024;
 
+/// Within so many bytes an answer has said that it is one.
+const LONGEST_BEGINNING: usize = 64;
+
 /// A connection between exchanges.
 #[derive(Debug)]
 pub struct Connection {
@@ -154,6 +157,9 @@ impl Sending {
                 return Poll::Ready(Err(error));
             }
             let buffer = &mut self.connection.buffer;
+            if before < LONGEST_BEGINNING && head::is_foreign(buffer) {
+                return Poll::Ready(Err(Malformed::Foreign.into()));
+            }
             if head::has_end(buffer, before)
                 && let Some(head) = head::read(buffer)?
             {
