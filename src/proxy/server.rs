@@ -84,6 +84,8 @@ pub async fn serve<S>(
         loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
+                // It was gone before its turn came, which is nobody else's business.
+                Err(error) if is_of_one_client(&error) => continue,
                 Err(error) => {
                     connections.not_accepted.fetch_add(1, Relaxed);
                     // Most often it is for want of descriptors, which idle connections have.
@@ -116,6 +118,14 @@ pub async fn serve<S>(
     if tokio::time::timeout(limits.drain, tasks.wait()).await.is_err() {
         tracing::warn!("the drain time is over; the remaining requests are cut off");
     }
+}
+
+/// Whether a connection that could not be accepted was ended by its client.
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 /// Looks at all connections again and again.
