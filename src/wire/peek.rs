@@ -90,7 +90,7 @@ impl<'a> TopLevel<'a> {
     fn scan(text: &'a str) -> Result<Self, Broken> {
         let mut scanner = Scanner::new(text);
         let mut fields = Vec::with_capacity(12);
-        scanner.expect(b'{', "an object")?;
+        scanner.want(b'{', "an object")?;
         if !scanner.take(b'}') {
             loop {
                 let Quoted { raw, escaped } = scanner.name()?;
@@ -101,7 +101,7 @@ impl<'a> TopLevel<'a> {
                     break;
                 }
             }
-            scanner.expect(b'}', "the end of the object")?;
+            scanner.want(b'}', "the end of the object")?;
         }
         if scanner.at_end() { Ok(Self { fields }) } else { Err(Broken { at: text.len(), expected: "the end" }) }
     }

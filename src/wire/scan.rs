@@ -75,7 +75,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// If something else is there.
-    pub fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Broken> {
+    pub fn want(&mut self, byte: u8, what: &'static str) -> Result<(), Broken> {
         if self.take(byte) { Ok(()) } else { self.broken(what) }
     }
 
@@ -84,7 +84,7 @@ impl<'a> Scanner<'a> {
     /// # Errors
     /// If there is none.
     pub fn string(&mut self) -> Result<Quoted<'a>, Broken> {
-        self.expect(b'"', "a string")?;
+        self.want(b'"', "a string")?;
         let start = self.at;
         let mut escaped = false;
         loop {
@@ -156,7 +156,7 @@ impl<'a> Scanner<'a> {
     /// If there is none.
     pub fn name(&mut self) -> Result<Quoted<'a>, Broken> {
         let name = self.string()?;
-        self.expect(b':', "a colon")?;
+        self.want(b':', "a colon")?;
         Ok(name)
     }
 
