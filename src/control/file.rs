@@ -51,7 +51,9 @@ impl Control {
             tracing::warn!(file = %shown, "what the configuration file says now is done when Redis is back");
             *self.pending.lock().await = pending;
         }
-        self.reload_failed.store(applied.is_err(), Relaxed);
+        // What only waits for Redis can be used.
+        let failed = applied.as_ref().is_err_and(|error| !error.is_of_redis());
+        self.reload_failed.store(failed, Relaxed);
         applied.map_err(|error| {
             match error {
                 ControlError::Invalid(problems) => {
