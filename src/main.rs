@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use pointsman::cli::Cli;
 
+/// A request makes and gives back hundreds of small pieces of memory, which this allocator does in
+/// a third of the time that the system's takes; and it returns pages that are no longer used.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many threads one matrix product may use, for the library that makes them. One: requests
 /// are what runs side by side here, and without a number it counts the processors by reading
 /// /proc/cpuinfo, before each of the products.

@@ -17,10 +17,17 @@ const REQUESTS: [usize; 2] = [300, 1300];
 /// What is counted.
 const LOADS: [&str; 5] = ["whole", "whole-eight", "whole-translated", "100k", "stream"];
 
-/// Prints a table.
-pub async fn count(program: &Path, upstream: SocketAddr, dir: &Path) -> anyhow::Result<()> {
+/// Prints a table, of one load alone if `only` names it. `keep`: where callgrind's account of the
+/// longer run is left, for `callgrind_annotate`.
+pub async fn count(
+    program: &Path,
+    upstream: SocketAddr,
+    dir: &Path,
+    only: Option<&str>,
+    keep: Option<&Path>,
+) -> anyhow::Result<()> {
     println!("| load | instructions of a request, in user space |\n|---|---:|");
-    for id in LOADS {
+    for id in LOADS.into_iter().filter(|id| only.is_none_or(|only| only == *id)) {
         let run = RUNS.iter().find(|run| run.id == id).context("no such load")?;
         let mut counted = [0.0; 2];
         for (requests, counted) in REQUESTS.into_iter().zip(&mut counted) {
@@ -29,6 +36,9 @@ pub async fn count(program: &Path, upstream: SocketAddr, dir: &Path) -> anyhow::
             load::times(&job(run, pointsman.addr), requests).await?;
             drop(pointsman);
             *counted = total(&file).with_context(|| format!("{} has no sum", file.display()))?;
+            if let Some(keep) = keep {
+                std::fs::copy(&file, keep)?;
+            }
         }
         println!("| {id} | {:.0} |", (counted[1] - counted[0]) / (REQUESTS[1] - REQUESTS[0]) as f64);
     }

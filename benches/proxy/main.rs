@@ -8,8 +8,9 @@
 //! `--redis` measures something else, see `outages.rs`: what requests notice of the Redis that
 //! replicas share.
 //!
-//! `--instructions` counts those of a whole request, see `instructions.rs`; `--litellm` measures
-//! LiteLLM's proxy as well, and prints the README's table with it.
+//! `--instructions` counts those of a whole request, see `instructions.rs`, and leaves callgrind's
+//! account of it where `--profile PATH` says; `--litellm` measures LiteLLM's proxy as well, and
+//! prints the README's table with it.
 //!
 //! Other arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load;
 //! `--only list` names them), `--seconds N`, `--rounds N`, `--bin PATH` (another build of
@@ -115,6 +116,7 @@ struct Args {
     litellm: bool,
     tries: usize,
     program: PathBuf,
+    profile: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -137,7 +139,8 @@ fn main() -> anyhow::Result<()> {
         return outages::measure(&args.program, upstream.addr, dir.path(), &|addr| job(load, addr));
     }
     if args.instructions {
-        return local.block_on(&runtime, instructions::count(&args.program, upstream.addr, dir.path()));
+        let (only, keep) = (args.only.as_deref(), args.profile.as_deref());
+        return local.block_on(&runtime, instructions::count(&args.program, upstream.addr, dir.path(), only, keep));
     }
     let mut report = Report::default();
     for round in 1..=args.rounds {
@@ -327,6 +330,7 @@ impl Args {
             litellm: args.iter().any(|arg| arg == "--litellm"),
             tries: value("--tries").map_or(Ok(TRIES), |text| text.parse())?,
             program: value("--bin").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pointsman")), PathBuf::from),
+            profile: value("--profile").map(PathBuf::from),
         })
     }
 }

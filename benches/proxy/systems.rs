@@ -271,7 +271,7 @@ fn configuration(listen: SocketAddr, admin: SocketAddr, upstream: SocketAddr) ->
     };
     let eight: Vec<String> = (1..=8).map(|at| format!("openai-{at}")).collect();
     alias("one", "priority", &["openai-1"]);
-    alias("eight", "random-shuffle", &eight.iter().map(String::as_str).collect::<Vec<_>>());
+    alias("eight", "lowest-latency", &eight.iter().map(String::as_str).collect::<Vec<_>>());
     alias("translated", "priority", &["anthropic-1"]);
     alias("slow", "priority", &["slow-1"]);
     text

@@ -33,7 +33,7 @@ pub struct Decision {
     /// What the caller excluded or preferred.
     pub narrowing: Narrowing,
     /// The order that was decided.
-    pub ranking: Ranking,
+    pub ranking: Box<Ranking>,
     /// The one of Default, where nobody of the category could serve.
     pub behind: Option<Box<Ranking>>,
     /// Who answered.

@@ -111,12 +111,12 @@ pub enum FlightEnd {
 }
 
 impl Flight {
-    /// Starts an attempt.
+    /// Starts an attempt. Boxed, since it is handed on from stage to stage until the answer's end.
     ///
     /// # Errors
     /// With the reason, if a limit is reached or another attempt has taken its place as
     /// probe or explorer.
-    pub fn start(to: Departure, clock: Clock) -> Result<Self, SkipReason> {
+    pub fn start(to: Departure, clock: Clock) -> Result<Box<Self>, SkipReason> {
         let now = clock.now();
         let tokens = to.ask.prompt_tokens + to.ask.output_tokens;
         if !to.provider.enter(tokens, now) {
@@ -136,7 +136,7 @@ impl Flight {
         };
         let begun = Instant::now();
         let call = to.ledger.open(to.used_by.clone(), to.ask.prompt_tokens, to.prices.clone());
-        Ok(Self {
+        Ok(Box::new(Self {
             to,
             clock,
             ticket: Some(ticket),
@@ -149,7 +149,7 @@ impl Flight {
             pieces: 0,
             told: (begun, 0),
             span: None,
-        })
+        }))
     }
 
     /// It is traced there.
@@ -225,7 +225,7 @@ impl Flight {
     }
 
     /// It ended.
-    pub fn end(mut self, end: FlightEnd) {
+    pub fn end(mut self: Box<Self>, end: FlightEnd) {
         self.finish(end);
     }
 

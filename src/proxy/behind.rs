@@ -18,10 +18,10 @@ use crate::upstream::attempt::Reply;
 impl Walk<'_> {
     /// Walks the plan and, where that leaves nobody, the one of whoever stands behind.
     pub async fn run(
-        mut self,
-        plan: Plan,
+        &mut self,
+        plan: &mut Plan,
         trace: &mut Trace,
-        behind: &mut Option<Ranking>,
+        behind: &mut Option<Box<Ranking>>,
     ) -> Result<Reply, GatewayError> {
         let skipped = match self.walk(plan, trace).await? {
             (Walked::Served(reply), _) => return Ok(reply),
@@ -35,7 +35,8 @@ impl Walk<'_> {
                 let (ranking, mut plan) = self.ask.decide(next, facts, trace);
                 self.turn_to(&ranking, &mut plan);
                 *behind = Some(ranking);
-                match self.walk(plan, trace).await? {
+                // Boxed, since few requests come this far, and all would carry the room for it.
+                match Box::pin(self.walk(&mut plan, trace)).await? {
                     (Walked::Served(reply), _) => return Ok(reply),
                     (_, skipped) => skipped,
                 }
@@ -74,13 +75,17 @@ impl Walk<'_> {
     }
 
     /// The error of a request that nobody served.
-    fn nobody(mut self, mut skipped: Vec<Skipped>) -> GatewayError {
+    fn nobody(&mut self, mut skipped: Vec<Skipped>) -> GatewayError {
         skipped.append(&mut self.skipped);
         if self.failed.is_empty() {
             return self.nobody_ready(&skipped);
         }
         // Where two lists were walked, it matters who was left out of the first.
         let passed_over = if self.turned { self.unserved(&skipped).reasons(self.now()) } else { Vec::new() };
-        GatewayError::AllFailed { alias: self.alias.name.to_string(), attempts: self.failed, passed_over }
+        GatewayError::AllFailed {
+            alias: self.alias.name.to_string(),
+            attempts: std::mem::take(&mut self.failed),
+            passed_over,
+        }
     }
 }

@@ -32,7 +32,7 @@ pub struct Ask<'a> {
 
 impl Ask<'_> {
     /// Puts the endpoints of an alias in order. Returns also what that was made from.
-    pub fn decide(&self, idx: AliasIdx, facts: RequestFacts, trace: &mut Trace) -> (Ranking, Plan) {
+    pub fn decide(&self, idx: AliasIdx, facts: RequestFacts, trace: &mut Trace) -> (Box<Ranking>, Plan) {
         let Self { gateway, view, caller, narrowing, .. } = *self;
         let alias = view.catalog.alias(idx);
         trace.strategy = Some(alias.strategy.as_str());
@@ -46,6 +46,6 @@ impl Ask<'_> {
         gateway.live.telemetry.metrics.decided(begun.elapsed().as_secs_f64());
         view.alias(idx).stats.earn(alias.adaptivity.explore, alias.adaptivity.hedge, plan.promising);
         let order = plan.candidates.iter().map(|candidate| candidate.endpoint).collect();
-        (Ranking { alias: idx, at, facts, snapshot, seed, order }, plan)
+        (Box::new(Ranking { alias: idx, at, facts, snapshot, seed, order }), plan)
     }
 }

@@ -61,8 +61,8 @@ pub async fn serve(
     let alias = view.catalog.alias(idx);
     let facts = if idx == first { facts } else { facts_of(call, alias) };
     let ask = Ask { gateway, view, caller, call, narrowing: &narrowing };
-    let (ranking, plan) = ask.decide(idx, facts, trace);
-    let walk = Walk {
+    let (ranking, mut plan) = ask.decide(idx, facts, trace);
+    let mut walk = Walk {
         ask,
         alias,
         live: view.alias(idx),
@@ -80,7 +80,7 @@ pub async fn serve(
     };
     let counted = gateway.live.ledger.request(UsedBy::new(caller, alias, None));
     let mut behind = None;
-    let served = walk.run(plan, trace, &mut behind).await;
+    let served = walk.run(&mut plan, trace, &mut behind).await;
     counted.over(trace.target.clone());
     // Where everything was out for a while, the time was spent waiting.
     if let [only] = &trace.attempts[..]
@@ -98,7 +98,7 @@ pub async fn serve(
         category: sorted.map(|sorted| sorted.verdict),
         narrowing,
         ranking,
-        behind: behind.map(Box::new),
+        behind,
         chosen: trace.target.clone(),
         attempts: trace.attempts.iter().map(AttemptNote::for_the_record).collect(),
     });

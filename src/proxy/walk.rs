@@ -82,7 +82,7 @@ enum Tried {
 /// An attempt that is ready to go.
 struct Departed {
     prepared: Prepared,
-    flight: Flight,
+    flight: Box<Flight>,
     limits: AttemptLimits,
 }
 
@@ -98,16 +98,16 @@ impl<'a> Walk<'a> {
     /// Walks one plan; also returns who was left out of it.
     pub(super) async fn walk(
         &mut self,
-        mut plan: Plan,
+        plan: &mut Plan,
         trace: &mut Trace,
     ) -> Result<(Walked, Vec<Skipped>), GatewayError> {
         let mut last_resort = false;
         if plan.candidates.is_empty() {
             if self.behind.is_some() {
-                return Ok((Walked::Exhausted, plan.skipped));
+                return Ok((Walked::Exhausted, std::mem::take(&mut plan.skipped)));
             }
             if self.failed.is_empty() {
-                let candidate = self.wait_for_soonest(&mut plan).await?;
+                let candidate = self.wait_for_soonest(plan).await?;
                 plan.candidates.push(candidate);
                 last_resort = true;
             }
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
             let remaining = u32::try_from(plan.candidates.len() - position + more).unwrap_or(u32::MAX);
             let attempts_left = self.limits.max_attempts.saturating_sub(trace.attempts.len() as u32);
             if attempts_left == 0 {
-                return Ok((Walked::Over, plan.skipped));
+                return Ok((Walked::Over, std::mem::take(&mut plan.skipped)));
             }
             let rival = plan.candidates.get(position + 1).filter(|_| attempts_left > 1);
             match self.try_one(&candidate, rival, attempts_left.min(remaining), last_resort, trace).await? {
@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
                 }
                 Tried::Failed(error) => {
                     let progress = Progress {
-                        plan: &plan,
+                        plan,
                         position,
                         repeated,
                         kind: error.kind,
@@ -155,18 +155,21 @@ impl<'a> Walk<'a> {
                             repeated = false;
                         }
                         // Somebody else is always preferred to the same one again.
-                        _ if elsewhere => return Ok((Walked::Exhausted, plan.skipped)),
+                        _ if elsewhere => return Ok((Walked::Exhausted, std::mem::take(&mut plan.skipped))),
                         NextStep::Same { after } if self.ask.gateway.may_repeat(self.now()) => {
                             self.meters.fell_back(kind);
                             tokio::time::sleep(after).await;
                             repeated = true;
                         }
-                        NextStep::Same { .. } | NextStep::GiveUp => return Ok((Walked::Over, plan.skipped)),
+                        NextStep::Same { .. } | NextStep::GiveUp => {
+                            return Ok((Walked::Over, std::mem::take(&mut plan.skipped)));
+                        }
                     }
                 }
             }
         }
-        Ok((if self.behind.is_some() { Walked::Exhausted } else { Walked::Over }, plan.skipped))
+        let end = if self.behind.is_some() { Walked::Exhausted } else { Walked::Over };
+        Ok((end, std::mem::take(&mut plan.skipped)))
     }
 
     async fn try_one(
@@ -182,13 +185,30 @@ impl<'a> Walk<'a> {
             return Ok(Tried::PassedOver);
         };
         let first = self.fly(candidate, first);
+        match candidate.hedge_s.zip(rival) {
+            None => {
+                let landed = first.await;
+                Ok(self.landed(landed, last_resort, trace))
+            }
+            // Boxed, since few requests are copied, and all would carry the room for a second.
+            Some((after, rival)) => {
+                Box::pin(self.race(candidate, first, (after, rival), &race, last_resort, trace)).await
+            }
+        }
+    }
+
+    /// Waits for an attempt, and asks the rival too when it is late.
+    async fn race(
+        &mut self,
+        candidate: &Candidate,
+        first: impl Future<Output = Landed>,
+        (after, rival): (f64, &Candidate),
+        race: &Arc<AtomicBool>,
+        last_resort: bool,
+        trace: &mut Trace,
+    ) -> Result<Tried, GatewayError> {
         tokio::pin!(first);
         let begun = Instant::now();
-        let hedge = candidate.hedge_s.zip(rival);
-        let Some((after, rival)) = hedge else {
-            let landed = first.await;
-            return Ok(self.landed(landed, last_resort, trace));
-        };
         tokio::select! {
             biased;
             landed = &mut first => return Ok(self.landed(landed, last_resort, trace)),
@@ -199,7 +219,7 @@ impl<'a> Walk<'a> {
             tokio::select! {
                 biased;
                 landed = &mut first => return Ok(self.landed(landed, last_resort, trace)),
-                departed = self.depart(&second, 1, false, &race, trace) => departed?,
+                departed = self.depart(&second, 1, false, race, trace) => departed?,
             }
         } else {
             None

@@ -132,9 +132,14 @@ impl Client {
 impl Shared {
     /// A connection that is there, or a new one.
     async fn way(&self, connecting: &mut Duration) -> Result<Way, String> {
-        if let Some(way) = self.there().await {
-            return Ok(way);
+        match self.there().await {
+            Some(way) => Ok(way),
+            // Boxed, since few requests need a new one, and all would carry the room for that.
+            None => Box::pin(self.new_way(connecting)).await,
         }
+    }
+
+    async fn new_way(&self, connecting: &mut Duration) -> Result<Way, String> {
         let begun = Instant::now();
         // Many requests at once share one connection of HTTP/2, if that is what comes of it.
         let _first = if self.dial.encrypts() && self.spoken.load(Relaxed) != HTTP_1 {

@@ -1,5 +1,6 @@
 //! One attempt: send the request, and wait until the answer commits or fails.
 
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -69,7 +70,7 @@ impl Call {
         endpoint: EndpointIdx,
         prepared: Prepared,
         limits: AttemptLimits,
-        mut flight: Flight,
+        mut flight: Box<Flight>,
         may_give_up: impl FnOnce() -> bool,
     ) -> Result<Reply, AttemptError> {
         let now = flight.now();
@@ -87,7 +88,7 @@ impl Call {
             }
             self.accept(protocol, lane, hide_usage, response, &limits).await
         };
-        let outcome = within(exchange, &limits, may_give_up).await;
+        let outcome = within(pin!(exchange), &limits, may_give_up).await;
         let outcome = outcome.unwrap_or_else(|waited| {
             let prompt = TokenUsage { input: self.peek.prompt_tokens, ..TokenUsage::default() };
             flight.used(prompt, true, 0);
@@ -225,7 +226,7 @@ impl Call {
     }
 
     /// Hands a committed answer over, with its flight.
-    fn deliver(&self, accepted: Accepted, mut flight: Flight, limits: StreamLimits, served_by: String) -> Reply {
+    fn deliver(&self, accepted: Accepted, mut flight: Box<Flight>, limits: StreamLimits, served_by: String) -> Reply {
         match accepted {
             Accepted::Whole { body, mut seen } => {
                 if seen.usage.output == 0 && seen.pieces > 0 {
@@ -258,11 +259,10 @@ impl Call {
 /// # Errors
 /// With the time that was waited in vain.
 async fn within<T>(
-    exchange: impl Future<Output = T>,
+    mut exchange: Pin<&mut impl Future<Output = T>>,
     limits: &AttemptLimits,
     may_give_up: impl FnOnce() -> bool,
 ) -> Result<T, Duration> {
-    tokio::pin!(exchange);
     let mut left = limits.attempt;
     if let Some(early) = limits.give_up.filter(|early| *early < limits.attempt) {
         match tokio::time::timeout(early, &mut exchange).await {

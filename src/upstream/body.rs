@@ -40,7 +40,7 @@ pub struct RelayBody {
     /// Who answered, for the words of an in-stream error.
     served_by: String,
     prompt_tokens: u64,
-    flight: Option<Flight>,
+    flight: Option<Box<Flight>>,
 }
 
 /// What a stream may take.
@@ -60,7 +60,7 @@ impl RelayBody {
         limits: StreamLimits,
         served_by: String,
         prompt_tokens: u64,
-        flight: Flight,
+        flight: Box<Flight>,
     ) -> Self {
         let now = Instant::now();
         let StreamLimits { idle, deadline } = limits;
@@ -222,7 +222,7 @@ pub struct OpaqueBody {
     timer: Pin<Box<Sleep>>,
     limits: StreamLimits,
     last_chunk: Instant,
-    flight: Option<Flight>,
+    flight: Option<Box<Flight>>,
 }
 
 /// The provider's connection broke, so ours has to break too: there is no other way to
@@ -233,7 +233,7 @@ pub struct BrokenOff;
 
 impl OpaqueBody {
     /// Passes a body on.
-    pub fn new(upstream: AnswerBody, limits: StreamLimits, flight: Flight) -> Self {
+    pub fn new(upstream: AnswerBody, limits: StreamLimits, flight: Box<Flight>) -> Self {
         let now = Instant::now();
         let timer = Box::pin(tokio::time::sleep_until(limits.deadline.min(now + limits.idle)));
         Self { upstream: Some(upstream), timer, limits, last_chunk: now, flight: Some(flight) }

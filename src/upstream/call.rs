@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use serde_json::{Value, json};
 
 use super::headers::request_headers;
@@ -130,8 +130,7 @@ impl Call {
         let url = target_url(provider, &at.upstream_model, &self.operation, lane, stream);
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = url
-            .parse()
+        *request.uri_mut() = Uri::from_maybe_shared(url.into_bytes())
             .map_err(|_| Unwritable::Bad(BadRequest::at("model", format!("`{}` makes no valid URL", at.id))))?;
         *request.headers_mut() = request_headers(provider, lane, &self.headers, content_type, stream);
         Ok(Prepared { request, lane, hide_usage })

@@ -1,5 +1,7 @@
 //! Where does a request go at its provider?
 
+use std::borrow::Cow;
+
 use crate::domain::provider::{Protocol, Provider, UrlStyle};
 use crate::wire::{Dialect, gemini};
 
@@ -15,7 +17,7 @@ pub fn target_url(
 ) -> String {
     let path = path(provider.protocol, upstream_model, operation, lane, stream);
     match &provider.url_style {
-        UrlStyle::Plain => format!("{}{path}", provider.base_url),
+        UrlStyle::Plain => [provider.base_url.as_str(), &path].concat(),
         // Azure's newer surface (`/openai/v1`) is a plain base URL; this is the older one,
         // where the path names the deployment.
         UrlStyle::AzureDeployment { api_version } => format!(
@@ -27,20 +29,20 @@ pub fn target_url(
     }
 }
 
-fn path(protocol: Protocol, model: &str, operation: &Operation, lane: Lane, stream: bool) -> String {
+fn path(protocol: Protocol, model: &str, operation: &Operation, lane: Lane, stream: bool) -> Cow<'static, str> {
     use gemini::Operation as Gemini;
     match (protocol, operation) {
-        (Protocol::Gemini, Operation::Embeddings) => gemini::path(model, Gemini::BatchEmbed),
-        (Protocol::Gemini, Operation::CountTokens) => gemini::path(model, Gemini::CountTokens),
-        (Protocol::Gemini, _) if stream => gemini::path(model, Gemini::Stream),
-        (Protocol::Gemini, _) => gemini::path(model, Gemini::Generate),
+        (Protocol::Gemini, Operation::Embeddings) => gemini::path(model, Gemini::BatchEmbed).into(),
+        (Protocol::Gemini, Operation::CountTokens) => gemini::path(model, Gemini::CountTokens).into(),
+        (Protocol::Gemini, _) if stream => gemini::path(model, Gemini::Stream).into(),
+        (Protocol::Gemini, _) => gemini::path(model, Gemini::Generate).into(),
         (Protocol::Anthropic, Operation::CountTokens) => "/messages/count_tokens".into(),
         (Protocol::Anthropic, _) => "/messages".into(),
         (Protocol::OpenAi, Operation::Chat(Dialect::Responses)) if lane == Lane::Native => "/responses".into(),
         (Protocol::OpenAi, Operation::Chat(_) | Operation::CountTokens) => "/chat/completions".into(),
         (Protocol::OpenAi, Operation::Completions) => "/completions".into(),
         (Protocol::OpenAi, Operation::Embeddings) => "/embeddings".into(),
-        (Protocol::OpenAi, Operation::Other(path)) => path.clone(),
+        (Protocol::OpenAi, Operation::Other(path)) => path.clone().into(),
     }
 }
 

@@ -48,6 +48,11 @@ pub const MAX_UNKNOWN: usize = 8;
 pub struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
+    /// A value that is written like this.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
     /// Its text.
     pub fn get(self) -> &'a str {
         self.0
@@ -57,6 +62,12 @@ impl<'a> Raw<'a> {
 impl<'a> From<&'a RawValue> for Raw<'a> {
     fn from(raw: &'a RawValue) -> Self {
         Self(raw.get())
+    }
+}
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&'a RawValue>::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -219,6 +219,45 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Passes over an object. `field` takes each value, and is told its name as it is written; a
+    /// name with escapes in it is refused.
+    ///
+    /// # Errors
+    /// If there is none, or `field` has one.
+    pub fn object(&mut self, mut field: impl FnMut(&mut Self, &'a str) -> Result<(), Broken>) -> Result<(), Broken> {
+        self.want(b'{', "an object")?;
+        if self.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            let name = self.name()?;
+            if name.escaped {
+                return self.broken("a name without escapes");
+            }
+            field(self, name.raw)?;
+            if !self.take(b',') {
+                return self.want(b'}', "the end of the object");
+            }
+        }
+    }
+
+    /// Passes over an array; `element` takes each value.
+    ///
+    /// # Errors
+    /// If there is none, or `element` has one.
+    pub fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), Broken>) -> Result<(), Broken> {
+        self.want(b'[', "an array")?;
+        if self.take(b']') {
+            return Ok(());
+        }
+        loop {
+            element(self)?;
+            if !self.take(b',') {
+                return self.want(b']', "the end of the array");
+            }
+        }
+    }
+
     /// Whether nothing but space is left.
     pub fn at_end(&mut self) -> bool {
         self.peek().is_none()

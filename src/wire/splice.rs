@@ -50,6 +50,9 @@ fn pieces(body: &Bytes, front: &[u8], from: usize, span: &Range<usize>, with: &[
 }
 
 fn quoted(text: &str) -> Vec<u8> {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        return ["\"", text, "\""].concat().into_bytes();
+    }
     Value::String(text.to_owned()).to_string().into_bytes()
 }
 

@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use super::framing::{Chunks, Framing};
 
@@ -94,7 +94,7 @@ pub fn write(request: &Parts, target: &str, host: &HeaderValue, body: usize) -> 
 /// looked at.
 pub fn has_end(bytes: &[u8], from: usize) -> bool {
     let rest = &bytes[from.saturating_sub(3).min(bytes.len())..];
-    memmem::find(rest, b"\n\r\n").is_some() || memmem::find(rest, b"\n\n").is_some()
+    memchr_iter(b'\n', rest).any(|at| matches!(&rest[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]))
 }
 
 /// Whether these bytes cannot become an answer, however many follow: whoever speaks another protocol

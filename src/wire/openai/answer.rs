@@ -2,7 +2,9 @@
 //! compatible servers leave out, set to `null` or write in their own way.
 
 use std::hash::Hasher;
+use std::sync::LazyLock;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -172,7 +174,8 @@ pub(super) fn read(data: &[u8]) -> Result<Read, Malformed> {
 /// An error object where an answer was due: `{"error": …}`, or vLLM's older
 /// `{"object": "error", …}`.
 pub(super) fn read_embedded_error(data: &[u8]) -> Option<ProviderError> {
-    memchr::memmem::find(data, b"\"error\"")?;
+    static ERROR: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\"error\""));
+    ERROR.find(data)?;
     let value: Value = serde_json::from_slice(data).ok()?;
     let has_error = value.get("error").is_some_and(|error| !error.is_null());
     let is_error = value.get("object").and_then(Value::as_str) == Some("error");

@@ -1,110 +1,18 @@
 //! What must be known of Chat Completions answers that pass through. Text completions
 //! have the same shape but for the place of the text, so they are read here as well.
 
-use memchr::memmem;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+mod glance;
 
+use memchr::memmem;
+
+use self::glance::{Choice, Glance};
 use super::answer::{error_in_answer, not_an_answer, read_embedded_error, read_finish, settle_finish};
 use super::error::decode_error;
-use super::fields::given;
-use super::usage::{GroqIn, UsageIn};
-use crate::domain::usage::TokenUsage;
 use crate::wire::chat::Finish;
 use crate::wire::error::{ErrorHint, Malformed, ProviderError};
 use crate::wire::native::{Seen, Signal};
 use crate::wire::peek::estimate_tokens;
 use crate::wire::sse;
-
-#[derive(Deserialize)]
-struct Glance<'a> {
-    #[serde(default, borrow)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(default)]
-    usage: Option<UsageIn>,
-    #[serde(default)]
-    x_groq: Option<GroqIn>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default, borrow)]
-    delta: Option<Message<'a>>,
-    #[serde(default, borrow)]
-    message: Option<Message<'a>>,
-    /// Of a text completion.
-    #[serde(default, borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(default)]
-    finish_reason: Option<String>,
-}
-
-/// Everything that is content when there is something in it.
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(default, borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    refusal: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    reasoning_details: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    function_call: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    audio: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    images: Option<&'a RawValue>,
-}
-
-impl<'a> Choice<'a> {
-    fn message(&self) -> Option<&Message<'a>> {
-        self.delta.as_ref().or(self.message.as_ref())
-    }
-
-    /// Bytes of JSON that are content; 0 if there is none.
-    fn content_bytes(&self) -> usize {
-        let message = self.message().map(|m| {
-            [
-                m.content,
-                m.refusal,
-                m.reasoning_content,
-                m.reasoning,
-                m.reasoning_details,
-                m.tool_calls,
-                m.function_call,
-                m.audio,
-                m.images,
-            ]
-        });
-        let fields = message.into_iter().flatten().chain([self.text]);
-        fields.filter(|raw| given(*raw)).flatten().map(|raw| raw.get().len()).sum()
-    }
-
-    fn has_calls(&self) -> bool {
-        self.message().is_some_and(|message| given(message.tool_calls) || given(message.function_call))
-    }
-
-    fn refused(&self) -> bool {
-        self.message().is_some_and(|message| given(message.refusal))
-    }
-}
-
-impl<'a> Glance<'a> {
-    fn choices(&self) -> &[Choice<'a>] {
-        self.choices.as_deref().unwrap_or_default()
-    }
-
-    fn usage(&self) -> Option<TokenUsage> {
-        let groq = self.x_groq.as_ref().and_then(|groq| groq.usage);
-        self.usage.or(groq).map(UsageIn::read).filter(|usage| !usage.is_empty())
-    }
-}
 
 /// Watches a stream that passes through.
 #[derive(Debug, Default)]
@@ -146,7 +54,7 @@ impl Inspector {
         if event.name == "error" {
             return Ok(Signal::Error(decode_error(200, data)));
         }
-        let glance: Glance<'_> = serde_json::from_slice(data).map_err(|error| not_an_answer(data, &error))?;
+        let glance = Glance::read(data).map_err(|error| not_an_answer(data, &error))?;
         Ok(self.chunk(&glance))
     }
 
@@ -167,14 +75,14 @@ impl Inspector {
         }
         let mut content = false;
         for choice in glance.choices() {
-            if choice.finish_reason.as_deref() == Some("error") {
+            if choice.finish_reason() == Some("error") {
                 let message = "generation ended with an error".to_owned();
                 return Signal::Error(ProviderError { message, code: None, hint: Some(ErrorHint::ServerError) });
             }
             content |= choice.content_bytes() > 0;
             self.has_calls |= choice.has_calls();
             self.refused |= choice.refused();
-            if let Some(finish) = read_finish(choice.finish_reason.as_deref()) {
+            if let Some(finish) = read_finish(choice.finish_reason()) {
                 self.seen.finish = Some(settle_finish(finish, self.has_calls, self.refused, None));
             }
         }
@@ -218,13 +126,13 @@ pub fn inspect_answer(body: &[u8]) -> Result<Seen, Malformed> {
     if let Some(error) = read_embedded_error(body) {
         return Err(error_in_answer(&error));
     }
-    let glance: Glance<'_> = serde_json::from_slice(body).map_err(|error| not_an_answer(body, &error))?;
+    let glance = Glance::read(body).map_err(|error| not_an_answer(body, &error))?;
     let first = glance.choices().first().ok_or_else(|| Malformed("an answer without choices".to_owned()))?;
-    if first.finish_reason.as_deref() == Some("error") {
+    if first.finish_reason() == Some("error") {
         return Err(Malformed("generation ended with an error".to_owned()));
     }
     let usage = glance.usage().unwrap_or_default();
-    let finish = read_finish(first.finish_reason.as_deref());
+    let finish = read_finish(first.finish_reason());
     let content: usize = glance.choices().iter().map(Choice::content_bytes).sum();
     let cut = matches!(finish, Some(Finish::Length | Finish::ContentFilter));
     if content == 0 && !cut && (finish.is_none() || usage.output == 0) {

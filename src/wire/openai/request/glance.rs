@@ -1,7 +1,9 @@
 //! What the messages of a chat need, found without building them.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -145,8 +147,9 @@ fn glance_at_part(part: &Part<'_>, media: &mut Media, peek: &mut Peek, path: imp
 
 /// The last `"role"` of messages that hold plain text only.
 fn last_role(messages: &str) -> Option<&str> {
+    static ROLE: LazyLock<memmem::FinderRev<'static>> = LazyLock::new(|| memmem::FinderRev::new(b"\"role\""));
     let mut end = messages.len();
-    while let Some(at) = memchr::memmem::rfind(&messages.as_bytes()[..end], b"\"role\"") {
+    while let Some(at) = ROLE.rfind(&messages.as_bytes()[..end]) {
         end = at;
         let escaped = messages.as_bytes()[..at].last() == Some(&b'\\');
         let rest = messages.get(at + "\"role\"".len()..)?.trim_start();
