@@ -104,6 +104,11 @@ impl Accounts {
         Self { providers, aliases, ..accounts }
     }
 
+    /// Whether nobody but keys can be limited.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_owner.is_empty()
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
         self.by_owner.values()

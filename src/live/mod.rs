@@ -234,6 +234,9 @@ impl View {
     /// The accounts of an attempt, as far as they are limited: of the key, the project, the
     /// alias, the target and the provider.
     pub fn touched(&self, caller: &Caller, alias: &Alias, target: &Target, endpoint: EndpointIdx) -> Touched {
+        if self.accounts.is_empty() && caller.key.as_ref().is_none_or(|key| key.account.is_none()) {
+            return Touched::new();
+        }
         let mut touched = self.accounts.touched(alias, target, self.catalog.endpoint(endpoint));
         touched.extend(self.accounts_of(caller));
         touched
