@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Control, ControlError, Fleet};
 use crate::domain::counts::Counts;
-use crate::live::UsedBy;
+use crate::live::{UsageSums, UsedBy};
 use crate::store::record::UsageKey;
 use crate::store::{Day, Flush, UsageRow};
 
@@ -131,7 +131,7 @@ impl Control {
     pub fn unwritten(&self) -> usize {
         let failed = {
             let flushing = self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            flushing.failed.as_ref().map_or(0, HashMap::len)
+            flushing.failed.as_ref().map_or(0, UsageSums::len)
         };
         failed + self.live.ledger.waiting()
     }
@@ -221,7 +221,7 @@ pub(super) struct Flushing {
     /// Whether there were calls under way on it.
     open: bool,
     /// What had ended on the next one, which could not be written, or so the disk says.
-    failed: Option<HashMap<UsedBy, Counts>>,
+    failed: Option<UsageSums>,
     /// Why.
     failing: Option<String>,
 }
@@ -248,7 +248,7 @@ impl Flushing {
     }
 }
 
-fn named(page: &HashMap<UsedBy, Counts>) -> HashMap<UsageKey, Counts> {
+fn named(page: &UsageSums) -> HashMap<UsageKey, Counts> {
     let key = |by: &UsedBy| UsageKey {
         project: by.project.to_string(),
         key: by.key.as_ref().map(ToString::to_string).unwrap_or_default(),

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
 use slab::Slab;
 
 use super::keys::Caller;
@@ -57,10 +58,23 @@ impl Call {
     }
 }
 
+/// Sums by whose account they are on. The names are the operator's, so the quickest hash does.
+pub type UsageSums = HashMap<UsedBy, Counts, RandomState>;
+
 #[derive(Debug, Default)]
 struct Part {
-    ended: HashMap<UsedBy, Counts>,
+    ended: UsageSums,
     open: Slab<Arc<Call>>,
+}
+
+impl Part {
+    /// Adds to a sum; only the first time is the account written down.
+    fn add(&mut self, by: &UsedBy, counts: &Counts) {
+        match self.ended.get_mut(by) {
+            Some(sum) => sum.add(counts),
+            None => drop(self.ended.insert(by.clone(), *counts)),
+        }
+    }
 }
 
 /// So many parts.
@@ -83,9 +97,9 @@ impl Default for Ledger {
 #[derive(Debug, Default)]
 pub struct Page {
     /// By calls that ended.
-    pub ended: HashMap<UsedBy, Counts>,
+    pub ended: UsageSums,
     /// By calls under way, until now.
-    pub open: HashMap<UsedBy, Counts>,
+    pub open: UsageSums,
 }
 
 impl Page {
@@ -150,7 +164,7 @@ impl Ledger {
     }
 
     /// Puts back what was taken and could not be written down.
-    pub fn put_back(&self, ended: HashMap<UsedBy, Counts>) {
+    pub fn put_back(&self, ended: UsageSums) {
         let mut part = self.part(0);
         for (by, counts) in ended {
             part.ended.entry(by).or_default().add(&counts);
@@ -173,7 +187,7 @@ impl OpenRequest {
 impl Drop for OpenRequest {
     fn drop(&mut self) {
         let part = self.ledger.next.fetch_add(1, Relaxed) % PARTS;
-        self.ledger.part(part).ended.entry(self.by.clone()).or_default().requests += 1;
+        self.ledger.part(part).add(&self.by, &Counts { requests: 1, ..Counts::default() });
     }
 }
 
@@ -187,7 +201,7 @@ impl OpenCall {
     pub fn close(self, counts: &Counts) {
         let mut part = self.ledger.part(self.part);
         part.open.try_remove(self.at);
-        part.ended.entry(self.call.by.clone()).or_default().add(counts);
+        part.add(&self.call.by, counts);
     }
 }
 

@@ -20,13 +20,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 
 pub use accounts::{Accounts, SpentBefore, Touched, account};
 pub use alias::AliasLive;
 pub use endpoint::{CountedBy, EndpointLive, ProviderLive};
 pub use flight::{Departure, Flight, FlightEnd, Meters};
 pub use keys::{Caller, Denied, Key, KeyRing, ProjectLive, Shown};
-pub use ledger::{Ledger, Page, UsedBy};
+pub use ledger::{Ledger, Page, UsageSums, UsedBy};
 pub use sharing::{Heard, Sharing, SharingStanding};
 
 use smallvec::SmallVec;
@@ -68,7 +69,7 @@ pub struct View {
     /// Whose limits and budgets there are, those of keys apart.
     pub accounts: Arc<Accounts>,
     /// Whose keys there are.
-    projects: Arc<HashMap<ProjectName, Arc<ProjectLive>>>,
+    projects: Arc<HashMap<ProjectName, Arc<ProjectLive>, RandomState>>,
     /// By [`EndpointIdx`].
     endpoints: Arc<[Arc<EndpointLive>]>,
     /// By [`ProviderIdx`].

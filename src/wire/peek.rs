@@ -85,7 +85,7 @@ impl<'a> TopLevel<'a> {
     /// If it is not JSON, not an object, or names a field twice (which two readers could
     /// understand differently).
     pub fn parse(body: &'a [u8]) -> Result<Self, BadRequest> {
-        let read = std::str::from_utf8(body).ok().and_then(|text| Self::scan(text).ok());
+        let read = simdutf8::basic::from_utf8(body).ok().and_then(|text| Self::scan(text).ok());
         // The library says best what is wrong, and has the last word.
         let top: Self = read
             .map_or_else(|| serde_json::from_slice(body), Ok)

@@ -311,14 +311,38 @@ fn special(word: u64) -> u64 {
 /// Whether one of these words is a string of the text by itself (`"image_url"`), as a key or as a
 /// value. Text that merely talks about it does not count. The text is JSON.
 pub fn has_any_token(text: &[u8], words: &[&str]) -> bool {
-    let mut at = 0;
-    while let Some(offset) = memchr::memchr(b'"', &text[at..]) {
-        let start = at + offset + 1;
+    Tokens::new(text).any(|token| words.iter().any(|word| word.as_bytes() == token))
+}
+
+/// The strings of a JSON text, keys and values, as they are written.
+#[derive(Clone, Debug)]
+pub struct Tokens<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Tokens<'a> {
+    /// Those of this text, which is JSON.
+    pub fn new(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Whether the latest was a name.
+    pub fn was_name(&self) -> bool {
+        self.text[self.at..].trim_ascii_start().first() == Some(&b':')
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let text = self.text;
+        let start = self.at + memchr::memchr(b'"', &text[self.at..])? + 1;
         let mut end = start;
         // To the quote that ends it, past what has a backslash before it.
         loop {
-            let Some(length) = plain(&text[end..]) else { return false };
-            end += length;
+            end += plain(&text[end..])?;
             match text[end] {
                 b'"' => break,
                 b'\\' => end = (end + 2).min(text.len()),
@@ -326,13 +350,9 @@ pub fn has_any_token(text: &[u8], words: &[&str]) -> bool {
                 _ => end += 1,
             }
         }
-        let token = &text[start..end];
-        if words.iter().any(|word| word.as_bytes() == token) {
-            return true;
-        }
-        at = end + 1;
+        self.at = end + 1;
+        Some(&text[start..end])
     }
-    false
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 mod glance;
 
+use std::sync::LazyLock;
+
 use memchr::memmem;
 
 use self::glance::{Choice, Glance};
@@ -102,17 +104,20 @@ impl Inspector {
 ///
 /// Quotes in a model's own text are escaped, so none of these words can be met there.
 fn is_plain_piece(frame: &[u8]) -> bool {
+    static WORDS: LazyLock<[memmem::Finder<'static>; 4]> =
+        LazyLock::new(|| ["\"choices\"", "\"error\"", "\"finish_reason\"", "\"usage\""].map(memmem::Finder::new));
+    let [choices, error, finish_reason, usage] = &*WORDS;
     frame.starts_with(b"data:")
-        && memmem::find(frame, b"\"choices\"").is_some()
-        && memmem::find(frame, b"\"error\"").is_none()
-        && !tells(frame, b"\"finish_reason\"")
-        && !tells(frame, b"\"usage\"")
+        && choices.find(frame).is_some()
+        && error.find(frame).is_none()
+        && !tells(frame, finish_reason)
+        && !tells(frame, usage)
 }
 
 /// Whether a field is there with a value other than `null`.
-fn tells(frame: &[u8], field: &[u8]) -> bool {
-    memmem::find_iter(frame, field).any(|at| {
-        let rest = frame[at + field.len()..].trim_ascii_start();
+fn tells(frame: &[u8], field: &memmem::Finder<'_>) -> bool {
+    field.find_iter(frame).any(|at| {
+        let rest = frame[at + field.needle().len()..].trim_ascii_start();
         let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         value.is_some_and(|value| !value.starts_with(b"null"))
     })
@@ -145,6 +150,7 @@ pub fn inspect_answer(body: &[u8]) -> Result<Seen, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::usage::TokenUsage;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 

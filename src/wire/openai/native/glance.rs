@@ -64,7 +64,7 @@ impl<'a> Glance<'a> {
     /// # Errors
     /// If it is not of the dialect.
     pub(super) fn read(data: &'a [u8]) -> Result<Self, serde_json::Error> {
-        let scanned = std::str::from_utf8(data).ok().and_then(|text| Self::scan(text).ok());
+        let scanned = simdutf8::basic::from_utf8(data).ok().and_then(|text| Self::scan(text).ok());
         // The library says best what is wrong, and has the last word on all that is unusual.
         scanned.map_or_else(|| serde_json::from_slice(data), Ok)
     }

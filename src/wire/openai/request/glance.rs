@@ -1,17 +1,15 @@
 //! What the messages of a chat need, found without building them.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::peek::beyond_text;
 use crate::domain::feature::Feature;
 use crate::wire::error::BadRequest;
 use crate::wire::openai::fields::{given, note_unknown};
 use crate::wire::peek::{Peek, Raw};
+use crate::wire::scan::Tokens;
 
 /// What the messages hold beside text.
 #[derive(Default)]
@@ -20,6 +18,8 @@ pub(super) struct Media {
     pub(super) media: u64,
     /// How many bytes of the body they take.
     pub(super) media_bytes: usize,
+    /// More of them may be within the text, as URLs of their own bytes.
+    pub(super) inline: bool,
 }
 
 #[derive(Deserialize)]
@@ -70,12 +70,12 @@ pub(super) fn glance_at_messages(raw: Raw<'_>, peek: &mut Peek) -> Result<Media,
     if !text.starts_with('[') {
         return Err(BadRequest::at("messages", "expected an array of messages"));
     }
-    let mut media = Media::default();
-    if !beyond_text(text) {
-        if last_role(text) == Some("assistant") {
+    let mut media = Media { inline: true, ..Media::default() };
+    if let Some(last_role) = only_text(text) {
+        if last_role == b"assistant" {
             peek.needs.insert(Feature::Prefill);
         }
-        return Ok(media);
+        return Ok(Media::default());
     }
     let messages: Vec<Message<'_>> = serde_json::from_str(text)
         .map_err(|error| BadRequest::at("messages", format!("not an array of messages: {error}")))?;
@@ -145,17 +145,23 @@ fn glance_at_part(part: &Part<'_>, media: &mut Media, peek: &mut Peek, path: imp
     media.media += 1;
 }
 
-/// The last `"role"` of messages that hold plain text only.
-fn last_role(messages: &str) -> Option<&str> {
-    static ROLE: LazyLock<memmem::FinderRev<'static>> = LazyLock::new(|| memmem::FinderRev::new(b"\"role\""));
-    let mut end = messages.len();
-    while let Some(at) = ROLE.rfind(&messages.as_bytes()[..end]) {
-        end = at;
-        let escaped = messages.as_bytes()[..at].last() == Some(&b'\\');
-        let rest = messages.get(at + "\"role\"".len()..)?.trim_start();
-        if let Some(value) = rest.strip_prefix(':').filter(|_| !escaped) {
-            return value.trim_start().strip_prefix('"')?.split('"').next();
+/// Words of which one is in any message that is more than plain text.
+const BEYOND_TEXT: [&[u8]; 5] = [b"type", b"tool_calls", b"tool_call_id", b"function_call", b"function"];
+
+/// The role of the last message, if all of them are plain text and need not be looked at one by
+/// one.
+fn only_text(messages: &str) -> Option<&[u8]> {
+    let mut role: &[u8] = b"";
+    let mut tokens = Tokens::new(messages.as_bytes());
+    let mut is_role = false;
+    while let Some(token) = tokens.next() {
+        if BEYOND_TEXT.contains(&token) {
+            return None;
         }
+        if is_role {
+            role = token;
+        }
+        is_role = token == b"role" && tokens.was_name();
     }
-    None
+    Some(role)
 }

@@ -10,7 +10,6 @@ use crate::wire::openai::fields::{
     TOKENS_PER_MEDIUM, given, inline_media_bytes, note_unknown, note_unknown_fields, open, read_limit, read_stream,
 };
 use crate::wire::peek::{Peek, TopLevel, estimate_tokens};
-use crate::wire::scan::has_any_token;
 
 /// Every parameter of the official API that translation understands or may drop.
 ///
@@ -81,7 +80,8 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadRequest> {
     let messages = top.get("messages").ok_or_else(|| BadRequest::at("messages", "missing; expected an array"))?;
     let seen = glance_at_messages(messages, &mut peek)?;
     let tools = ["tools", "functions"].iter().filter_map(|name| top.get(name)).map(|raw| raw.get().len());
-    let text = messages.get().len().saturating_sub(seen.media_bytes.max(inline_media_bytes(messages.get())));
+    let inline = if seen.inline { inline_media_bytes(messages.get()) } else { 0 };
+    let text = messages.get().len().saturating_sub(seen.media_bytes.max(inline));
     peek.prompt_tokens = estimate_tokens(text + tools.sum::<usize>()) + seen.media * TOKENS_PER_MEDIUM;
     Ok(peek)
 }
@@ -167,14 +167,6 @@ fn note_format(top: &TopLevel<'_>, peek: &mut Peek) -> Result<(), BadRequest> {
         Some(_) => note_unknown(peek, "response_format.type"),
     }
     Ok(())
-}
-
-/// Words of which one is in any message that is more than plain text.
-const BEYOND_TEXT: [&str; 5] = ["type", "tool_calls", "tool_call_id", "function_call", "function"];
-
-/// Whether the messages have to be looked at one by one.
-pub(super) fn beyond_text(messages: &str) -> bool {
-    has_any_token(messages.as_bytes(), &BEYOND_TEXT)
 }
 
 #[cfg(test)]
