@@ -238,6 +238,7 @@ fn started(
         .spawn()?;
     let process = Process::new(child, addr);
     wait_for(addr)?;
+    wait_for(admin)?;
     answers(admin)?;
     Ok((process, admin))
 }

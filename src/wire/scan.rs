@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            let Some(length) = plain(&self.bytes()[self.at..]) else {
+            let Some(length) = plain::<true>(&self.bytes()[self.at..]) else {
                 self.at = self.text.len();
                 return self.broken("the end of a string");
             };
@@ -272,8 +272,8 @@ impl<'a> Scanner<'a> {
 ///
 /// Eight at a time, by the arithmetic of "Hacker's Delight" (H. S. Warren, 6-1): most strings are
 /// short, and to call for many bytes at a time takes a while. Of a long one the rest is looked for
-/// that way.
-fn plain(rest: &[u8]) -> Option<usize> {
+/// that way, and control characters within it only where `STRICT`.
+fn plain<const STRICT: bool>(rest: &[u8]) -> Option<usize> {
     const SHORT: usize = 64;
     let mut at = 0;
     while at < SHORT
@@ -292,7 +292,7 @@ fn plain(rest: &[u8]) -> Option<usize> {
     }
     let found = memchr2(b'"', b'\\', rest);
     let before = &rest[..found.unwrap_or(rest.len())];
-    if before.iter().fold(false, |control, byte| control | (*byte < b' ')) {
+    if STRICT && before.iter().fold(false, |control, byte| control | (*byte < b' ')) {
         return before.iter().position(is_special).map(|found| at + found);
     }
     found.map(|found| at + found)
@@ -342,7 +342,8 @@ impl<'a> Iterator for Tokens<'a> {
         let mut end = start;
         // To the quote that ends it, past what has a backslash before it.
         loop {
-            end += plain(&text[end..])?;
+            // Control characters were looked for when it was found to be JSON.
+            end += plain::<false>(&text[end..])?;
             match text[end] {
                 b'"' => break,
                 b'\\' => end = (end + 2).min(text.len()),
