@@ -68,13 +68,19 @@ impl Service<Request<Incoming>> for DataPlane {
             && let Ok((operation, shape)) = operation_at(request.uri().path())
         {
             let gateway = Arc::clone(&self.gateway);
-            return Box::pin(async move { Ok(serve(&gateway, operation, shape, peer, request).await) });
+            return in_place(|| async move { Ok(serve(&gateway, operation, shape, peer, request).await) });
         }
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
         Box::pin(self.others.clone().oneshot(request.map(Body::new)))
     }
+}
+
+/// A future that is made where it will stay. One that is made first and boxed then is copied, all
+/// the room for what it will hold later included, which is most of it.
+fn in_place<F: Future>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    Box::into_pin(Box::write(Box::new_uninit(), make()))
 }
 
 /// An operation's path with another method than `POST`, or no path of ours.
