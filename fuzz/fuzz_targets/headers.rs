@@ -7,10 +7,15 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use pointsman::domain::alias::RequestLimits;
+use pointsman::domain::category::{CategoryScheme, Tier};
+use pointsman::domain::grouping::Grouping;
+use pointsman::domain::ids::AliasIdx;
 use pointsman::domain::time::UnixMillis;
 use pointsman::proxy::auth::shown_key;
+use pointsman::proxy::category::hinted;
 use pointsman::proxy::multipart::boundary;
 use pointsman::proxy::narrowing::{narrowing, tightening};
+use pointsman::telemetry::traces::{came_with, tell};
 use pointsman::upstream::rate_headers::rate_hint;
 use pointsman::upstream::retry_after::retry_after;
 
@@ -31,6 +36,21 @@ fn read(bytes: &[u8]) -> HeaderMap {
     headers
 }
 
+/// An alias that believes what it is told.
+fn believing() -> Grouping {
+    let scheme = CategoryScheme::built_in(Tier::Fast);
+    let groups = scheme.categories.iter().map(|_| AliasIdx(1)).collect();
+    Grouping { scheme, groups, default: AliasIdx(0), pin: false, hint: true }
+}
+
+/// What is told of a trace is what was heard of it.
+fn trace(headers: &HeaderMap) {
+    let (mut told, mut again) = (HeaderMap::new(), HeaderMap::new());
+    tell(&came_with(headers), &mut told);
+    tell(&came_with(&told), &mut again);
+    assert_eq!(told, again);
+}
+
 fuzz_target!(|bytes: &[u8]| {
     let headers = read(bytes);
     if let Some(key) = shown_key(&headers) {
@@ -46,6 +66,11 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(tight.max_attempts <= base.max_attempts && tight.deadline <= base.deadline);
         assert!(tight.max_attempts > 0 && !tight.deadline.is_zero());
     }
+    let grouping = believing();
+    if let Ok(Some(verdict)) = hinted(&headers, &grouping) {
+        assert!(verdict.category.is_none_or(|at| at < grouping.groups.len()));
+    }
+    trace(&headers);
     for value in headers.values() {
         if let Some(boundary) = boundary(value) {
             assert!((1..=70).contains(&boundary.len()));

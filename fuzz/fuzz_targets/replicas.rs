@@ -1,12 +1,13 @@
-//! No bytes that another replica left in Redis make us panic: messages about targets, and steps
-//! of the journal.
+//! No bytes that another replica left in Redis make us panic: messages about targets, alone and
+//! packed, and steps of the journal.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use pointsman::fleet::telemetry::unpacked;
 use pointsman::stats::share::{Content, Frame};
 use pointsman::store::{Position, Step};
 
-fuzz_target!(|bytes: &[u8]| {
+fn read(bytes: &[u8]) {
     if let Ok(frame) = Frame::read(bytes) {
         match frame.content {
             Content::Pulses(records) => records.for_each(drop),
@@ -15,6 +16,11 @@ fuzz_target!(|bytes: &[u8]| {
             Content::Knowledge(records) => records.for_each(drop),
         }
     }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    read(bytes);
+    unpacked(bytes).iter().for_each(|message| read(message));
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let step = Step::of_text(&Position::default(), text.to_owned());
     if let Ok(entry) = step.entry() {

@@ -22,6 +22,7 @@ fn main() -> std::io::Result<()> {
     store()?;
     frames::write()?;
     headers()?;
+    connections()?;
     texts()?;
     numbers()?;
     prompts()
@@ -62,11 +63,12 @@ fn golden(root: &Path) -> std::io::Result<()> {
         if path.components().any(|part| part.as_os_str() == "answer") {
             seed("answers", &name, &body)?;
         } else {
-            for target in ["requests", "conversation", "splice"] {
+            for target in ["requests", "conversation", "splice", "scan"] {
                 seed(target, &name, &body)?;
             }
         }
     }
+    seed("scan", "own", r#" [ {"a\"" : -1.5E+3, "role":[true,false,null,{}],"b":"\u00e9\\"} , "image_url" ] "#)?;
     seed("splice", "own", r#"{"a":{"b":1},"b":[1,2,{"c":"\u00e9\\"}],"c":{"d":1,"e":{}},"x":1e400}"#)?;
     streams()
 }
@@ -112,7 +114,9 @@ fn configurations(root: &Path) -> std::io::Result<()> {
 fn configuration(name: &str, text: &str) -> std::io::Result<()> {
     seed("config", name, text)?;
     let no_files = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
-    let Ok(file) = pointsman::config::parse_file(text, &|_| Some("s".to_owned()), &no_files) else { return Ok(()) };
+    // Keys are in the environment, and nothing that stands in for a setting.
+    let env = |name: &str| (!name.starts_with("POINTSMAN_") && !name.starts_with("OTEL_")).then(|| "s".to_owned());
+    let Ok(file) = pointsman::config::parse_file(text, &env, &no_files) else { return Ok(()) };
     let mut lists = serde_json::Map::new();
     for (kind, _, document) in file.documents.iter() {
         let list = lists.entry(kind.list()).or_insert_with(|| json!([]));
@@ -172,6 +176,46 @@ fn headers() -> std::io::Result<()> {
         ("after-seconds", "retry-after: 1e3\n"),
     ] {
         seed("headers", name, lines)?;
+    }
+    let trace = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\ntracestate: rojo=00f067aa0ba902b7, congo=t61rcWkgMzE\n";
+    seed("headers", "trace", trace)
+}
+
+/// Answers of HTTP/1.1, and of Redis.
+fn connections() -> std::io::Result<()> {
+    for (name, answer) in [
+        ("sized", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"),
+        (
+            "chunked",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0A;x=\"y\"\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
+        ),
+        ("both", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 5\r\n\r\n1\r\na\r\n0\r\n\r\n"),
+        (
+            "interim",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+        ),
+        ("old", "HTTP/1.0 404 Not Found\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\nabc"),
+        ("close", "HTTP/1.1 500 \r\nConnection: close\r\n\r\nto the end"),
+        ("twice", "\r\nHTTP/1.1 200 OK\nContent-Length: 1, 1\nContent-Length: 1\n\naHTTP/1.1 200 OK\r\n"),
+    ] {
+        in_pieces("http1", name, answer)?;
+    }
+    for (name, answer) in [
+        (
+            "slots",
+            "*2\r\n*3\r\n:0\r\n:8191\r\n*3\r\n$9\r\n127.0.0.1\r\n:7000\r\n$2\r\nid\r\n*3\r\n:8192\r\n:16383\r\n*2\r\n_\r\n:7001\r\n",
+        ),
+        ("moved", "-MOVED 3999 127.0.0.1:6381\r\n"),
+        ("ask", "*2\r\n+OK\r\n-ASK 3999 :6381\r\n"),
+        ("later", "-TRYAGAIN Multiple keys request during rehashing of slot\r\n"),
+        ("sentinel", "*2\r\n$9\r\n127.0.0.1\r\n$4\r\n6379\r\n"),
+        ("beat", "*3\r\n+PONG\r\n*2\r\n$10\r\n1795504456\r\n$6\r\n123456\r\n*3\r\n$6\r\nmaster\r\n:1\r\n*0\r\n"),
+        ("cluster", "*3\r\n-LOADING x\r\n*2\r\n:1\r\n:2\r\n=22\r\ntxt:cluster_state:fail\r\n\r\n"),
+        ("push", ">2\r\n$1\r\nc\r\n$3\r\nabc\r\n"),
+        ("rows", "*2\r\n*3\r\n$1\r\na\r\n:5\r\n$2\r\nxy\r\n*3\r\n$1\r\nb\r\n:6\r\n$0\r\n\r\n"),
+        ("map", "%1\r\n+a\r\n~1\r\n#t\r\n"),
+    ] {
+        seed("redis", name, answer)?;
     }
     Ok(())
 }

@@ -27,4 +27,6 @@ pub use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, ToRedisArgs, Value, cm
 pub use error::LinkError;
 pub use keys::Keys;
 pub use link::{Figures, Link, OpenError, ServerTime, Signal, State, Subscription, Timing};
+#[doc(hidden)]
+pub use link::{Heard, heard};
 pub use slot::slot_of;

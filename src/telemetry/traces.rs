@@ -68,7 +68,7 @@ impl Traces {
 
     /// A request has come, with these headers.
     pub(super) fn request(&self, headers: &HeaderMap, operation: OperationName, path: &str) -> RequestSpan {
-        let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
+        let parent = came_with(headers);
         let mut builder = SpanBuilder::from_name(operation.as_str());
         builder.span_kind = Some(SpanKind::Server);
         builder.attributes = Some(vec![
@@ -106,6 +106,16 @@ impl Traces {
             tracing::warn!("the last spans may be lost: {error}");
         }
     }
+}
+
+/// What a caller says of the trace that its request is part of.
+pub fn came_with(headers: &HeaderMap) -> Context {
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers))
+}
+
+/// Says in headers which trace a request is part of.
+pub fn tell(context: &Context, headers: &mut HeaderMap) {
+    TraceContextPropagator::new().inject_context(context, &mut HeaderInjector(headers));
 }
 
 /// Where an attempt goes.
@@ -176,8 +186,7 @@ pub struct AttemptSpan(Span);
 impl AttemptSpan {
     /// What the provider gets to know of it.
     pub fn pass_on(&self, headers: &mut HeaderMap) {
-        let context = Context::new().with_remote_span_context(self.0.span_context().clone());
-        TraceContextPropagator::new().inject_context(&context, &mut HeaderInjector(headers));
+        tell(&Context::new().with_remote_span_context(self.0.span_context().clone()), headers);
     }
 
     /// Its first content came.

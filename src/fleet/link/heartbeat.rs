@@ -61,7 +61,7 @@ fn is_down(info: Value) -> bool {
 /// What `TIME` answers: seconds, and the microseconds of the running one.
 fn time_of(answer: Value) -> Option<UnixMillis> {
     let (seconds, micros): (u64, u64) = redis::from_redis_value(answer).ok()?;
-    Some(UnixMillis(seconds.checked_mul(1000)? + micros / 1000))
+    Some(UnixMillis(seconds.checked_mul(1000)?.checked_add(micros / 1000)?))
 }
 
 #[cfg(test)]
@@ -83,6 +83,8 @@ mod tests {
         let denied = "-NOPERM this user has no permissions to run the 'time' command\r\n";
         assert_eq!(read_as(&alone, &["+PONG\r\n", denied]), Ok(None));
         assert_eq!(read_as(&alone, &[denied, TIME]), Ok(Some(UnixMillis(1_795_699_501_233))));
+        let never = format!("*2\r\n:{}\r\n:999999\r\n", u64::MAX / 1000);
+        assert_eq!(read_as(&alone, &["+PONG\r\n", &never]), Ok(None));
     }
 
     #[test]

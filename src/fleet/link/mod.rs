@@ -13,6 +13,7 @@ mod cluster;
 mod dial;
 mod figures;
 mod gate;
+mod heard;
 mod heartbeat;
 mod node;
 mod request;
@@ -31,6 +32,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 pub use figures::Figures;
+#[doc(hidden)]
+pub use heard::{Heard, heard};
 pub use server_time::ServerTime;
 pub use state::State;
 pub use subscription::{Signal, Subscription};

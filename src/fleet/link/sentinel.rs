@@ -15,6 +15,9 @@ pub(super) const ASK_EVERY: Duration = Duration::from_secs(2);
 /// A sentinel that has not answered by then is passed over.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// What a sentinel answers: the host and the port, if it knows of such a master.
+pub(super) type MasterAddress = Option<(String, u16)>;
+
 /// Asks one sentinel after the other where the master is.
 pub(super) async fn master(dial: &Dial, sentinels: &[HostPort], name: &str) -> Result<Place, LinkError> {
     let mut why = LinkError::Down("there is no sentinel".into());
@@ -37,7 +40,7 @@ async fn ask(dial: &Dial, sentinel: &HostPort, name: &str) -> Result<Place, Link
             answer = question.query_async(&mut connection) => answer.map_err(|error| LinkError::of(&error)),
         }
     };
-    let answer: Option<(String, u16)> =
+    let answer: MasterAddress =
         tokio::time::timeout(PATIENCE, asked).await.map_err(|_| LinkError::Timeout(PATIENCE))??;
     let (host, port) =
         answer.ok_or_else(|| LinkError::Down(format!("sentinel {sentinel} knows no master {name:?}").into()))?;

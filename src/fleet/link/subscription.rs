@@ -178,7 +178,7 @@ async fn ping(mut connection: MultiplexedConnection, limit: Duration) -> Result<
 }
 
 /// What a push says to us; confirmations say nothing.
-fn signal(push: PushInfo) -> Option<Signal> {
+pub(super) fn signal(push: PushInfo) -> Option<Signal> {
     if push.kind != PushKind::Message {
         return None;
     }

@@ -145,7 +145,7 @@ fn packed(messages: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// What can be read of them: another version may have written something else.
-fn unpacked(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn unpacked(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk()
         && let Ok(length) = usize::try_from(u32::from_le_bytes(*length))

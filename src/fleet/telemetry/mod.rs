@@ -27,6 +27,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+#[doc(hidden)]
+pub use self::kept::unpacked;
 use self::kept::{Kept, Measured, SLICES};
 use super::error::LinkError;
 use super::keys::Keys;

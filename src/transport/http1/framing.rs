@@ -82,6 +82,10 @@ enum At {
         size: u64,
         digits: u8,
     },
+    /// Space behind the size.
+    Space {
+        size: u64,
+    },
     /// What follows the size on its line.
     Extension {
         size: u64,
@@ -101,6 +105,8 @@ enum At {
     Trailer,
     /// Within such a line.
     TrailerLine,
+    /// Its end.
+    TrailerLineEnd,
     /// The end of the blank line that ends it all.
     TrailerEnd,
     /// Nothing.
@@ -168,8 +174,15 @@ impl Chunks {
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 At::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
             }
-            (At::Size { size, digits: 1.. } | At::Extension { size }, b'\r') => At::SizeEnd { size },
-            (At::Size { size, digits: 1.. }, b' ' | b'\t' | b';') => At::Extension { size },
+            (At::Size { size, digits: 1.. } | At::Space { size } | At::Extension { size }, b'\r') => {
+                At::SizeEnd { size }
+            }
+            (At::Size { size, digits: 1.. } | At::Space { size }, b';') => At::Extension { size },
+            // Nothing but an extension stands behind it: more digits would be another size.
+            (At::Size { size, digits: 1.. } | At::Space { size }, b' ' | b'\t') => {
+                self.around()?;
+                At::Space { size }
+            }
             (At::Extension { size }, byte) if byte != b'\n' => {
                 self.around()?;
                 At::Extension { size }
@@ -179,8 +192,10 @@ impl Chunks {
             (At::DataCr, b'\r') => At::DataLf,
             (At::DataLf, b'\n') => At::default(),
             (At::Trailer, b'\r') => At::TrailerEnd,
-            (At::TrailerLine, b'\n') => At::Trailer,
-            (At::Trailer | At::TrailerLine, _) => {
+            (At::TrailerLine, b'\r') => At::TrailerLineEnd,
+            (At::TrailerLineEnd, b'\n') => At::Trailer,
+            // Some read on over a line's end that is half of one.
+            (At::Trailer | At::TrailerLine, byte) if byte != b'\n' => {
                 self.around()?;
                 At::TrailerLine
             }
@@ -240,9 +255,15 @@ mod tests {
             "0\r\n\rx",
             "11111111111111111\r\n",
             "2;x\nab\r\n",
+            "1 5\r\na\r\n0\r\n\r\n",
+            "1\t5\r\na\r\n0\r\n\r\n",
+            "0\r\nX: y\n\r\n",
+            "0\r\n\nX: y\r\n\r\n",
+            "0\r\nX: y\rz\r\n\r\n",
         ] {
             assert_eq!(chunked(bad).unwrap_err(), Malformed::Chunk, "{bad:?}");
         }
+        assert_eq!(chunked("1 \t ;x\r\na\r\n0 \r\n\r\n").unwrap(), (b"a".to_vec(), true, vec![]));
         assert!(!chunked("0\r\n").unwrap().1 && !chunked("0\r\nX: y\r\n").unwrap().1);
     }
 

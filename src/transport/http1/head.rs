@@ -149,14 +149,15 @@ pub fn read(buffer: &mut BytesMut) -> Result<Option<Head>, Malformed> {
             let value = HeaderValue::from_maybe_shared(value);
             headers.append(name, value.map_err(|_| Malformed::Head(httparse::Error::HeaderValue))?);
         }
-        let (framing, clear) = framing(status, &headers)?;
+        let (framing, clear) = framing(status, &headers, old)?;
         let keep = clear && framing != Framing::UntilClose && stays_open(&headers, old);
         return Ok(Some(Head { status, headers, framing, keep }));
     }
 }
 
-/// How the body is written (RFC 9112, section 6.3), and whether that is beyond doubt.
-fn framing(status: StatusCode, headers: &HeaderMap) -> Result<(Framing, bool), Malformed> {
+/// How the body is written (RFC 9112, section 6.3), and whether that is beyond doubt: `old` servers
+/// know of no chunks, and whoever stands between us and one may not have seen any.
+fn framing(status: StatusCode, headers: &HeaderMap, old: bool) -> Result<(Framing, bool), Malformed> {
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok((Framing::Sized(0), true));
     }
@@ -165,7 +166,7 @@ fn framing(status: StatusCode, headers: &HeaderMap) -> Result<(Framing, bool), M
         let last = tokens(headers, &TRANSFER_ENCODING).last();
         return Ok(match last {
             Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => {
-                (Framing::Chunked(Chunks::default()), length.is_none())
+                (Framing::Chunked(Chunks::default()), length.is_none() && !old)
             }
             _ => (Framing::UntilClose, false),
         });
@@ -260,6 +261,9 @@ mod tests {
         let old =
             |more: &str| head(&format!("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n{more}\r\n")).unwrap().unwrap().keep;
         assert!(!old("") && old("Connection: keep-alive\r\n"));
+        // Chunks came with HTTP/1.1 (RFC 9112, section 6.1).
+        let chunked = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n";
+        assert!(!head(chunked).unwrap().unwrap().keep);
     }
 
     #[test]

@@ -17,8 +17,8 @@ use redis::{Cmd, Pipeline, Value, pipe};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use self::redirect::Redirect;
-use self::table::Table;
+pub(super) use self::redirect::Redirect;
+pub(super) use self::table::Table;
 use super::Shared;
 use super::node::Node;
 use super::request::{Reply, Request};

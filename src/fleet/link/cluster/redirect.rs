@@ -8,7 +8,7 @@ use crate::config::redis::HostPort;
 
 /// What a node says instead of answering.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Redirect {
+pub(in crate::fleet::link) enum Redirect {
     /// The slot lives there.
     Moved(Place),
     /// The slot is on its way there, and this key may be there already.
@@ -19,7 +19,7 @@ pub(super) enum Redirect {
 
 impl Redirect {
     /// What `from` says in its reply.
-    pub(super) fn of(reply: &Reply, from: Option<Place>) -> Option<Self> {
+    pub(in crate::fleet::link) fn of(reply: &Reply, from: Option<Place>) -> Option<Self> {
         match reply {
             Reply::One(value) => Self::of_value(value, from),
             Reply::Many(values) => values.iter().find_map(|value| Self::of_value(value, from.clone())),
@@ -27,7 +27,7 @@ impl Redirect {
     }
 
     /// What `from` says in one of its answers.
-    pub(super) fn of_value(value: &Value, from: Option<Place>) -> Option<Self> {
+    pub(in crate::fleet::link) fn of_value(value: &Value, from: Option<Place>) -> Option<Self> {
         let Value::ServerError(error) = value else { return None };
         let kind = error.kind()?;
         if kind == ServerErrorKind::TryAgain {

@@ -7,7 +7,7 @@ use crate::config::redis::HostPort;
 
 /// Ranges of slots and whose they are, in order.
 #[derive(Clone, Debug)]
-pub(super) struct Table<N>(Vec<Range<N>>);
+pub(in crate::fleet::link) struct Table<N>(Vec<Range<N>>);
 
 /// Slots from the first to the last, both included.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,18 +25,18 @@ impl<N> Default for Table<N> {
 
 impl<N> Table<N> {
     /// Whose a slot is.
-    pub(super) fn owner(&self, slot: u16) -> Option<&N> {
+    pub(in crate::fleet::link) fn owner(&self, slot: u16) -> Option<&N> {
         let at = self.0.partition_point(|range| range.last < slot);
         self.0.get(at).filter(|range| range.first <= slot).map(|range| &range.owner)
     }
 
     /// Everybody who has a range.
-    pub(super) fn owners(&self) -> impl Iterator<Item = &N> {
+    pub(in crate::fleet::link) fn owners(&self) -> impl Iterator<Item = &N> {
         self.0.iter().map(|range| &range.owner)
     }
 
     /// The same table with other names for its owners.
-    pub(super) fn map<M>(&self, mut name: impl FnMut(&N) -> M) -> Table<M> {
+    pub(in crate::fleet::link) fn map<M>(&self, mut name: impl FnMut(&N) -> M) -> Table<M> {
         let ranges = self.0.iter();
         Table(ranges.map(|range| Range { first: range.first, last: range.last, owner: name(&range.owner) }).collect())
     }
@@ -44,7 +44,7 @@ impl<N> Table<N> {
 
 impl Table<Place> {
     /// Reads the answer of a node that is at `from`. `None` if it is none.
-    pub(super) fn read(answer: Value, from: &HostPort) -> Option<Self> {
+    pub(in crate::fleet::link) fn read(answer: Value, from: &HostPort) -> Option<Self> {
         let entries: Vec<Vec<Value>> = redis::from_redis_value(answer).ok()?;
         let mut ranges = entries.into_iter().map(|entry| range(entry, from)).collect::<Option<Vec<_>>>()?;
         ranges.sort_by_key(|range| range.first);
