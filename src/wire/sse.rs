@@ -127,6 +127,8 @@ impl SseEvent<'_> {
 /// as the specification says.
 pub fn parse(frame: &[u8]) -> SseEvent<'_> {
     let mut event = SseEvent::default();
+    // The rest of the blank line before it, where the bytes were cut within that.
+    let frame = frame.strip_prefix(b"\n").unwrap_or(frame);
     let frame = frame.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(frame);
     for line in frame.split(|b| *b == b'\n' || *b == b'\r') {
         let (field, value) = match memchr::memchr(b':', line) {
@@ -219,6 +221,16 @@ mod tests {
         }
         framer.push(Bytes::from_static(b"x"));
         assert!(framer.next_frame().is_err());
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_none_of_a_field_wherever_the_bytes_were_cut() {
+        let bytes = b"data: a\r\r\n\xEF\xBB\xBFdata: b\n\n";
+        let whole = seen(&frames(&[bytes]));
+        assert_eq!(whole.len(), 2);
+        for at in 0..bytes.len() {
+            assert_eq!(seen(&frames(&[&bytes[..at], &bytes[at..]])), whole, "{at}");
+        }
     }
 
     proptest! {
