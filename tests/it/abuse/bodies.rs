@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{Attacked, MOMENT, Raw, chat, head, statuses, whole};
 use crate::support::bystander::Bystander;
-use crate::support::eventually;
+use crate::support::gateway::Gateway;
+use crate::support::{eventually, http};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -69,6 +70,13 @@ async fn a_body_that_drips_has_its_time_and_one_that_falls_silent_has_less() {
     }
 }
 
+/// Bytes of bodies that a gateway says it holds.
+async fn held(gateway: &Gateway) -> f64 {
+    let page = http().get(gateway.admin_url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let held = page.lines().find_map(|line| line.strip_prefix("pointsman_body_bytes "));
+    held.expect("it is told").parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_bodies_together_have_only_so_much_room_and_small_ones_need_none() {
     let attacked = Attacked::new("max_held_bytes = \"1MiB\"").await;
@@ -78,6 +86,8 @@ async fn all_bodies_together_have_only_so_much_room_and_small_ones_need_none() {
     let head = format!("{}content-length: {}\r\n\r\n", head(PATH), large.len() + rest.len());
     let mut first = attacked.connect().await;
     first.send(format!("{head}{large}")).await.unwrap();
+    // A second that is read before it would take the room.
+    eventually("the first has its room", async || held(&attacked.gateway).await > 700.0 * 1024.0).await;
     let mut refused = String::new();
     eventually("there is no room for a second", async || {
         let mut second = attacked.connect().await;
