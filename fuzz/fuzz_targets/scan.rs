@@ -5,7 +5,8 @@ use std::fmt;
 
 use libfuzzer_sys::fuzz_target;
 use pointsman::wire::peek::TopLevel;
-use pointsman::wire::scan::{Scanner, has_any_token};
+use pointsman::wire::scan::Scanner;
+use pointsman::wire::strings::has_any_token;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 const WORDS: [&str; 2] = ["role", "image_url"];

@@ -17,6 +17,7 @@ pub mod descriptors;
 pub mod error;
 mod facts;
 pub mod guard;
+mod hedge;
 pub mod intake;
 pub mod models;
 pub mod multipart;

@@ -13,7 +13,6 @@ use super::error::GatewayError;
 use super::respond::{AttemptNote, Trace};
 use super::unserved::Unserved;
 use crate::domain::alias::{Alias, RequestLimits};
-use crate::domain::failure::FailureKind;
 use crate::domain::ids::{AliasIdx, EndpointId, EndpointIdx};
 use crate::domain::time::UnixMillis;
 use crate::limits::Permit;
@@ -72,7 +71,7 @@ pub enum Walked {
 }
 
 /// How one candidate turned out.
-enum Tried {
+pub(super) enum Tried {
     Served(Reply),
     Failed(AttemptError),
     /// It was not called at all.
@@ -80,17 +79,17 @@ enum Tried {
 }
 
 /// An attempt that is ready to go.
-struct Departed {
+pub(super) struct Departed {
     prepared: Prepared,
     flight: Box<Flight>,
     limits: AttemptLimits,
 }
 
 /// An attempt that has committed or failed.
-struct Landed {
-    endpoint: EndpointIdx,
+pub(super) struct Landed {
+    pub(super) endpoint: EndpointIdx,
     purpose: Purpose,
-    outcome: Result<Reply, AttemptError>,
+    pub(super) outcome: Result<Reply, AttemptError>,
     took: Duration,
 }
 
@@ -197,75 +196,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Waits for an attempt, and asks the rival too when it is late.
-    async fn race(
-        &mut self,
-        candidate: &Candidate,
-        first: impl Future<Output = Landed>,
-        (after, rival): (f64, &Candidate),
-        race: &Arc<AtomicBool>,
-        last_resort: bool,
-        trace: &mut Trace,
-    ) -> Result<Tried, GatewayError> {
-        tokio::pin!(first);
-        let begun = Instant::now();
-        tokio::select! {
-            biased;
-            landed = &mut first => return Ok(self.landed(landed, last_resort, trace)),
-            () = tokio::time::sleep(Duration::from_secs_f64(after)) => {}
-        }
-        let second = Candidate { purpose: Purpose::Hedge, give_up_s: None, ..*rival };
-        let departed = if self.live.stats.may_hedge() {
-            tokio::select! {
-                biased;
-                landed = &mut first => return Ok(self.landed(landed, last_resort, trace)),
-                departed = self.depart(&second, 1, false, race, trace) => departed?,
-            }
-        } else {
-            None
-        };
-        let Some(departed) = departed else {
-            let landed = first.await;
-            return Ok(self.landed(landed, last_resort, trace));
-        };
-        let second = self.fly(&second, departed);
-        tokio::pin!(second);
-        // Whoever delivers first wins; a failure waits for the other.
-        let (landed, other) = tokio::select! {
-            landed = &mut first => {
-                let other = if landed.outcome.is_err() { Ok(second.await) } else { Err((rival.endpoint, true)) };
-                (landed, other)
-            }
-            landed = &mut second => {
-                let other = if landed.outcome.is_err() { Ok(first.await) } else { Err((candidate.endpoint, false)) };
-                (landed, other)
-            }
-        };
-        let asked = landed.endpoint;
-        match other {
-            Err((loser, hedge)) => {
-                trace.attempts.push(AttemptNote {
-                    endpoint: self.id(loser),
-                    failure: Some(FailureKind::Superseded),
-                    status: None,
-                    took: begun.elapsed(),
-                    last_resort,
-                    hedge,
-                });
-                Ok(self.landed(landed, last_resort, trace))
-            }
-            Ok(other) => {
-                if let Tried::Failed(error) = self.landed(landed, last_resort, trace) {
-                    self.failed.push((self.name(asked), error));
-                }
-                Ok(self.landed(other, last_resort, trace))
-            }
-        }
-    }
-
     /// Writes the request for a candidate and opens its account; `None` where it cannot even
     /// be asked.
-    async fn depart(
+    pub(super) async fn depart(
         &mut self,
         candidate: &Candidate,
         may_come: u32,
@@ -364,7 +297,7 @@ impl<'a> Walk<'a> {
 
     /// Sends it and waits until it commits or fails. Borrows nothing of the walk that
     /// changes, so that two may be under way.
-    fn fly(&self, candidate: &Candidate, departed: Departed) -> impl Future<Output = Landed> + use<'a> {
+    pub(super) fn fly(&self, candidate: &Candidate, departed: Departed) -> impl Future<Output = Landed> + use<'a> {
         let (Ask { view, call, .. }, live) = (self.ask, self.live);
         let (endpoint, purpose) = (candidate.endpoint, candidate.purpose);
         async move {
@@ -377,7 +310,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Notes how an attempt turned out.
-    fn landed(&self, landed: Landed, last_resort: bool, trace: &mut Trace) -> Tried {
+    pub(super) fn landed(&self, landed: Landed, last_resort: bool, trace: &mut Trace) -> Tried {
         let Landed { endpoint, purpose, outcome, took } = landed;
         let error = outcome.as_ref().err();
         trace.attempts.push(AttemptNote {
@@ -449,11 +382,11 @@ impl<'a> Walk<'a> {
         self.limits.deadline.saturating_sub(self.started.elapsed())
     }
 
-    fn id(&self, endpoint: EndpointIdx) -> EndpointId {
+    pub(super) fn id(&self, endpoint: EndpointIdx) -> EndpointId {
         self.ask.view.catalog.endpoint(endpoint).id.clone()
     }
 
-    fn name(&self, endpoint: EndpointIdx) -> String {
+    pub(super) fn name(&self, endpoint: EndpointIdx) -> String {
         self.id(endpoint).to_string()
     }
 

@@ -27,6 +27,7 @@ pub mod responses;
 pub mod scan;
 pub mod splice;
 pub mod sse;
+pub mod strings;
 
 /// The chat API a client speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

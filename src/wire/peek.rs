@@ -12,7 +12,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::error::BadRequest;
-use super::scan::{Broken, Quoted, Scanner, has_any_token};
+use super::scan::{Broken, Quoted, Scanner};
+use super::strings::has_any_token;
 use crate::domain::feature::FeatureSet;
 
 /// The facts of a request.

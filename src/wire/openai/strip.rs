@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::wire::error::BadRequest;
 use crate::wire::peek::TopLevel;
-use crate::wire::scan::has_any_token;
 use crate::wire::splice;
+use crate::wire::strings::has_any_token;
 
 /// Fields of an assistant message that OpenAI's own API does not have.
 const OF_MESSAGES: [&str; 3] = ["reasoning_content", "reasoning", "reasoning_details"];

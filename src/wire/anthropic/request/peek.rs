@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::domain::feature::{Feature, FeatureSet};
 use crate::wire::error::BadRequest;
 use crate::wire::peek::{MAX_UNKNOWN, Peek, TopLevel, estimate_tokens, has_token, span_in};
-use crate::wire::scan::has_any_token;
+use crate::wire::strings::has_any_token;
 
 /// Fields that can be translated or are hints.
 const TRANSLATED: [&str; 16] = [

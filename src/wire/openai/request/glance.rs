@@ -9,7 +9,7 @@ use crate::domain::feature::Feature;
 use crate::wire::error::BadRequest;
 use crate::wire::openai::fields::{given, note_unknown};
 use crate::wire::peek::{Peek, Raw};
-use crate::wire::scan::Tokens;
+use crate::wire::strings::Strings;
 
 /// What the messages hold beside text.
 #[derive(Default)]
@@ -152,16 +152,16 @@ const BEYOND_TEXT: [&[u8]; 5] = [b"type", b"tool_calls", b"tool_call_id", b"func
 /// one.
 fn only_text(messages: &str) -> Option<&[u8]> {
     let mut role: &[u8] = b"";
-    let mut tokens = Tokens::new(messages.as_bytes());
+    let mut strings = Strings::new(messages.as_bytes());
     let mut is_role = false;
-    while let Some(token) = tokens.next() {
-        if BEYOND_TEXT.contains(&token) {
+    while let Some(string) = strings.next() {
+        if BEYOND_TEXT.contains(&string) {
             return None;
         }
         if is_role {
-            role = token;
+            role = string;
         }
-        is_role = token == b"role" && tokens.was_name();
+        is_role = string == b"role" && strings.was_name();
     }
     Some(role)
 }
