@@ -17,7 +17,7 @@ use crate::support::{eventually, http};
 
 /// What happened is written down 50 ms after it at the latest, and a disk and a busy machine
 /// take their time on top of it.
-const WRITTEN: Duration = Duration::from_millis(400);
+const WRITTEN: Duration = Duration::from_millis(500);
 
 /// Sums under the names of one column.
 fn by_name(
