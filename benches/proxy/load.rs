@@ -26,6 +26,9 @@ pub struct Job {
     pub body_bytes: Option<usize>,
     /// Events of the answer at least.
     pub events: usize,
+    /// Which event has the first content. The first of every dialect's stream is a preamble, but
+    /// whoever writes streams anew may put both into one.
+    pub content_event: usize,
 }
 
 /// How long a measurement takes.
@@ -64,8 +67,8 @@ impl Job {
     }
 }
 
-/// The first event of every dialect's stream is a preamble, the second has content.
-const CONTENT_EVENT: usize = 2;
+/// A stream that is to be held has begun by then.
+const PATIENCE: Duration = Duration::from_secs(30);
 const READ: usize = 64 * 1024;
 
 async fn connect(addr: SocketAddr) -> anyhow::Result<TcpStream> {
@@ -86,7 +89,7 @@ async fn exchange(stream: &mut TcpStream, job: &Job, buffer: &mut [u8], only_beg
             bail!("the connection was closed within an answer: {answer:?}");
         }
         let whole = answer.take(&buffer[..size]).map_err(anyhow::Error::msg)?;
-        if first_content.is_none() && answer.events >= CONTENT_EVENT {
+        if first_content.is_none() && answer.events >= job.content_event {
             first_content = Some(started.elapsed());
         }
         if whole {
@@ -217,7 +220,8 @@ pub async fn hold(job: &Job, streams: usize) -> anyhow::Result<Vec<TcpStream>> {
     let mut buffer = vec![0; READ];
     for _ in 0..streams {
         let mut stream = connect(job.addr).await?;
-        exchange(&mut stream, job, &mut buffer, true).await?;
+        let begun = tokio::time::timeout(PATIENCE, exchange(&mut stream, job, &mut buffer, true)).await;
+        begun.with_context(|| format!("stream {} has no content after {PATIENCE:?}", held.len() + 1))??;
         held.push(stream);
     }
     Ok(held)

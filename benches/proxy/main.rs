@@ -8,6 +8,8 @@
 //! `--redis` measures something else, see `outages.rs`: what requests notice of the Redis that
 //! replicas share.
 //!
+//! `--attacks`, see `attacks.rs`: what others notice while somebody misbehaves.
+//!
 //! `--instructions` counts those of a whole request, see `instructions.rs`, and leaves callgrind's
 //! account of it where `--profile PATH` says; `--litellm` measures LiteLLM's proxy as well, and
 //! prints the README's table with it.
@@ -17,6 +19,7 @@
 //! Pointsman), `--tries N` (a measurement that other programs disturb is made again, up to so
 //! many times).
 
+mod attacks;
 mod http;
 mod instructions;
 mod litellm;
@@ -40,8 +43,10 @@ use report::Report;
 use systems::{KEY, Process};
 use upstream::{ANSWER_BYTES, OPENAI_EVENTS, SLOW_MODEL, TOKENS};
 
-/// Streams held open for the memory that one takes.
-const HELD: usize = 1000;
+/// Streams held open for the memory that one takes: first so many, then so many in all.
+const HELD: [(usize, &str); 2] = [(1000, "per_stream"), (5000, "per_stream_of_many")];
+/// LiteLLM takes a minute for a thousand.
+const HELD_BY_LITELLM: [(usize, &str); 1] = [(100, "per_stream")];
 const CONNECTIONS: usize = 64;
 
 /// Who stands between load and upstream.
@@ -112,6 +117,7 @@ struct Args {
     window: Window,
     only: Option<String>,
     redis: bool,
+    attacks: bool,
     instructions: bool,
     litellm: bool,
     tries: usize,
@@ -126,6 +132,10 @@ fn main() -> anyhow::Result<()> {
     if args.iter().any(|arg| arg == "--upstream") {
         return local.block_on(&runtime, upstream::serve());
     }
+    if let Some(at) = args.iter().position(|arg| arg == "--attack") {
+        let [id, addr] = [1, 2].map(|next| args.get(at + next).map_or("", String::as_str));
+        return attacks::misbehave(id, addr);
+    }
     let args = Args::read(&args)?;
     if args.only.as_deref() == Some("list") {
         RUNS.iter().for_each(|run| println!("{}", run.id));
@@ -134,9 +144,10 @@ fn main() -> anyhow::Result<()> {
     systems::settle_here()?;
     let dir = tempfile::tempdir()?;
     let upstream = systems::start_upstream()?;
-    if args.redis {
+    if args.redis || args.attacks {
         let load = RUNS.iter().find(|run| run.id == "rate").context("no such load")?;
-        return outages::measure(&args.program, upstream.addr, dir.path(), &|addr| job(load, addr));
+        let measure = if args.attacks { attacks::measure } else { outages::measure };
+        return measure(&args.program, upstream.addr, dir.path(), &|addr| job(load, addr));
     }
     if args.instructions {
         let (only, keep) = (args.only.as_deref(), args.profile.as_deref());
@@ -146,7 +157,7 @@ fn main() -> anyhow::Result<()> {
     for round in 1..=args.rounds {
         if args.only.is_none() {
             eprintln!("round {round} of {}: memory", args.rounds);
-            memory(&args, &upstream, dir.path(), &mut report, &|job, streams| {
+            memory(&args.program, &upstream, dir.path(), &mut report, args.litellm && round == 1, &|job, streams| {
                 local.block_on(&runtime, load::hold(job, streams))
             })?;
         }
@@ -245,6 +256,7 @@ fn job(run: &Run, addr: SocketAddr) -> Job {
     let key = if run.system == LiteLlm { litellm::KEY } else { KEY };
     Job {
         addr,
+        content_event: content_event(run.system),
         request: http::post("/v1/chat/completions", key, &body(run.model, run.stream, run.body)).into(),
         body_bytes: (!run.stream && as_it_came).then_some(ANSWER_BYTES),
         events: match run.stream {
@@ -253,6 +265,11 @@ fn job(run: &Run, addr: SocketAddr) -> Job {
             false => 0,
         },
     }
+}
+
+/// Which event of a stream has its first content.
+fn content_event(system: System) -> usize {
+    if system == LiteLlm { 1 } else { 2 }
 }
 
 /// A chat of this many bytes.
@@ -276,41 +293,46 @@ fn body(model: &str, stream: bool, bytes: usize) -> String {
 
 /// Resident memory of fresh processes, and what each held stream adds.
 fn memory(
-    args: &Args,
+    program: &std::path::Path,
     upstream: &Process,
     dir: &std::path::Path,
     report: &mut Report,
+    litellm: bool,
     hold: &dyn Fn(&Job, usize) -> anyhow::Result<Vec<tokio::net::TcpStream>>,
 ) -> anyhow::Result<()> {
-    let measure = |process: &Process, addr, model, key, id, report: &mut Report| -> anyhow::Result<()> {
+    let measure = |process: &Process, addr, counts: &[(usize, &'static str)], (model, key, id), report: &mut Report| {
         let job = Job {
             addr,
+            content_event: if key == litellm::KEY { content_event(LiteLlm) } else { content_event(Direct) },
             request: http::post("/v1/chat/completions", key, &body(model, true, SMALL)).into(),
             body_bytes: None,
             events: 0,
         };
         std::thread::sleep(Duration::from_millis(500));
         let idle = process.resident();
-        let held = hold(&job, HELD)?;
-        std::thread::sleep(Duration::from_millis(500));
-        let each = (process.resident() - idle) / HELD as f64;
-        drop(held);
         report.add(id, "idle", idle);
-        report.add(id, "per_stream", each);
-        eprintln!("  {id}: {:.1} MiB idle, {:.1} KiB for each of {HELD} streams", idle / 1048576.0, each / 1024.0);
-        Ok(())
+        eprintln!("  {id}: {:.1} MiB idle", idle / 1048576.0);
+        let mut held = Vec::new();
+        for (count, figure) in counts {
+            held.extend(hold(&job, count - held.len())?);
+            std::thread::sleep(Duration::from_millis(500));
+            let each = (process.resident() - idle) / *count as f64;
+            report.add(id, figure, each);
+            eprintln!("  {id}: {:.1} KiB for each of {count} streams", each / 1024.0);
+        }
+        anyhow::Ok(())
     };
     let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir)?;
-    measure(&nginx, unbuffered, SLOW_MODEL, KEY, "nginx-memory", report)?;
+    measure(&nginx, unbuffered, &HELD, (SLOW_MODEL, KEY, "nginx-memory"), report)?;
     drop(nginx);
-    let (pointsman, _) = systems::start_pointsman(&args.program, upstream.addr, dir, "")?;
-    measure(&pointsman, pointsman.addr, "slow", KEY, "memory", report)?;
+    let (pointsman, _) = systems::start_pointsman(program, upstream.addr, dir, "")?;
+    measure(&pointsman, pointsman.addr, &HELD, ("slow", KEY, "memory"), report)?;
     drop(pointsman);
-    if !args.litellm {
+    if !litellm {
         return Ok(());
     }
     let litellm = litellm::start(upstream.addr, dir)?;
-    measure(&litellm, litellm.addr, "slow", litellm::KEY, "litellm-memory", report)
+    measure(&litellm, litellm.addr, &HELD_BY_LITELLM, ("slow", litellm::KEY, "litellm-memory"), report)
 }
 
 impl Args {
@@ -326,6 +348,7 @@ impl Args {
             },
             only: value("--only").cloned(),
             redis: args.iter().any(|arg| arg == "--redis"),
+            attacks: args.iter().any(|arg| arg == "--attacks"),
             instructions: args.iter().any(|arg| arg == "--instructions"),
             litellm: args.iter().any(|arg| arg == "--litellm"),
             tries: value("--tries").map_or(Ok(TRIES), |text| text.parse())?,

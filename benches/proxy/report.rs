@@ -65,6 +65,8 @@ impl Report {
         ratio("memory idle", "MiB", mib("nginx-memory"), mib("memory"));
         let kib = |id| self.median(id, "per_stream") / 1024.0;
         ratio("memory per slow stream, 1,000 at once", "KiB", kib("nginx-memory"), kib("memory"));
+        let kib = |id| self.median(id, "per_stream_of_many") / 1024.0;
+        ratio("memory per slow stream, 5,000 at once", "KiB", kib("nginx-memory"), kib("memory"));
         println!();
         println!("| translated (OpenAI client, Anthropic provider) | pass-through | translated | |");
         println!("|---|---:|---:|---:|");

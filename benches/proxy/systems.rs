@@ -146,7 +146,7 @@ pub fn start_nginx(upstream: SocketAddr, dir: &Path) -> anyhow::Result<(Process,
     let dir_text = dir.display();
     let mut config = format!(
         "user root;\nworker_processes 1;\nworker_rlimit_nofile 20000;\ndaemon off;\npid {dir_text}/nginx.pid;\nerror_log {dir_text}/error.log warn;\n\
-         events {{ worker_connections 10000; }}\n\
+         events {{ worker_connections 10100; }}\n\
          http {{\n  access_log off;\n  tcp_nodelay on;\n  server_tokens off;\n  keepalive_requests 1000000000;\n  keepalive_timeout 600s;\n\
          \x20 client_max_body_size 64m;\n  client_body_buffer_size 4m;\n  proxy_read_timeout 600s;\n"
     );

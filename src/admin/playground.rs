@@ -23,6 +23,7 @@ use crate::proxy::{Gateway, intake, pipeline};
 use crate::store::record::Role;
 use crate::upstream::lane::Operation;
 use crate::wire::Dialect;
+use tokio::time::Instant;
 
 /// An error of the data plane is no longer.
 const LARGEST_ERROR: usize = 1 << 20;
@@ -54,8 +55,9 @@ pub async fn play(
     let mut trace = Trace::new(&gateway.live.telemetry);
     let operation = Operation::Chat(Dialect::ChatCompletions);
     trace.open.came_by(operation.protocol(), &headers, "/admin/v1/playground");
-    let served = match intake::call(operation, headers, body, &trace.id, gateway.live.clock.now()) {
-        Ok(call) => pipeline::serve(&gateway, &view, &caller, &call, &mut trace).await,
+    let started = Instant::now();
+    let served = match intake::call(operation, headers, body, &trace.id, gateway.live.clock.at(started)) {
+        Ok(call) => pipeline::serve(&gateway, &view, &caller, &call, &mut trace, started).await,
         Err(error) => Err(error),
     };
     Ok(match served {

@@ -33,11 +33,13 @@ pub enum FailureKind {
     ClientGone,
     /// Another attempt at the same request was faster.
     Superseded,
+    /// Nobody was asked: this machine has no descriptor or memory left for a connection.
+    NoSocket,
 }
 
 impl FailureKind {
     /// Every class, for tables and metrics.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Connect,
         Self::Timeout,
         Self::RateLimited,
@@ -51,6 +53,7 @@ impl FailureKind {
         Self::BrokenStream,
         Self::ClientGone,
         Self::Superseded,
+        Self::NoSocket,
     ];
 
     /// The stable name in headers, logs and metrics.
@@ -69,6 +72,7 @@ impl FailureKind {
             Self::BrokenStream => "broken_stream",
             Self::ClientGone => "client_gone",
             Self::Superseded => "superseded",
+            Self::NoSocket => "no_socket",
         }
     }
 }

@@ -146,7 +146,8 @@ pub fn outcome_of(kind: FailureKind, retry_at: Option<UnixMillis>) -> Outcome {
         | FailureKind::ContextTooLong
         | FailureKind::ContentPolicy
         | FailureKind::ClientGone
-        | FailureKind::Superseded => Outcome::Neutral,
+        | FailureKind::Superseded
+        | FailureKind::NoSocket => Outcome::Neutral,
         FailureKind::Connect
         | FailureKind::Timeout
         | FailureKind::ServerError

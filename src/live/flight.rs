@@ -117,7 +117,8 @@ impl Flight {
     /// With the reason, if a limit is reached or another attempt has taken its place as
     /// probe or explorer.
     pub fn start(to: Departure, clock: Clock) -> Result<Box<Self>, SkipReason> {
-        let now = clock.now();
+        let begun = Instant::now();
+        let now = clock.at(begun);
         let tokens = to.ask.prompt_tokens + to.ask.output_tokens;
         if !to.provider.enter(tokens, now) {
             return Err(SkipReason::AtLimit);
@@ -134,7 +135,6 @@ impl Flight {
                 });
             }
         };
-        let begun = Instant::now();
         let call = to.ledger.open(to.used_by.clone(), to.ask.prompt_tokens, to.prices.clone());
         Ok(Box::new(Self {
             to,
@@ -155,6 +155,11 @@ impl Flight {
     /// It is traced there.
     pub fn traced(&mut self, span: AttemptSpan) {
         self.span = Some(span);
+    }
+
+    /// When it began.
+    pub fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// The time now.
@@ -182,10 +187,11 @@ impl Flight {
     pub fn committed(&mut self) {
         self.to.won.store(true, Relaxed);
         self.committed = true;
-        let now = self.clock.now();
-        let waited = self.begun.elapsed().saturating_sub(self.queued);
-        self.told = (Instant::now(), 1);
-        self.to.request.committed();
+        let at = Instant::now();
+        let now = self.clock.at(at);
+        let waited = at.saturating_duration_since(self.begun).saturating_sub(self.queued);
+        self.told = (at, 1);
+        self.to.request.committed(at);
         if let Some(span) = &mut self.span {
             span.first_content();
         }
@@ -206,7 +212,7 @@ impl Flight {
             return;
         }
         self.told = (at, pieces);
-        let now = self.clock.now();
+        let now = self.clock.at(at);
         if let Some(ticket) = &mut self.ticket {
             self.to.endpoint.change(now, |stats| stats.progress(ticket, pieces - before, over, now));
         }
@@ -231,7 +237,8 @@ impl Flight {
 
     fn finish(&mut self, end: FlightEnd) {
         let Some(ticket) = self.ticket.take() else { return };
-        let now = self.clock.now();
+        let at = Instant::now();
+        let now = self.clock.at(at);
         let (failure, retry_at) = match end {
             FlightEnd::Success => (None, None),
             FlightEnd::Failure { kind, retry_at } => (Some(kind), retry_at),
@@ -250,7 +257,7 @@ impl Flight {
             estimated: self.estimated,
             pieces: self.pieces,
             cost,
-            elapsed: self.begun.elapsed().saturating_sub(self.queued),
+            elapsed: at.saturating_duration_since(self.begun).saturating_sub(self.queued),
             queued: self.queued,
         };
         self.to.endpoint.change(now, |stats| stats.end(ticket, &end, now, self.to.jitter));

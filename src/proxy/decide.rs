@@ -37,11 +37,11 @@ impl Ask<'_> {
         let alias = view.catalog.alias(idx);
         trace.strategy = Some(alias.strategy.as_str());
         trace.open.served_by(alias.strategy.as_str());
-        let at = gateway.live.clock.now();
+        let begun = Instant::now();
+        let at = gateway.live.clock.at(begun);
         let snapshot = view.snapshot(idx, &facts, caller, at);
         let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing, now: at };
         let seed = rand::rng().random();
-        let begun = Instant::now();
         let plan = rank(&query, &snapshot, &mut StdRng::seed_from_u64(seed));
         gateway.live.telemetry.metrics.decided(begun.elapsed().as_secs_f64());
         view.alias(idx).stats.earn(alias.adaptivity.explore, alias.adaptivity.hedge, plan.promising);

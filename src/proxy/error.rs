@@ -163,6 +163,7 @@ impl GatewayError {
             Self::Limited(refusal) => refusal.retry_after(),
             Self::Guessing { wait } => Some(*wait),
             Self::NoRoom => Some(A_MOMENT),
+            Self::AllFailed { attempts, .. } if all(attempts, FailureKind::NoSocket) => Some(A_MOMENT),
             Self::AllFailed { attempts, .. } if all(attempts, FailureKind::RateLimited) => {
                 attempts.iter().filter_map(|(_, error)| error.retry_after).min()
             }
@@ -324,6 +325,8 @@ fn all_failed(alias: &str, attempts: &[(String, AttemptError)], passed_over: &[(
                 (429, ErrorKind::RateLimited, "rate_limit_exceeded", message)
             } else if all(attempts, FailureKind::Timeout) {
                 (504, ErrorKind::Timeout, "upstream_timeout", message)
+            } else if all(attempts, FailureKind::NoSocket) {
+                (503, ErrorKind::Overloaded, "no_socket", message)
             } else {
                 (502, ErrorKind::BadGateway, "upstream_failed", message)
             }
@@ -408,7 +411,9 @@ mod tests {
     #[test]
     fn the_most_useful_failure_decides_the_status() {
         use FailureKind as F;
-        let cases: [(&[F], u16); 6] = [
+        let cases: [(&[F], u16); 8] = [
+            (&[F::NoSocket, F::NoSocket], 503),
+            (&[F::NoSocket, F::Connect], 502),
             (&[F::Connect, F::ServerError], 502),
             (&[F::Timeout, F::Timeout], 504),
             (&[F::Timeout, F::Connect], 502),

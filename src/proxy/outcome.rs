@@ -28,6 +28,7 @@ impl GatewayError {
                 () if attempts.iter().any(|(_, error)| is_callers(error.kind)) => O::InvalidRequest,
                 () if all(attempts, FailureKind::RateLimited) => O::UpstreamRateLimited,
                 () if all(attempts, FailureKind::Timeout) => O::UpstreamTimeout,
+                () if all(attempts, FailureKind::NoSocket) => O::Unavailable,
                 () => O::UpstreamFailed,
             },
         }

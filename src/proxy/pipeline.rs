@@ -22,7 +22,7 @@ use crate::routing::Plan;
 use crate::stats::traffic::Fate;
 use crate::upstream::call::Call;
 
-/// Serves one request.
+/// Serves one request, which had come whole when it `started`.
 ///
 /// # Errors
 /// If no target could serve it; nothing has reached the client then.
@@ -32,10 +32,10 @@ pub async fn serve(
     caller: &Caller,
     call: &Call,
     trace: &mut Trace,
+    started: Instant,
 ) -> Result<Response, GatewayError> {
-    let started = Instant::now();
     trace.revision = Some(view.revision);
-    trace.open.read(call.is_stream(), &call.body);
+    trace.open.read(started, call.is_stream(), &call.body);
     let metrics = &gateway.live.telemetry.metrics;
     trace.open.of_caller(caller.key_name(), caller.project_name(), caller.project.meters(metrics));
     let named = admission::resolve(view, caller, &call.peek.model)?;
@@ -83,14 +83,16 @@ pub async fn serve(
     let served = walk.run(&mut plan, trace, &mut behind).await;
     counted.over(trace.target.clone());
     // Where everything was out for a while, the time was spent waiting.
+    let served_at = Instant::now();
+    let waited = served_at.saturating_duration_since(started);
     if let [only] = &trace.attempts[..]
         && !only.last_resort
     {
-        metrics.overhead(started.elapsed().saturating_sub(only.took).as_secs_f64());
+        metrics.overhead(waited.saturating_sub(only.took).as_secs_f64());
     }
-    let fate = Fate { served_by: trace.target.as_ref(), stream: facts.stream, waited: started.elapsed() };
+    let fate = Fate { served_by: trace.target.as_ref(), stream: facts.stream, waited };
     let failed = trace.attempts.iter().filter_map(|note| Some((&note.endpoint, note.failure?)));
-    view.alias(named).traffic(|traffic| traffic.record(gateway.live.clock.now(), fate, failed));
+    view.alias(named).traffic(|traffic| traffic.record(gateway.live.clock.at(served_at), fate, failed));
     gateway.decisions.record(Decision {
         request: trace.id.clone(),
         revision: view.catalog_revision,

@@ -14,6 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use hyper::service::Service;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::auth::shown_key;
@@ -114,8 +115,9 @@ async fn serve(
     let outcome = async {
         let caller = authenticate(gateway, &view, &head.headers, peer).await?;
         let body = read_body(&head.headers, body, &view.limits, &mut space, &gateway.refused).await?;
-        let call = call(operation, head.headers, body, &trace.id, gateway.live.clock.now())?;
-        pipeline::serve(gateway, &view, &caller, &call, &mut trace).await
+        let started = Instant::now();
+        let call = call(operation, head.headers, body, &trace.id, gateway.live.clock.at(started))?;
+        pipeline::serve(gateway, &view, &caller, &call, &mut trace, started).await
     }
     .await;
     outcome.unwrap_or_else(|error| error.into_response(shape, &trace))

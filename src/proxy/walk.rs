@@ -301,8 +301,8 @@ impl<'a> Walk<'a> {
         let (Ask { view, call, .. }, live) = (self.ask, self.live);
         let (endpoint, purpose) = (candidate.endpoint, candidate.purpose);
         async move {
-            let begun = Instant::now();
             let Departed { prepared, flight, limits } = departed;
+            let begun = flight.begun();
             let may_give_up = || live.stats.may_give_up();
             let outcome = call.attempt(view, endpoint, prepared, limits, flight, may_give_up).await;
             Landed { endpoint, purpose, outcome, took: begun.elapsed() }

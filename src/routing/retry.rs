@@ -64,7 +64,9 @@ pub fn next_step(progress: &Progress<'_>, catalog: &Catalog) -> NextStep {
     };
     let any = |_: &Candidate| true;
     match progress.kind {
-        FailureKind::Connect
+        // Whoever comes next may have a connection that waits.
+        FailureKind::NoSocket
+        | FailureKind::Connect
         | FailureKind::Timeout
         | FailureKind::Credential
         | FailureKind::ModelGone
@@ -106,7 +108,8 @@ pub fn is_larger(catalog: &Catalog, model: ModelIdx, failed: ModelIdx) -> bool {
 /// Whether the failure of a plan's last candidate is worth asking somebody who is not in it.
 pub fn may_go_elsewhere(progress: &Progress<'_>) -> bool {
     let worth = match progress.kind {
-        FailureKind::Connect
+        FailureKind::NoSocket
+        | FailureKind::Connect
         | FailureKind::Timeout
         | FailureKind::Credential
         | FailureKind::ModelGone

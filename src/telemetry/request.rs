@@ -132,11 +132,11 @@ impl OpenRequest {
         }
     }
 
-    /// It has come whole, and its time is counted from now on.
-    pub fn read(&self, stream: bool, body: &[u8]) {
+    /// It has come whole, and its time is counted from then on.
+    pub fn read(&self, at: Instant, stream: bool, body: &[u8]) {
         {
             let mut facts = self.facts();
-            facts.begun = Instant::now();
+            facts.begun = at;
             facts.stream = stream;
         }
         if let Some(span) = self.span.get()
@@ -171,11 +171,11 @@ impl OpenRequest {
         self.facts().refused = Some((outcome, status));
     }
 
-    /// The first content of its answer came.
-    pub fn committed(&self) {
+    /// The first content of its answer came at that moment.
+    pub fn committed(&self, at: Instant) {
         let mut facts = self.facts();
         if facts.stream {
-            facts.first_content = Some(facts.begun.elapsed());
+            facts.first_content = Some(at.saturating_duration_since(facts.begun));
         }
     }
 

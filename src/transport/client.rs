@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::answer::AnswerBody;
-use super::dial::{Dial, DialError, innermost};
+use super::dial::{Dial, DialError, Unreached, innermost};
 use super::payload::Payload;
 use super::pool::Pool;
 use super::{http1, http2};
@@ -64,6 +64,10 @@ impl SendError {
     /// been seen.
     fn new(message: String) -> Self {
         Self { kind: FailureKind::Connect, message }
+    }
+
+    fn unreached(Unreached { message, no_socket }: Unreached) -> Self {
+        Self { kind: if no_socket { FailureKind::NoSocket } else { FailureKind::Connect }, message }
     }
 }
 
@@ -119,7 +123,7 @@ impl Client {
         let mut connecting = Duration::ZERO;
         let mut more = MORE_WAYS;
         loop {
-            let way = shared.way(&mut connecting).await.map_err(SendError::new)?;
+            let way = shared.way(&mut connecting).await?;
             match shared.exchange(way, &parts, payload.clone()).await {
                 Ok(response) => return Ok(Sent { response, connecting }),
                 Err(failed) if failed.again && more > 0 => more -= 1,
@@ -131,7 +135,7 @@ impl Client {
 
 impl Shared {
     /// A connection that is there, or a new one.
-    async fn way(&self, connecting: &mut Duration) -> Result<Way, String> {
+    async fn way(&self, connecting: &mut Duration) -> Result<Way, SendError> {
         match self.there().await {
             Some(way) => Ok(way),
             // Boxed, since few requests need a new one, and all would carry the room for that.
@@ -139,7 +143,7 @@ impl Shared {
         }
     }
 
-    async fn new_way(&self, connecting: &mut Duration) -> Result<Way, String> {
+    async fn new_way(&self, connecting: &mut Duration) -> Result<Way, SendError> {
         let begun = Instant::now();
         // Many requests at once share one connection of HTTP/2, if that is what comes of it.
         let _first = if self.dial.encrypts() && self.spoken.load(Relaxed) != HTTP_1 {
@@ -152,10 +156,10 @@ impl Shared {
         } else {
             None
         };
-        let (stream, two) = self.dial.connect().await?;
+        let (stream, two) = self.dial.connect().await.map_err(SendError::unreached)?;
         self.spoken.store(if two { HTTP_2 } else { HTTP_1 }, Relaxed);
         let way = match two {
-            true => Way::Two(self.two.open(stream).await.map_err(|error| innermost(&error))?),
+            true => Way::Two(self.two.open(stream).await.map_err(|error| SendError::new(innermost(&error)))?),
             false => Way::One { connection: http1::Connection::new(stream), waited: false },
         };
         *connecting += begun.elapsed();

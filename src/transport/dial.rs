@@ -14,6 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -66,6 +67,25 @@ pub enum DialError {
     NobodyTrusted,
 }
 
+/// Why a connection was not made.
+#[derive(Debug)]
+pub struct Unreached {
+    /// What happened, in words.
+    pub message: String,
+    /// It is this machine that has nothing left for one; whoever was to be reached was not asked.
+    pub no_socket: bool,
+}
+
+impl Unreached {
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let cause = innermost_cause(error);
+        let number = cause.downcast_ref().and_then(Errno::from_io_error);
+        // Without a free port (`ADDRNOTAVAIL`) it is that provider who has too many connections.
+        let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+        Self { message: cause.to_string(), no_socket: number.is_some_and(|number| shortages.contains(&number)) }
+    }
+}
+
 impl Dial {
     /// What makes connections to a provider.
     ///
@@ -116,11 +136,14 @@ impl Dial {
     /// Makes a connection; tells whether it speaks HTTP/2.
     ///
     /// # Errors
-    /// If it cannot be made, or takes too long: what happened, in words.
-    pub async fn connect(&self) -> Result<(Stream, bool), String> {
+    /// If it cannot be made, or takes too long.
+    pub async fn connect(&self) -> Result<(Stream, bool), Unreached> {
         match tokio::time::timeout(self.within, self.made()).await {
-            Ok(made) => made.map_err(|error| innermost(&*error)),
-            Err(_) => Err(format!("no connection within {:.1} s", self.within.as_secs_f64())),
+            Ok(made) => made.map_err(|error| Unreached::of(&*error)),
+            Err(_) => {
+                let message = format!("no connection within {:.1} s", self.within.as_secs_f64());
+                Err(Unreached { message, no_socket: false })
+            }
         }
     }
 
@@ -153,11 +176,15 @@ impl Dial {
 
 /// What happened, in the words of the innermost cause: the outer ones repeat the address.
 pub fn innermost(error: &(dyn Error + 'static)) -> String {
+    innermost_cause(error).to_string()
+}
+
+fn innermost_cause<'e>(error: &'e (dyn Error + 'static)) -> &'e (dyn Error + 'static) {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    cause
 }
 
 fn tls_to(host: &Host<&str>) -> Result<Tls, DialError> {

@@ -73,7 +73,7 @@ impl Call {
         mut flight: Box<Flight>,
         may_give_up: impl FnOnce() -> bool,
     ) -> Result<Reply, AttemptError> {
-        let now = flight.now();
+        let begun = flight.begun();
         let at = view.catalog.endpoint(endpoint);
         let protocol = view.catalog.provider(at.provider).protocol;
         let client = &view.provider(at.provider).client;
@@ -82,13 +82,13 @@ impl Call {
             let sent = client.send(request).await.map_err(|e| AttemptError::new(e.kind, e.message))?;
             flight.connected(sent.connecting);
             let response = sent.response;
-            flight.told(&rate_hint(response.headers(), now));
+            flight.told(&rate_hint(response.headers(), || flight.now()));
             if !response.status().is_success() {
-                return Err(refusal(protocol, response, now).await);
+                return Err(refusal(protocol, response, flight.now()).await);
             }
             self.accept(protocol, lane, hide_usage, response, &limits).await
         };
-        let outcome = within(pin!(exchange), &limits, may_give_up).await;
+        let outcome = within(pin!(exchange), begun, &limits, may_give_up).await;
         let outcome = outcome.unwrap_or_else(|waited| {
             let prompt = TokenUsage { input: self.peek.prompt_tokens, ..TokenUsage::default() };
             flight.used(prompt, true, 0);
@@ -97,7 +97,7 @@ impl Call {
         });
         match outcome {
             Err(error) => {
-                let retry_at = error.retry_after.map(|wait| now + wait);
+                let retry_at = error.retry_after.map(|wait| flight.now() + wait);
                 flight.end(FlightEnd::Failure { kind: error.kind, retry_at });
                 Err(error)
             }
@@ -253,25 +253,25 @@ impl Call {
     }
 }
 
-/// Waits for an exchange as long as it may take. An early end has to be allowed when it
-/// comes.
+/// Waits for an exchange that has begun as long as it may take. An early end has to be allowed
+/// when it comes.
 ///
 /// # Errors
 /// With the time that was waited in vain.
 async fn within<T>(
     mut exchange: Pin<&mut impl Future<Output = T>>,
+    begun: Instant,
     limits: &AttemptLimits,
     may_give_up: impl FnOnce() -> bool,
 ) -> Result<T, Duration> {
-    let mut left = limits.attempt;
     if let Some(early) = limits.give_up.filter(|early| *early < limits.attempt) {
-        match tokio::time::timeout(early, &mut exchange).await {
+        match tokio::time::timeout_at(begun + early, &mut exchange).await {
             Ok(outcome) => return Ok(outcome),
             Err(_) if may_give_up() => return Err(early),
-            Err(_) => left -= early,
+            Err(_) => {}
         }
     }
-    tokio::time::timeout(left, &mut exchange).await.map_err(|_| limits.attempt)
+    tokio::time::timeout_at(begun + limits.attempt, &mut exchange).await.map_err(|_| limits.attempt)
 }
 
 /// When a stream that begins now has to be over.

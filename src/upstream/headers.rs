@@ -45,7 +45,9 @@ pub fn request_headers(
         headers.insert("anthropic-version", ANTHROPIC_VERSION);
     }
     let native: &[HeaderName] = if lane == Lane::Native { &FORWARDED_NATIVE } else { &[] };
-    for name in FORWARDED.iter().chain(native).chain(&provider.forward_headers) {
+    // Most clients send fewer headers than are on the lists.
+    let passes = |name: &&HeaderName| [&FORWARDED, native, &provider.forward_headers].iter().any(|l| l.contains(name));
+    for name in client.keys().filter(passes) {
         for (i, value) in client.get_all(name).iter().enumerate() {
             if i == 0 {
                 headers.insert(name, value.clone());

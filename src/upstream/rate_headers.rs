@@ -15,13 +15,14 @@ use crate::domain::time::UnixMillis;
 /// Longer times are not believed.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Reads the headers of an answer that came at `now`.
-pub fn rate_hint(headers: &HeaderMap, now: UnixMillis) -> RateHint {
+/// Reads the headers of an answer that has just come; `now` is asked where one of them matters.
+pub fn rate_hint(headers: &HeaderMap, now: impl FnOnce() -> UnixMillis) -> RateHint {
     // To look for each by its name takes longer than to see that there is none.
     let ours = |name: &str| name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-");
     if !headers.keys().any(|name| ours(name.as_str())) {
         return RateHint::default();
     }
+    let now = now();
     let read = |names: [&str; 3]| {
         let number = |name: &str| text(headers, name)?.parse::<u64>().ok();
         let allowance = Allowance {
@@ -162,7 +163,7 @@ mod tests {
         for (name, value) in pairs {
             headers.insert(*name, value.parse().unwrap());
         }
-        rate_hint(&headers, NOW)
+        rate_hint(&headers, || NOW)
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn write_content(number: u64, slice: &Slice, since_start: &Sums, to: 
     write_sums(since_start, to);
 }
 
-const SUMS: usize = 24;
+const SUMS: usize = 25;
 
 fn numbers(sums: &Sums) -> [u64; SUMS] {
     let mut numbers = [0; SUMS];
