@@ -43,15 +43,10 @@ async fn drains(streams: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_hundred_streams_finish_before_the_process_ends() {
-    drains(300).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes two thousand descriptors of this process"]
 async fn a_thousand_streams_finish_before_the_process_ends() {
-    pointsman::proxy::descriptors::raise();
-    drains(1000).await;
+    // They take two descriptors each of this process, which some systems do not give.
+    let enough = pointsman::proxy::descriptors::raise().is_none_or(|limit| limit >= 4096);
+    drains(if enough { 1000 } else { 300 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
