@@ -14,6 +14,8 @@
 //! account of it where `--profile PATH` says; `--litellm` measures LiteLLM's proxy as well, and
 //! prints the README's table with it.
 //!
+//! `--train` measures nothing: it puts the program under each load, for `benches/pgo`.
+//!
 //! Other arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load;
 //! `--only list` names them), `--seconds N`, `--rounds N`, `--bin PATH` (another build of
 //! Pointsman), `--tries N` (a measurement that other programs disturb is made again, up to so
@@ -118,6 +120,7 @@ struct Args {
     only: Option<String>,
     redis: bool,
     attacks: bool,
+    train: bool,
     instructions: bool,
     litellm: bool,
     tries: usize,
@@ -152,6 +155,11 @@ fn main() -> anyhow::Result<()> {
     if args.instructions {
         let (only, keep) = (args.only.as_deref(), args.profile.as_deref());
         return local.block_on(&runtime, instructions::count(&args.program, upstream.addr, dir.path(), only, keep));
+    }
+    if args.train {
+        return train(&args.program, upstream.addr, dir.path(), &|job, connections| {
+            local.block_on(&runtime, load::closed(job, connections, TRAINED, || ())).map(drop)
+        });
     }
     let mut report = Report::default();
     for round in 1..=args.rounds {
@@ -195,6 +203,29 @@ fn main() -> anyhow::Result<()> {
         None => report.print(args.litellm),
         Some(_) => Ok(()),
     }
+}
+
+/// How long the program is under each load to be trained by it.
+const TRAINED: Window = Window { warm_up: Duration::ZERO, measured: Duration::from_secs(4) };
+
+/// All that Pointsman does in the bench, by one process, which ends by itself afterwards.
+fn train(
+    program: &std::path::Path,
+    upstream: SocketAddr,
+    dir: &std::path::Path,
+    closed: &dyn Fn(&Job, usize) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (pointsman, _) = systems::start_pointsman(program, upstream, dir, "")?;
+    for run in RUNS.iter().filter(|run| run.system == Pointsman) {
+        let job = job(run, pointsman.addr);
+        let trained = match run.shape {
+            Closed(connections) => closed(&job, connections),
+            Rate(rate) => load::open(&job, rate, TRAINED, || ()).map(drop),
+        };
+        trained.with_context(|| format!("the load `{}`", run.id))?;
+        eprintln!("trained by {}", run.id);
+    }
+    Ok(())
 }
 
 /// CPU time at one moment.
@@ -349,6 +380,7 @@ impl Args {
             only: value("--only").cloned(),
             redis: args.iter().any(|arg| arg == "--redis"),
             attacks: args.iter().any(|arg| arg == "--attacks"),
+            train: args.iter().any(|arg| arg == "--train"),
             instructions: args.iter().any(|arg| arg == "--instructions"),
             litellm: args.iter().any(|arg| arg == "--litellm"),
             tries: value("--tries").map_or(Ok(TRIES), |text| text.parse())?,
