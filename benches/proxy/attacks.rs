@@ -1,8 +1,8 @@
 //! What do others notice while somebody misbehaves? `cargo bench --bench proxy -- --attacks`.
 //!
 //! One client asks five hundred times a second, at a constant rate, and each attack begins while
-//! it does: a process of its own on the load's core, of the lowest priority, so that neither the
-//! load nor the upstream waits for it.
+//! it does: a process of its own on the load's core, which gets what load and upstream leave of it
+//! (`SCHED_IDLE`), so that neither waits for it.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -65,10 +65,10 @@ struct Attacker(Child);
 
 impl Attacker {
     fn start(attack: &Attack, addr: SocketAddr) -> anyhow::Result<Self> {
-        let mut command = Command::new("nice");
-        command.args(["-n", "19"]).arg(std::env::current_exe()?);
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0"]).arg(std::env::current_exe()?);
         command.args(["--attack", attack.id, &addr.to_string()]).stdin(Stdio::null());
-        Ok(Self(command.spawn().context("`nice` cannot be started")?))
+        Ok(Self(command.spawn().context("`chrt` cannot be started; it is part of util-linux")?))
     }
 }
 

@@ -22,6 +22,14 @@ use super::watched::Unread;
 /// and resetting it costs a client nothing, and us a request.
 const RESETS: Bucket = Bucket { burst: 200, every: Duration::from_millis(50) };
 
+/// How many pieces of what nobody wanted are read for all connections together: 16 MiB at once, and
+/// 256 MiB a second. To be sent them costs a client a little more than to read them costs us, but
+/// many clients have many processors.
+const RUBBISH: Bucket = Bucket { burst: 1024, every: Duration::from_micros(64) };
+
+/// The bytes of such a piece.
+pub(super) const PIECE: usize = 16 * 1024;
+
 /// When there is no room, one of so many connections is closed at once, of those that idle:
 /// looking for them means looking at all.
 const CLOSED_AT_ONCE: usize = 16;
@@ -56,8 +64,20 @@ pub struct Connections {
     pub unread: AtomicU64,
     /// Cut off because the client reset HTTP/2 streams faster than anybody has reason to.
     pub resets: AtomicU64,
+    rubbish: AtomicU64,
+    begun: Begun,
     tick: AtomicU64,
     all: Mutex<All>,
+}
+
+/// When a listener began.
+#[derive(Clone, Copy, Debug)]
+struct Begun(Instant);
+
+impl Default for Begun {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -148,6 +168,11 @@ impl Connections {
         let key = all.held.insert(Arc::clone(&held));
         self.open.fetch_add(1, Relaxed);
         Some(Place { held, key })
+    }
+
+    /// Whether another piece of what nobody wanted may be read now.
+    pub(super) fn may_read_rubbish(&self) -> bool {
+        RUBBISH.take(&self.rubbish, self.begun.0.elapsed()).is_ok()
     }
 
     /// Time goes on: closes whoever was idle for `idle` ticks, and gives up answers over HTTP/2

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::connections::Held;
+use super::connections::{Held, PIECE};
 
 /// What a client sends after its refusal is read for so long, and thrown away. Closing a socket
 /// with unread bytes in it resets the connection, which can take the answer away that is on its
@@ -21,6 +21,9 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// And no more bytes than that.
 const LINGER_BYTES: usize = 256 << 20;
+
+/// Where all of them together have sent too much of it, each is looked at again after this time.
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// The socket.
 #[derive(Debug)]
@@ -32,7 +35,22 @@ pub(super) struct Socket {
     /// Runs while it does not.
     blocked: Option<Pin<Box<Sleep>>>,
     /// Runs after the last byte of ours, where somebody may still be sending.
-    lingering: Option<(Pin<Box<Sleep>>, usize)>,
+    lingering: Option<Lingering>,
+}
+
+/// How much more is read and thrown away.
+#[derive(Debug)]
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    left: usize,
+    /// Runs while nothing is.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Lingering {
+    fn new() -> Self {
+        Self { until: Box::pin(tokio::time::sleep(LINGER)), left: LINGER_BYTES, pause: None }
+    }
 }
 
 impl Socket {
@@ -55,17 +73,27 @@ impl Socket {
 
     /// Reads on until the client has closed, too, or has had its time.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (until, left) = self.lingering.get_or_insert_with(|| (Box::pin(tokio::time::sleep(LINGER)), LINGER_BYTES));
-        let mut rubbish = [0; 16 * 1024];
+        let Lingering { until, left, pause } = self.lingering.get_or_insert_with(Lingering::new);
+        let mut rubbish = [0; PIECE];
         loop {
             if until.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            let mut buffer = ReadBuf::new(&mut rubbish);
-            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() && buffer.filled().len() <= *left => {
-                    *left -= buffer.filled().len();
-                }
+            if let Some(running) = pause {
+                ready!(running.as_mut().poll(cx));
+                *pause = None;
+            }
+            // Asked for first, so that only what has come is counted.
+            if ready!(self.stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            if !self.held.all.may_read_rubbish() {
+                *pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
+                continue;
+            }
+            match self.stream.try_read(&mut rubbish) {
+                Ok(count) if count > 0 && count <= *left => *left -= count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 _ => return Poll::Ready(()),
             }
         }

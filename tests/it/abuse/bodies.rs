@@ -1,6 +1,12 @@
 //! Bodies that are too long, too slow, too deep or too many; answers that nobody reads.
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+use tokio::task::JoinSet;
 
 use super::{Attacked, MOMENT, Raw, chat, head, statuses, whole};
 use crate::support::bystander::Bystander;
@@ -38,6 +44,37 @@ async fn a_body_of_100_mb_is_refused_in_words_that_arrive() {
     }
     let grown = attacked.gateway.resident_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "{grown} KiB");
+    bystander.was_served().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_send_in_vain_is_read_no_faster_than_one_may_send_it() {
+    const ATTACKERS: usize = 16;
+    const SECONDS: u64 = 3;
+    let attacked = Attacked::new("max_body_bytes = \"1MiB\"").await;
+    let bystander = Bystander::of(&attacked.gateway).await;
+    let sent = Arc::new(AtomicU64::new(0));
+    let mut attackers = JoinSet::new();
+    for _ in 0..ATTACKERS {
+        let (address, sent) = (attacked.address(), Arc::clone(&sent));
+        attackers.spawn(async move {
+            let piece = vec![b' '; 256 * 1024];
+            loop {
+                let Ok(mut raw) = Raw::try_to(address, Ipv4Addr::LOCALHOST).await else { continue };
+                let begun = raw.send(format!("{}content-length: 1073741824\r\n\r\n", head(PATH))).await;
+                while begun.is_ok() && raw.send(&piece).await.is_ok() {
+                    sent.fetch_add(piece.len() as u64, Relaxed);
+                }
+            }
+        });
+    }
+    tokio::time::sleep(Duration::from_secs(SECONDS)).await;
+    attackers.shutdown().await;
+    let mib = sent.load(Relaxed) >> 20;
+    println!("{mib} MiB in {SECONDS} s");
+    // 256 MiB a second, 16 at once, and what waits between two sockets when the time is over or a
+    // connection ends.
+    assert!(mib < 256 * SECONDS + 16 + 8 * ATTACKERS as u64 * SECONDS, "{mib} MiB");
     bystander.was_served().await;
 }
 
