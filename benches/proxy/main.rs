@@ -12,7 +12,7 @@
 //!
 //! `--instructions` counts those of a whole request, see `instructions.rs`, and leaves callgrind's
 //! account of it where `--profile PATH` says; `--litellm` measures LiteLLM's proxy as well, and
-//! prints the README's table with it.
+//! prints the README's table with it. `--guided PATH` measures what `benches/pgo` has built as well.
 //!
 //! `--train` measures nothing: it puts the program under each load, for `benches/pgo`.
 //!
@@ -57,6 +57,8 @@ pub enum System {
     Direct,
     Nginx,
     Pointsman,
+    /// The same, as `benches/pgo` builds it.
+    Guided,
     LiteLlm,
 }
 
@@ -83,10 +85,10 @@ enum Shape {
 }
 
 use Shape::{Closed, Rate};
-use System::{Direct, LiteLlm, Nginx, Pointsman};
+use System::{Direct, Guided, LiteLlm, Nginx, Pointsman};
 
 const SMALL: usize = 512;
-const RUNS: [Run; 17] = [
+const RUNS: [Run; 23] = [
     whole("nginx-whole", Nginx, "mock", SMALL, Closed(CONNECTIONS)),
     whole("whole", Pointsman, "one", SMALL, Closed(CONNECTIONS)),
     whole("whole-eight", Pointsman, "eight", SMALL, Closed(CONNECTIONS)),
@@ -102,6 +104,12 @@ const RUNS: [Run; 17] = [
     whole("100k", Pointsman, "one", 100_000, Closed(CONNECTIONS)),
     whole("nginx-2m", Nginx, "mock", 2_000_000, Closed(8)),
     whole("2m", Pointsman, "one", 2_000_000, Closed(8)),
+    whole("guided-whole", Guided, "one", SMALL, Closed(CONNECTIONS)),
+    whole("guided-eight", Guided, "eight", SMALL, Closed(CONNECTIONS)),
+    whole("guided-translated", Guided, "translated", SMALL, Closed(CONNECTIONS)),
+    whole("guided-rate", Guided, "one", SMALL, Rate(2000)),
+    streamed("guided-stream", Guided, "one"),
+    whole("guided-100k", Guided, "one", 100_000, Closed(CONNECTIONS)),
     whole("litellm-whole", LiteLlm, "one", SMALL, Closed(CONNECTIONS)),
     streamed("litellm-stream", LiteLlm, "one"),
 ];
@@ -123,6 +131,7 @@ struct Args {
     train: bool,
     instructions: bool,
     litellm: bool,
+    guided: Option<PathBuf>,
     tries: usize,
     program: PathBuf,
     profile: Option<PathBuf>,
@@ -171,11 +180,14 @@ fn main() -> anyhow::Result<()> {
         }
         let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir.path())?;
         let (pointsman, _) = systems::start_pointsman(&args.program, upstream.addr, dir.path(), "")?;
+        let guided =
+            args.guided.as_deref().map(|program| systems::start_pointsman(program, upstream.addr, dir.path(), ""));
+        let guided = guided.transpose()?.map(|(process, _)| process);
         let litellm = args.litellm.then(|| litellm::start(upstream.addr, dir.path())).transpose()?;
         for run in RUNS.iter().filter(|run| args.only.as_deref().is_none_or(|only| only == run.id)) {
             let (addr, proxy) = match run.system {
-                LiteLlm => match &litellm {
-                    Some(litellm) => (litellm.addr, Some(litellm)),
+                LiteLlm | Guided => match if run.system == Guided { &guided } else { &litellm } {
+                    Some(process) => (process.addr, Some(process)),
                     None => continue,
                 },
                 Direct => (upstream.addr, None),
@@ -200,7 +212,7 @@ fn main() -> anyhow::Result<()> {
         }
     }
     match args.only {
-        None => report.print(args.litellm),
+        None => report.print(args.guided.is_some(), args.litellm),
         Some(_) => Ok(()),
     }
 }
@@ -383,6 +395,7 @@ impl Args {
             train: args.iter().any(|arg| arg == "--train"),
             instructions: args.iter().any(|arg| arg == "--instructions"),
             litellm: args.iter().any(|arg| arg == "--litellm"),
+            guided: value("--guided").map(PathBuf::from),
             tries: value("--tries").map_or(Ok(TRIES), |text| text.parse())?,
             program: value("--bin").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_pointsman")), PathBuf::from),
             profile: value("--profile").map(PathBuf::from),

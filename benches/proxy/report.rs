@@ -26,7 +26,7 @@ impl Report {
     }
 
     /// Prints all of it.
-    pub fn print(&self, litellm: bool) -> anyhow::Result<()> {
+    pub fn print(&self, guided: bool, litellm: bool) -> anyhow::Result<()> {
         let cpu = |id| self.median(id, "cpu");
         println!("| figure | nginx | Pointsman | |");
         println!("|---|---:|---:|---:|");
@@ -72,6 +72,31 @@ impl Report {
         println!("|---|---:|---:|---:|");
         ratio("CPU per request", "µs", cpu("whole"), cpu("whole-translated"));
         ratio("CPU per stream of 50 tokens", "µs", cpu("stream"), cpu("stream-translated"));
+        if guided {
+            println!();
+            println!("| as `benches/pgo` builds it | nginx | Pointsman | |");
+            println!("|---|---:|---:|---:|");
+            ratio("CPU per request", "µs", cpu("nginx-whole"), cpu("guided-whole"));
+            ratio("the same, lowest-latency over 8 targets", "µs", cpu("nginx-whole"), cpu("guided-eight"));
+            ratio("the same, translated", "µs", cpu("nginx-whole"), cpu("guided-translated"));
+            ratio(
+                "throughput with one core",
+                "/s",
+                self.median("nginx-whole", "rate"),
+                self.median("guided-whole", "rate"),
+            );
+            ratio("CPU per request at 2,000 requests/s", "µs", cpu("nginx-rate"), cpu("guided-rate"));
+            for (name, figure) in [("median", "p50"), ("99th percentile", "p99")] {
+                let direct = self.median("direct-rate", figure);
+                let [nginx, ours] = ["nginx-rate", "guided-rate"].map(|id| self.median(id, figure) - direct);
+                println!(
+                    "| added to the {name} there | +{nginx:.0} µs | +{ours:.0} µs | **{:+.0} µs** |",
+                    ours - nginx
+                );
+            }
+            ratio("CPU per stream of 50 tokens", "µs", cpu("nginx-stream"), cpu("guided-stream"));
+            ratio("CPU per request with 100 KB", "µs", cpu("nginx-100k"), cpu("guided-100k"));
+        }
         println!();
         let busy = |id, figure| self.median(id, figure) * 100.0;
         println!("How busy the proxy's and the load's core were, in %:");
@@ -83,20 +108,23 @@ impl Report {
             self.repeated, self.disturbed
         );
         println!();
-        self.print_short(litellm);
+        self.print_short(guided, litellm);
         Ok(())
     }
 
     /// The README's table: each as a multiple of nginx's where that can be.
-    fn print_short(&self, litellm: bool) {
-        let systems: &[[&str; 4]] = &[
-            ["nginx-whole", "nginx-rate", "nginx-stream", "nginx-memory"],
-            ["whole", "rate", "stream", "memory"],
-            ["litellm-whole", "", "litellm-stream", "litellm-memory"],
+    fn print_short(&self, guided: bool, litellm: bool) {
+        let all = [
+            (true, "nginx", ["nginx-whole", "nginx-rate", "nginx-stream", "nginx-memory"]),
+            (true, "Pointsman", ["whole", "rate", "stream", "memory"]),
+            (guided, "guided", ["guided-whole", "guided-rate", "guided-stream", ""]),
+            (litellm, "LiteLLM", ["litellm-whole", "", "litellm-stream", "litellm-memory"]),
         ];
-        let systems = &systems[..if litellm { 3 } else { 2 }];
-        println!("| | nginx | Pointsman |{}", if litellm { " LiteLLM |" } else { "" });
-        println!("|---|---:|---:|{}", if litellm { "---:|" } else { "" });
+        let (names, systems): (Vec<&str>, Vec<[&str; 4]>) =
+            all.into_iter().filter(|(measured, ..)| *measured).map(|(_, name, ids)| (name, ids)).unzip();
+        let systems = &systems[..];
+        println!("| | {} |", names.join(" | "));
+        println!("|---|{}", "---:|".repeat(names.len()));
         let line = |name: &str, cell: &dyn Fn(&[&'static str; 4]) -> Option<String>| {
             let cells: Vec<String> = systems.iter().map(|ids| cell(ids).unwrap_or_else(|| "–".to_owned())).collect();
             println!("| {name} | {} |", cells.join(" | "));
