@@ -15,6 +15,7 @@ use pointsman::domain::usage::TokenUsage;
 use pointsman::telemetry::Telemetry;
 use pointsman::telemetry::metrics::{Ended, Metrics, Page};
 use pointsman::telemetry::request::OpenRequest;
+use tokio::time::Instant;
 
 fn main() {
     divan::main();
@@ -77,9 +78,9 @@ fn a_request_from_its_head_to_its_end(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         let open = OpenRequest::new(&telemetry);
         open.came_by(ClientProtocol::ChatCompletions, &headers, "/v1/chat/completions");
-        open.read(true, b"");
+        open.read(Instant::now(), true, b"");
         open.resolved(Arc::clone(&alias), "lowest-latency");
-        open.committed();
+        open.committed(Instant::now());
         open.attempted(true, None, &USAGE, PicoUsd(100));
         count += 1;
         if count % UPKEEP_AFTER == 0 {

@@ -76,7 +76,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert!((1..=70).contains(&boundary.len()));
         }
     }
-    let hint = rate_hint(&headers, NOW);
+    let hint = rate_hint(&headers, || NOW);
     for allowance in [hint.requests, hint.tokens].into_iter().flatten() {
         assert!(allowance.reset_at.is_none_or(|at| at >= NOW && at <= NOW + HOUR));
     }
