@@ -180,8 +180,12 @@ fn main() -> anyhow::Result<()> {
         }
         let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir.path())?;
         let (pointsman, _) = systems::start_pointsman(&args.program, upstream.addr, dir.path(), "")?;
-        let guided =
-            args.guided.as_deref().map(|program| systems::start_pointsman(program, upstream.addr, dir.path(), ""));
+        // Each process has a store of its own.
+        let other_dir = tempfile::tempdir_in(dir.path())?;
+        let guided = args
+            .guided
+            .as_deref()
+            .map(|program| systems::start_pointsman(program, upstream.addr, other_dir.path(), ""));
         let guided = guided.transpose()?.map(|(process, _)| process);
         let litellm = args.litellm.then(|| litellm::start(upstream.addr, dir.path())).transpose()?;
         for run in RUNS.iter().filter(|run| args.only.as_deref().is_none_or(|only| only == run.id)) {
