@@ -42,3 +42,21 @@ impl Default for Clock {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_is_told_by_the_anchor_and_never_before_it() {
+        let before = Instant::now();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let clock = Clock::new();
+        let begun = clock.now();
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(clock.at(Instant::now()), begun + Duration::from_millis(1500));
+        assert_eq!(clock.at(before), begun);
+    }
+}
