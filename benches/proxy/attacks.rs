@@ -114,11 +114,7 @@ pub fn measure(
     }
     println!("| {RATE} requests/s of others, while there are … | p50 | p99 | | longest | the core | memory |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
-    let median = |seen: &[Seen], of: fn(&Seen) -> f64| {
-        let mut all: Vec<f64> = seen.iter().map(of).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
+    let median = |seen: &[Seen], of: fn(&Seen) -> f64| load::median(seen.iter().map(of));
     let quiet = median(&seen[0], |seen| seen.p99);
     for (attack, seen) in attacks.iter().zip(&seen) {
         let name = attack.map_or("nobody", |attack| attack.name);

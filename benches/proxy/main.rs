@@ -47,7 +47,7 @@ use upstream::{ANSWER_BYTES, OPENAI_EVENTS, SLOW_MODEL, TOKENS};
 
 /// Streams held open for the memory that one takes: first so many, then so many in all.
 const HELD: [(usize, &str); 2] = [(1000, "per_stream"), (5000, "per_stream_of_many")];
-/// LiteLLM takes a minute for a thousand.
+/// So many are enough to see what one of LiteLLM's takes.
 const HELD_BY_LITELLM: [(usize, &str); 1] = [(100, "per_stream")];
 const CONNECTIONS: usize = 64;
 

@@ -108,11 +108,7 @@ pub fn measure(
     }
     println!("| {RATE} requests/s through one replica | p50 | p99 | p99.9 | longest |\n|---|---:|---:|---:|---:|");
     for ((name, _), figures) in moods.iter().zip(&figures) {
-        let median = |at: usize| {
-            let mut all: Vec<f64> = figures.iter().map(|round| round[at]).collect();
-            all.sort_by(f64::total_cmp);
-            all[all.len() / 2] / 1000.0
-        };
+        let median = |at: usize| load::median(figures.iter().map(|round| round[at])) / 1000.0;
         println!("| {name} | {:.2} ms | {:.2} ms | {:.2} ms | {:.1} ms |", median(0), median(1), median(2), median(3));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::load::median;
+
 /// Every figure of every round.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -20,9 +22,7 @@ impl Report {
 
     /// The median of its rounds; 0 where it was not measured.
     fn median(&self, id: &'static str, figure: &'static str) -> f64 {
-        let mut values = self.values.get(&(id, figure)).cloned().unwrap_or_default();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(0.0)
+        median(self.values.get(&(id, figure)).into_iter().flatten().copied())
     }
 
     /// Prints all of it.

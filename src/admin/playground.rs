@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::asker::Asker;
 use super::error::AdminError;
@@ -23,7 +24,6 @@ use crate::proxy::{Gateway, intake, pipeline};
 use crate::store::record::Role;
 use crate::upstream::lane::Operation;
 use crate::wire::Dialect;
-use tokio::time::Instant;
 
 /// An error of the data plane is no longer.
 const LARGEST_ERROR: usize = 1 << 20;

@@ -23,8 +23,7 @@ use super::watched::Unread;
 const RESETS: Bucket = Bucket { burst: 200, every: Duration::from_millis(50) };
 
 /// How many pieces of what nobody wanted are read for all connections together: 16 MiB at once, and
-/// 256 MiB a second. To be sent them costs a client a little more than to read them costs us, but
-/// many clients have many processors.
+/// 256 MiB a second, which takes a small part of a core whoever sends them.
 const RUBBISH: Bucket = Bucket { burst: 1024, every: Duration::from_micros(64) };
 
 /// The bytes of such a piece.
