@@ -97,6 +97,10 @@ pub struct App {
     tasks: JoinSet<&'static str>,
     office: Office,
     stop: CancellationToken,
+    /// The admin listener, which is there as long as anything is served.
+    admin: JoinSet<&'static str>,
+    /// Nothing is served any more.
+    served: CancellationToken,
     /// What goes on while requests finish.
     late: JoinSet<&'static str>,
     /// Nothing is under way any more.
@@ -163,6 +167,8 @@ impl App {
             tasks: JoinSet::new(),
             office: Office::open().context("the threads of the admin listener cannot be started")?,
             stop: CancellationToken::new(),
+            admin: JoinSet::new(),
+            served: CancellationToken::new(),
             late: JoinSet::new(),
             drained: CancellationToken::new(),
             link,
@@ -188,7 +194,8 @@ impl App {
             ServerLimits { max_connections: 256, max_per_address: None, drain: Duration::from_secs(1), ..limits };
         let connections = Arc::clone(&gateway.admin_connections);
         let runtimes = Arc::new([("data", Handle::current().metrics()), ("admin", app.office.handle.metrics())]);
-        let admin_plane = admin::router(gateway, Arc::clone(&control), puppets, app.stop.clone(), runtimes);
+        let ending = admin::Ending { draining: app.stop.clone(), over: app.served.clone() };
+        let admin_plane = admin::router(gateway, Arc::clone(&control), puppets, ending, runtimes);
         let admin_plane = move |peer| {
             let known = move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
@@ -196,8 +203,8 @@ impl App {
             };
             TowerToHyperService::new(admin_plane.clone().map_request(known).map_future(Box::pin))
         };
-        let serving = server::serve(admin, None, admin_plane, admin_limits, connections, app.stop.clone());
-        app.spawn_aside("admin", serving);
+        let serving = server::serve(admin, None, admin_plane, admin_limits, connections, app.served.clone());
+        app.spawn_admin(serving);
         app.spawn_late("usage", write_usage_down(Arc::clone(&control), app.drained.clone()));
         app.spawn_late_aside("metrics", keep_metrics_up(Arc::clone(&control.live.telemetry), app.drained.clone()));
         if let Some(fleet) = &control.fleet {
@@ -240,12 +247,12 @@ impl App {
     }
 
     /// On threads of its own.
-    fn spawn_aside(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn_admin(&mut self, listener: impl Future<Output = ()> + Send + 'static) {
         let task = async move {
-            task.await;
-            name
+            listener.await;
+            "admin"
         };
-        self.tasks.spawn_on(task, &self.office.handle);
+        self.admin.spawn_on(task, &self.office.handle);
     }
 
     /// Reads the certificates and the configuration file again. What cannot be used changes
@@ -260,8 +267,8 @@ impl App {
     }
 
     /// Runs until `ended` resolves or a task dies, reading the configuration again with
-    /// every `hangup`; then stops accepting, lets requests under way finish, writes down what
-    /// was used, and returns.
+    /// every `hangup`; then stops accepting, lets requests under way finish while the admin
+    /// listener tells of them, writes down what was used, and returns.
     ///
     /// # Errors
     /// If a task died, or the usage cannot be written down.
@@ -278,6 +285,7 @@ impl App {
             tokio::select! {
                 () = &mut ended => break None,
                 died = self.tasks.join_next() => break died,
+                died = self.admin.join_next() => break died,
                 died = self.late.join_next() => break died,
                 () = hangup() => self.reload().await,
             }
@@ -286,6 +294,8 @@ impl App {
         self.stop.cancel();
         // Usage is written down all the while: a process may be killed while it drains, too.
         while self.tasks.join_next().await.is_some() {}
+        self.served.cancel();
+        while self.admin.join_next().await.is_some() {}
         self.control.changes_have_ended().await;
         self.drained.cancel();
         while self.late.join_next().await.is_some() {}

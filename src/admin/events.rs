@@ -118,7 +118,7 @@ async fn tell(
     let mut tick = tokio::time::interval(LOOK_EVERY);
     loop {
         let events = tokio::select! {
-            () = shared.stop.cancelled() => return,
+            () = shared.ending.over.cancelled() => return,
             record = revisions.recv() => match record {
                 Ok(record) if record.number <= last => continue,
                 Ok(record) => vec![of_revision(&record)],

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Serialize;
 
+use super::Ending;
 use super::replica::heard;
 use crate::api::replica::HeardReport;
 use crate::control::{Control, Fleet};
@@ -34,8 +35,8 @@ pub async fn live() -> &'static str {
 struct Readiness {
     ready: bool,
     revision: u64,
-    /// What does not work as it should: aliases that nobody could serve now, usage that cannot
-    /// be written down, a Redis that is away.
+    /// What does not work as it should: a process that ends, aliases that nobody could serve now,
+    /// usage that cannot be written down, a Redis that is away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     degraded: Vec<String>,
     /// How fresh is what is known from other replicas, where anything is shared.
@@ -43,8 +44,13 @@ struct Readiness {
     heard: Option<HeardReport>,
 }
 
-/// Whether traffic should come here: 503 only when no alias can be served at all.
-pub async fn ready(State(gateway): State<Arc<Gateway>>, State(control): State<Arc<Control>>) -> Response {
+/// Whether traffic should come here: 503 only when no alias can be served at all, or when the
+/// process is about to end.
+pub async fn ready(
+    State(gateway): State<Arc<Gateway>>,
+    State(control): State<Arc<Control>>,
+    State(ending): State<Ending>,
+) -> Response {
     let view = gateway.live.view();
     let now = gateway.live.clock.now();
     let configured = || view.catalog.aliases.iter().filter(|alias| alias.is_configured());
@@ -52,7 +58,11 @@ pub async fn ready(State(gateway): State<Arc<Gateway>>, State(control): State<Ar
         .filter(|alias| !servable(&view, alias, now))
         .map(|alias| format!("no target of `{}` can be used now", alias.name))
         .collect();
-    let ready = degraded.is_empty() || degraded.len() < configured().count();
+    let draining = ending.draining.is_cancelled();
+    let ready = !draining && (degraded.is_empty() || degraded.len() < configured().count());
+    if draining {
+        degraded.insert(0, "draining: requests under way may finish, and no new connection is accepted".to_owned());
+    }
     if let Some(why) = control.store_failing() {
         degraded.push(format!("usage is kept in memory, since it cannot be written down: {why}"));
     }

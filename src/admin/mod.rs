@@ -70,9 +70,24 @@ pub struct Shared {
     /// Providers that are simulated here.
     puppets: Arc<[Arc<dyn Puppet>]>,
     /// The end of the process.
-    stop: CancellationToken,
+    ending: Ending,
     /// What runs all of it.
     runtimes: Runtimes,
+}
+
+/// The two steps in which a process ends.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// No connection is accepted any more, and requests under way may finish.
+    pub draining: CancellationToken,
+    /// They have, and this listener ends too.
+    pub over: CancellationToken,
+}
+
+impl FromRef<Shared> for Ending {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.ending.clone()
+    }
 }
 
 impl FromRef<Shared> for Arc<Gateway> {
@@ -184,7 +199,7 @@ pub fn router(
     gateway: Arc<Gateway>,
     control: Arc<Control>,
     puppets: Vec<Arc<dyn Puppet>>,
-    stop: CancellationToken,
+    ending: Ending,
     runtimes: Runtimes,
 ) -> Router {
     let (api, description) = api().split_for_parts();
@@ -202,7 +217,7 @@ pub fn router(
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .method_not_allowed_fallback(error::wrong_method)
         .fallback(error::no_such_path)
-        .with_state(Shared { gateway, control, sessions: Arc::default(), puppets: puppets.into(), stop, runtimes })
+        .with_state(Shared { gateway, control, sessions: Arc::default(), puppets: puppets.into(), ending, runtimes })
 }
 
 /// What is only for whoever has a token is not for caches.

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::{client, sim, stream};
 use crate::support::admin::Admin;
 use crate::support::config::ConfigText;
-use crate::support::gateway::{Gateway, Signal, folder};
+use crate::support::gateway::{ADMIN_TOKEN, Gateway, Signal, folder};
 use crate::support::sim::Sim;
+use crate::support::{eventually, http};
+use crate::telemetry::metrics::Scrape;
 
 fn configured(sim: &Sim, server: &str) -> ConfigText {
     ConfigText::new(server).sim(sim, "").key("it", "pm-it", None).alias("a", &[sim.name()], "")
@@ -66,4 +69,44 @@ async fn streams_longer_than_the_drain_time_are_cut_and_counted() {
     let total = Admin::of(&next).total().await;
     assert_eq!((total.requests, total.attempts), (2, 2));
     assert!(total.output_tokens > 10, "{total:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_sees_the_drain_to_its_end() {
+    let sim = sim("slow", json!({"token_ms": 40, "output_tokens": 30})).await;
+    let (dir, config) = (folder(), configured(&sim, ""));
+    let mut gateway = Gateway::start_in(&dir, &config).await;
+    let (client, admin) = (client(), Admin::of(&gateway));
+    let short = stream(&client, &gateway, "a").await;
+    sim.behave(json!({"token_ms": 40, "output_tokens": 100})).await;
+    let long = stream(&client, &gateway, "a").await;
+    // Whoever listens for events holds nothing up, nor does a second signal.
+    let listening = http().get(gateway.admin_url("/admin/v1/events")).bearer_auth(ADMIN_TOKEN);
+    let listening = listening.send().await.expect("the admin listener answers");
+    assert_eq!(admin.get("/health/ready").await.status, 200);
+    gateway.signal(Signal::Terminate);
+    eventually("it says that it drains", async || admin.get("/health/ready").await.status == 503).await;
+    gateway.signal(Signal::Terminate);
+    let ready = admin.get("/health/ready").await;
+    let told: Value = serde_json::from_str(&ready.body).expect("JSON");
+    let why = told["degraded"][0].as_str().unwrap_or_default();
+    assert!(told["ready"] == false && why.starts_with("draining"), "{told}");
+    assert_eq!(admin.get("/health/live").await.status, 200);
+    assert!(http().get(gateway.url("/v1/models")).send().await.is_err(), "nothing new is accepted");
+    assert!(short.bytes().await.expect("it is whole").ends_with(b"data: [DONE]\n\n"));
+    // What ends meanwhile is on the page, and what is changed meanwhile is kept.
+    eventually("the short one is counted", async || {
+        let page = Scrape::of(&gateway).await;
+        let ok = page.sum("pointsman_requests_total", &[("alias", "a"), ("outcome", "ok")]);
+        (ok, page.sum("pointsman_requests_in_flight", &[])) == (1.0, 1.0)
+    })
+    .await;
+    admin.change("aliases", "a", &json!({"max_attempts": 2})).await;
+    assert!(long.bytes().await.expect("it is whole").ends_with(b"data: [DONE]\n\n"));
+    let since = Instant::now();
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    drop(listening);
+    let next = Gateway::start_in(&dir, &config).await;
+    assert_eq!(Admin::of(&next).revision().await, 2);
 }

@@ -1,6 +1,7 @@
 //! What operators see: the page for Prometheus, the log, traces.
 
 mod collector;
+mod health;
 mod logs;
-mod metrics;
+pub mod metrics;
 mod traces;
