@@ -9,6 +9,7 @@
 mod export;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use http::HeaderMap;
 use opentelemetry::propagation::TextMapPropagator;
@@ -39,7 +40,7 @@ pub struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     content: bool,
-    /// How many were sent, and how many were lost.
+    /// What became of those that have ended.
     pub exported: Arc<Exported>,
 }
 
@@ -50,7 +51,7 @@ impl Traces {
     /// If the exporter cannot be built.
     pub fn start(policy: &TracePolicy, post: Post, instance: &str) -> anyhow::Result<Self> {
         let exported = Arc::<Exported>::default();
-        let exporter = export::exporter(policy, post, Arc::clone(&exported))?;
+        let processor = export::processor(policy, post, &exported)?;
         let mut resource = Resource::builder().with_attributes([
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("service.instance.id", instance.to_owned()),
@@ -59,7 +60,7 @@ impl Traces {
             resource = resource.with_service_name("pointsman");
         }
         let provider = SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
+            .with_span_processor(processor)
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(policy.sample))))
             .with_resource(resource.build())
             .build();
@@ -103,7 +104,8 @@ impl Traces {
     /// Sends what is left, and ends. Blocks for seconds at most.
     pub fn end(&self) {
         if let Err(error) = self.provider.shutdown() {
-            tracing::warn!("the last spans may be lost: {error}");
+            let waiting = self.exported.waiting.load(Relaxed);
+            tracing::warn!(waiting, "the last spans may be lost: {error}");
         }
     }
 }

@@ -226,7 +226,7 @@ metrics! {
     RUNTIME_BUSY = Counter "pointsman_runtime_busy_seconds_total" ["runtime"]
         "Time that workers were busy.";
     SPANS = Counter "pointsman_spans_total" ["result"]
-        "Spans that the collector took (exported) and that it did not (dropped).";
+        "Spans that the collector took (exported), and those that it did not or that there was no room for (dropped).";
     SERIES = Gauge "pointsman_series" []
         "Names, and pairs of names, that have series of their own.";
     SERIES_LIMIT = Gauge "pointsman_series_limit" []

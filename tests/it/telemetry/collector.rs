@@ -14,6 +14,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use tokio::sync::watch;
 
 /// What it has got.
 #[derive(Debug, Default)]
@@ -24,14 +25,19 @@ struct Kept {
     refuse: bool,
 }
 
+/// What the handler needs: what is kept, and whether anything is answered.
+type Taking = (Arc<Mutex<Kept>>, watch::Receiver<bool>);
+
 /// A collector that listens until it is dropped.
 pub struct Collector {
     kept: Arc<Mutex<Kept>>,
+    answers: watch::Sender<bool>,
     pub url: String,
     _task: tokio::task::JoinHandle<()>,
 }
 
-async fn take(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(State((kept, mut answers)): State<Taking>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    answers.wait_for(|answers| *answers).await.expect("the collector is there");
     let mut kept = kept.lock().unwrap();
     if kept.refuse {
         return StatusCode::SERVICE_UNAVAILABLE;
@@ -50,12 +56,13 @@ impl Collector {
         let kept = Arc::<Mutex<Kept>>::default();
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&kept));
+        let (answers, answering) = watch::channel(true);
+        let router = Router::new().route("/v1/traces", post(take)).with_state((Arc::clone(&kept), answering));
         #[expect(clippy::disallowed_methods, reason = "a server of a test")]
         let task = tokio::spawn(async move {
             axum::serve(listener, router).await.unwrap();
         });
-        Self { kept, url, _task: task }
+        Self { kept, answers, url, _task: task }
     }
 
     /// All spans so far.
@@ -73,6 +80,11 @@ impl Collector {
         self.kept.lock().unwrap().headers.get(name).map(|value| value.to_str().unwrap().to_owned())
     }
 
+    /// Whether it answers from now on; until then it accepts, and says nothing.
+    pub fn answer(&self, answers: bool) {
+        self.answers.send_replace(answers);
+    }
+
     /// Takes nothing from now on.
     pub fn refuse(&self) {
         self.kept.lock().unwrap().refuse = true;
@@ -81,14 +93,20 @@ impl Collector {
 
 /// Attributes as text.
 pub fn attributes(list: &[KeyValue]) -> HashMap<String, String> {
-    let text = |value: Option<&AnyValue>| match value.and_then(|value| value.value.as_ref()) {
+    list.iter().map(|attribute| (attribute.key.clone(), text(attribute.value.as_ref()))).collect()
+}
+
+fn text(value: Option<&AnyValue>) -> String {
+    match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::DoubleValue(number)) => number.to_string(),
         Some(Value::BoolValue(flag)) => flag.to_string(),
+        Some(Value::ArrayValue(array)) => {
+            format!("[{}]", array.values.iter().map(|value| text(Some(value))).collect::<Vec<_>>().join(","))
+        }
         other => format!("{other:?}"),
-    };
-    list.iter().map(|attribute| (attribute.key.clone(), text(attribute.value.as_ref()))).collect()
+    }
 }
 
 /// An id as it is written.

@@ -1,16 +1,19 @@
 //! Spans of requests and attempts, as a collector gets them.
 
+use std::sync::Arc;
+
 use opentelemetry_proto::tonic::trace::v1::Span;
 use pointsman::domain::provider::Protocol;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::collector::{Collector, attributes, hex};
 use super::metrics::Scrape;
-use crate::support::chat::{Asked, ask};
+use crate::support::chat::{Asked, ask, ask_with};
 use crate::support::config::ConfigText;
-use crate::support::eventually;
 use crate::support::gateway::{Gateway, Signal};
 use crate::support::sim::Sim;
+use crate::support::{eventually, http};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
@@ -141,6 +144,35 @@ async fn what_was_asked_is_on_a_span_only_by_choice_and_a_collector_that_refuses
     })
     .await;
     assert!(gateway.log().contains("spans cannot be exported"), "{}", gateway.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_span_is_counted_even_if_the_collector_never_answers() {
+    const REQUESTS: u32 = 2000;
+    let collector = Collector::start().await;
+    collector.answer(false);
+    let (gateway, down, _up) = fallback(&collector, "").await;
+    down.behave(json!({})).await;
+    let (gateway, client) = (Arc::new(gateway), http());
+    let mut asking = JoinSet::new();
+    for _ in 0..8 {
+        let (gateway, client) = (Arc::clone(&gateway), client.clone());
+        asking.spawn(async move {
+            for _ in 0..REQUESTS / 8 {
+                assert_eq!(ask_with(&client, &gateway, &Asked { alias: "chat", ..Asked::default() }).await.status, 200);
+            }
+        });
+    }
+    asking.join_all().await;
+    let ended = f64::from(2 * REQUESTS);
+    let counted = async |result| Scrape::of(&gateway).await.sum("pointsman_spans_total", &[("result", result)]);
+    // As many wait as there is room for.
+    eventually("the others are dropped", async || counted("dropped").await >= ended - 2048.0).await;
+    assert_eq!(counted("exported").await, 0.0);
+    assert!(gateway.log().contains("spans end faster than the collector takes them"), "{}", gateway.log());
+    collector.answer(true);
+    eventually("none waits any more", async || counted("dropped").await + counted("exported").await == ended).await;
+    assert_eq!(counted("exported").await, collector.spans().len() as f64);
 }
 
 #[tokio::test]
