@@ -24,7 +24,7 @@ pub struct LoggingReport {
     pub requests: RequestLines,
     /// The share of requests that ended well which get one, in [0, 1].
     pub sample: f64,
-    /// What may quote a prompt is logged too.
+    /// What may quote a prompt or an answer is logged too.
     pub content: bool,
 }
 
@@ -42,7 +42,7 @@ pub struct LoggingChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1)]
     pub sample: Option<f64>,
-    /// Log what may quote a prompt too.
+    /// Log what may quote a prompt or an answer too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<bool>,
 }

@@ -22,7 +22,7 @@ pub struct Logging {
     /// The share of requests that ended well which get one, from 0 to 1.
     #[arg(long, value_name = "SHARE")]
     sample: Option<f64>,
-    /// Whether what may quote a prompt is logged too.
+    /// Whether what may quote a prompt or an answer is logged too.
     #[arg(long, value_name = "BOOL")]
     content: Option<bool>,
 }

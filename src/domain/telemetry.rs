@@ -36,7 +36,8 @@ pub struct LogPolicy {
     pub requests: RequestLines,
     /// The share of requests that ended well which get one, in [0, 1].
     pub sample: f64,
-    /// What may quote a prompt is logged too: a provider's words about a caller's mistake.
+    /// What may quote a prompt or an answer is logged too: a provider's words about a failure, and
+    /// what is wrong with its answer.
     pub content: bool,
 }
 

@@ -157,6 +157,11 @@ impl Flight {
         self.span = Some(span);
     }
 
+    /// The request that it is for.
+    pub fn request(&self) -> &OpenRequest {
+        &self.to.request
+    }
+
     /// When it began.
     pub fn begun(&self) -> Instant {
         self.begun

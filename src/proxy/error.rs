@@ -400,6 +400,7 @@ mod tests {
                     status: None,
                     retry_after: None,
                     message: "org-secret".into(),
+                    quotes: true,
                     native_body: None,
                 };
                 ("m@p".to_owned(), error)

@@ -343,7 +343,7 @@ impl<'a> Walk<'a> {
             return;
         };
         let Some(held_back) = quiet.may(self.now()) else { return };
-        let words = self.ask.gateway.live.telemetry.lines.words(error.kind, &error.message);
+        let words = self.ask.gateway.live.telemetry.lines.words(&error.message, error.quotes);
         tracing::warn!(
             target: "pointsman::upstream",
             request = %trace.id, endpoint = %self.name(endpoint), failure = %error.kind, status = error.status,

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::domain::failure::FailureKind;
 use crate::domain::outcome::RequestOutcome;
 use crate::domain::telemetry::{LogPolicy, RequestLines};
 use crate::domain::time::UnixMillis;
@@ -63,12 +62,15 @@ impl Lines {
         }
     }
 
-    /// A provider's words about a failed attempt, as they may be logged: never with what looks like
-    /// a key, and about a caller's mistake, where prompts are quoted, only by choice.
-    pub fn words<'w>(&self, kind: FailureKind, words: &'w str) -> Cow<'w, str> {
-        let callers =
-            matches!(kind, FailureKind::CallerMistake | FailureKind::ContextTooLong | FailureKind::ContentPolicy);
-        if callers && !self.content.load(Relaxed) { Cow::Borrowed("(not logged)") } else { without_keys(words) }
+    /// Words about a failed attempt, as they may be logged: never with what looks like a key. Of
+    /// those that may quote what was asked or answered (a provider's, or what is wrong with an
+    /// answer) only the length, unless it was chosen otherwise.
+    pub fn words<'w>(&self, words: &'w str, quote: bool) -> Cow<'w, str> {
+        if quote && !self.content.load(Relaxed) {
+            Cow::Owned(format!("({} bytes, not logged)", words.len()))
+        } else {
+            without_keys(words)
+        }
     }
 }
 
@@ -167,10 +169,10 @@ mod tests {
     #[test]
     fn what_may_quote_a_prompt_is_logged_only_by_choice() {
         let lines = Lines::default();
-        assert_eq!(lines.words(FailureKind::CallerMistake, "invalid: my diary"), "(not logged)");
-        assert_eq!(lines.words(FailureKind::ServerError, "overloaded"), "overloaded");
+        assert_eq!(lines.words("my diary, sk-1234", true), "(17 bytes, not logged)");
+        assert_eq!(lines.words("nobody at sk-1234", false), "nobody at [redacted]");
         lines.set(LogPolicy { content: true, ..LogPolicy::default() });
-        assert_eq!(lines.words(FailureKind::CallerMistake, "invalid: my diary"), "invalid: my diary");
+        assert_eq!(lines.words("my diary, sk-1234", true), "my diary, [redacted]");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! lets go of it, which happens once, and then tells metrics, the log and its span what became of
 //! it. A request that nobody has said a word about has lost its caller.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -194,6 +195,11 @@ impl OpenRequest {
             facts.answered = Some(failure);
             facts.usage = *usage;
         }
+    }
+
+    /// Words about one of its attempts, as they may be logged.
+    pub fn words<'w>(&self, words: &'w str, quote: bool) -> Cow<'w, str> {
+        self.telemetry.lines.words(words, quote)
     }
 
     /// Whether anybody wants to know its story.

@@ -133,10 +133,7 @@ impl Call {
         if !said.starts_with("text/event-stream") {
             let start = collect(body, ERROR_BODY).await.unwrap_or_default();
             let error = decode_error(protocol, 200, &start);
-            return Err(AttemptError::new(
-                FailureKind::Malformed,
-                format!("asked for a stream and got `{said}` {}", error.message),
-            ));
+            return Err(AttemptError::malformed(format!("asked for a stream and got `{said}` {}", error.message)));
         }
         let mut relay = self.relay(protocol, lane, hide_usage, limits.max_event);
         while !relay.committed() {
@@ -172,7 +169,7 @@ impl Call {
 
     /// A whole answer: checks it, and translates it where the protocols differ.
     fn whole(&self, protocol: Protocol, lane: Lane, bytes: Bytes) -> Result<Accepted, AttemptError> {
-        let malformed = |Malformed(why): Malformed| AttemptError::new(FailureKind::Malformed, why);
+        let malformed = |Malformed(why): Malformed| AttemptError::malformed(why);
         let whole = |body: Bytes, seen| Accepted::Whole { body, seen };
         if lane == Lane::Native {
             let seen = match &self.operation {
@@ -213,7 +210,7 @@ impl Call {
             Protocol::Anthropic => anthropic::decode_response(bytes),
             Protocol::Gemini => gemini::decode_response(bytes),
         }
-        .map_err(|Malformed(why)| AttemptError::new(FailureKind::Malformed, why))?;
+        .map_err(|Malformed(why)| AttemptError::malformed(why))?;
         let body = match &self.operation {
             Operation::Chat(Dialect::Messages) => anthropic::encode_response(&answer, &self.meta),
             Operation::Chat(Dialect::Responses) => {

@@ -21,7 +21,7 @@ use crate::live::{Flight, FlightEnd};
 use crate::transport::answer::AnswerBody;
 use crate::wire::error::{ErrorBody, ErrorKind};
 use crate::wire::native::Seen;
-use crate::wire::peek::estimate_tokens;
+use crate::wire::peek::{clip, estimate_tokens};
 use crate::wire::relay::{Relay, StreamFailure};
 
 /// After the answer's own end, how long the provider may take to close the exchange. Only
@@ -88,14 +88,17 @@ impl RelayBody {
         self.timer.as_mut().reset(self.deadline);
     }
 
-    /// The answer broke in the middle.
-    fn broken(&mut self, why: &str) {
+    /// The answer broke in the middle. `quotes`: the words may quote it.
+    fn broken(&mut self, why: &str, quotes: bool) {
         self.upstream = None;
-        if self.flight.is_none() {
-            // It was whole already; what comes afterwards is nobody's loss.
-            return;
-        }
-        tracing::warn!(target: "pointsman::upstream", endpoint = %self.served_by, why, "a stream broke after content had been sent");
+        // Without one it was whole already; what comes afterwards is nobody's loss.
+        let Some(flight) = &self.flight else { return };
+        let words = flight.request().words(why, quotes);
+        tracing::warn!(
+            target: "pointsman::upstream",
+            endpoint = %self.served_by, why = clip(&words, 300),
+            "a stream broke after content had been sent"
+        );
         self.settle(FlightEnd::Failure { kind: FailureKind::BrokenStream, retry_at: None });
         self.relay.fail(&ErrorBody {
             status: 502,
@@ -107,11 +110,18 @@ impl RelayBody {
     }
 
     fn settle(&mut self, end: FlightEnd) {
-        if let Some(mut flight) = self.flight.take() {
-            let (usage, estimated) = settled_usage(self.relay.seen(), self.prompt_tokens);
-            flight.used(usage, estimated, self.relay.seen().pieces);
+        if let Some(flight) = self.accounted() {
             flight.end(end);
         }
+    }
+
+    /// The account, with what is known of the answer by now.
+    fn accounted(&mut self) -> Option<Box<Flight>> {
+        let mut flight = self.flight.take()?;
+        let seen = self.relay.seen();
+        let (usage, estimated) = settled_usage(seen, self.prompt_tokens);
+        flight.used(usage, estimated, seen.pieces);
+        Some(flight)
     }
 
     /// Whether the time is up; arms the timer for the next moment at which it could be.
@@ -164,7 +174,7 @@ impl Body for RelayBody {
                     this.last_chunk = Instant::now();
                     if this.last_chunk >= this.deadline {
                         // Whoever never pauses never lets the timer run.
-                        this.broken("it took too long");
+                        this.broken("it took too long", false);
                         continue;
                     }
                     match this.relay.push(chunk) {
@@ -174,20 +184,24 @@ impl Body for RelayBody {
                                 flight.progress(this.relay.seen().pieces, this.last_chunk);
                             }
                         }
-                        Err(failure) => this.broken(&public_reason(&failure)),
+                        Err(failure) => {
+                            this.broken(&public_reason(&failure), !matches!(failure, StreamFailure::Broken(_)))
+                        }
                     }
                 }
-                Poll::Ready(Some(Err(_))) => this.broken("the connection was lost"),
+                Poll::Ready(Some(Err(_))) => this.broken("the connection was lost", false),
                 Poll::Ready(None) => {
                     match this.relay.eof() {
                         Ok(()) => this.settle(FlightEnd::Success),
-                        Err(failure) => this.broken(&public_reason(&failure)),
+                        Err(failure) => {
+                            this.broken(&public_reason(&failure), !matches!(failure, StreamFailure::Broken(_)))
+                        }
                     }
                     this.upstream = None;
                 }
                 Poll::Pending => {
                     std::task::ready!(this.poll_expired(cx));
-                    this.broken("it took too long");
+                    this.broken("it took too long", false);
                 }
             }
         }
@@ -196,10 +210,8 @@ impl Body for RelayBody {
 
 impl Drop for RelayBody {
     fn drop(&mut self) {
-        if let Some(mut flight) = self.flight.take() {
-            let (usage, estimated) = settled_usage(self.relay.seen(), self.prompt_tokens);
-            flight.used(usage, estimated, self.relay.seen().pieces);
-        }
+        // Dropped without a word, it ends as one whose caller has left.
+        drop(self.accounted());
     }
 }
 
@@ -207,7 +219,7 @@ impl Drop for RelayBody {
 /// which can name our account.
 fn public_reason(failure: &StreamFailure) -> String {
     match failure {
-        StreamFailure::Malformed(why) => why.clone(),
+        StreamFailure::Malformed(why) | StreamFailure::Broken(why) => why.clone(),
         StreamFailure::Provider(error) => match &error.code {
             Some(code) => format!("the provider reported {code}"),
             None => "the provider reported an error".into(),

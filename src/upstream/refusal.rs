@@ -28,15 +28,22 @@ pub struct AttemptError {
     pub retry_after: Option<Duration>,
     /// For logs; and for the caller where the mistake is its own.
     pub message: String,
+    /// The message is not in our own words, and may quote what was asked or answered.
+    pub quotes: bool,
     /// The provider's own error body in the client's dialect, where the mistake is the
     /// caller's and the protocols are the same.
     pub native_body: Option<Bytes>,
 }
 
 impl AttemptError {
-    /// A failure without an answer.
+    /// A failure in our own words.
     pub fn new(kind: FailureKind, message: String) -> Self {
-        Self { kind, status: None, retry_after: None, message, native_body: None }
+        Self { kind, status: None, retry_after: None, message, quotes: false, native_body: None }
+    }
+
+    /// An answer that is not of its protocol.
+    pub fn malformed(message: String) -> Self {
+        Self { quotes: true, ..Self::new(FailureKind::Malformed, message) }
     }
 
     /// An error that came with status 200. Where it does not say what it is, it is one
@@ -46,14 +53,15 @@ impl AttemptError {
             Some(FailureKind::ServerError) | None => FailureKind::Malformed,
             Some(kind) => kind,
         };
-        Self::new(kind, error.message.clone())
+        Self { kind, ..Self::malformed(error.message.clone()) }
     }
 
     /// A stream that failed before its first content.
     pub fn in_stream(failure: &StreamFailure) -> Self {
         match failure {
             StreamFailure::Provider(error) => Self::reported(error),
-            StreamFailure::Malformed(why) => Self::new(FailureKind::Malformed, why.clone()),
+            StreamFailure::Malformed(why) => Self::malformed(why.clone()),
+            StreamFailure::Broken(why) => Self::new(FailureKind::Malformed, why.clone()),
         }
     }
 }
@@ -83,6 +91,7 @@ pub async fn refusal(protocol: Protocol, response: Response<AnswerBody>, now: Un
             None
         },
         message: error.message,
+        quotes: true,
         native_body: (callers && serde_json::from_slice::<Map<String, Value>>(&bytes).is_ok()).then_some(bytes),
     }
 }

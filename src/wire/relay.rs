@@ -27,8 +27,10 @@ const MAX_BEFORE_CONTENT: usize = 1 << 20;
 pub enum StreamFailure {
     /// The provider said so.
     Provider(ProviderError),
-    /// It is not of the protocol, or it ended too early.
+    /// It is not of the protocol. The words may quote it.
     Malformed(String),
+    /// It ended too early, or is too large.
+    Broken(String),
 }
 
 impl From<Malformed> for StreamFailure {
@@ -164,14 +166,14 @@ impl Relay {
             return Ok(());
         }
         self.framer.push(chunk);
-        while let Some(frame) = self.framer.next_frame().map_err(|e| StreamFailure::Malformed(e.to_string()))? {
+        while let Some(frame) = self.framer.next_frame().map_err(|e| StreamFailure::Broken(e.to_string()))? {
             self.frame(&frame)?;
             if self.ended {
                 break;
             }
         }
         if !self.committed && self.out.len() > MAX_BEFORE_CONTENT {
-            return Err(StreamFailure::Malformed("more than 1 MiB came before any content".into()));
+            return Err(StreamFailure::Broken("more than 1 MiB came before any content".into()));
         }
         Ok(())
     }
@@ -190,7 +192,7 @@ impl Relay {
         let event = sse::parse(&rest);
         if let Some(data) = &event.data {
             if data.trim_ascii() != b"[DONE]" && serde_json::from_slice::<serde::de::IgnoredAny>(data).is_err() {
-                return Err(StreamFailure::Malformed("the stream ended within an event".into()));
+                return Err(StreamFailure::Broken("the stream ended within an event".into()));
             }
             self.frame(&Bytes::from([&rest, b"\n\n".as_slice()].concat()))?;
         }
@@ -200,14 +202,17 @@ impl Relay {
         match &mut self.lane {
             Lane::Native { inspector, .. } => {
                 if !inspector.ended() {
-                    return Err(StreamFailure::Malformed("the stream ended before the answer did".into()));
+                    return Err(StreamFailure::Broken("the stream ended before the answer did".into()));
                 }
                 // The answer is whole, but the client waits for the dialect's own end.
                 if matches!(inspector, Inspector::Chat(_) | Inspector::Completions(_)) {
                     self.out.put(b"data: [DONE]\n\n");
                 }
             }
-            Lane::Translated(translation) => translation.decoder.end(&mut translation.events)?,
+            Lane::Translated(translation) => {
+                let ended = translation.decoder.end(&mut translation.events);
+                ended.map_err(|Malformed(why)| StreamFailure::Broken(why))?;
+            }
         }
         self.drain_events()?;
         self.end()
@@ -283,7 +288,7 @@ impl Relay {
             let seen = self.seen();
             let cut = matches!(seen.finish, Some(Finish::Length | Finish::ContentFilter | Finish::Refusal));
             if !cut && seen.usage.output == 0 {
-                return Err(StreamFailure::Malformed("the answer is empty".into()));
+                return Err(StreamFailure::Broken("the answer is empty".into()));
             }
             self.committed = true;
         }
