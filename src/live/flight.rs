@@ -162,6 +162,19 @@ impl Flight {
         &self.to.request
     }
 
+    /// Whether its span is one that somebody will see.
+    pub fn is_traced(&self) -> bool {
+        self.span.as_ref().is_some_and(AttemptSpan::is_recorded)
+    }
+
+    /// What its answer says of itself: the model that it is from, and why it ended.
+    pub fn answer_is(&mut self, model: Option<&str>, finish: Option<&'static str>) {
+        if let Some(span) = self.span.as_mut().filter(|span| span.is_recorded()) {
+            span.answer_is(model, finish);
+            self.to.request.answer_is(model, finish);
+        }
+    }
+
     /// When it began.
     pub fn begun(&self) -> Instant {
         self.begun

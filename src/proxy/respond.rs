@@ -79,8 +79,7 @@ impl Drop for Trace {
                 category: self.category.take(),
                 category_reason: self.category_reason,
                 target: self.target.as_ref().map(ToString::to_string),
-                attempts: self.listed(),
-                attempt_count: self.attempts.len(),
+                tried: self.listed(),
             });
         }
     }

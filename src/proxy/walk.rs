@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use http::uri::Scheme;
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -269,11 +270,13 @@ impl<'a> Walk<'a> {
                 return Ok(None);
             }
         };
+        let uri = prepared.request.uri();
         let to = AttemptTo {
             target: at.id.as_str(),
             provider: self.ask.view.catalog.provider(at.provider).id.as_str(),
             model: &at.upstream_model,
-            host: prepared.request.uri().host().unwrap_or_default(),
+            host: uri.host().unwrap_or_default(),
+            port: uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 }),
             purpose,
         };
         if let Some(span) = trace.open.attempt_span(&to) {

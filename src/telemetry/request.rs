@@ -47,6 +47,8 @@ struct Facts {
     caller: Option<(Option<KeyName>, ProjectName)>,
     /// What its caller was told, where that was an error: how it ended, and the status.
     refused: Option<(RequestOutcome, u16)>,
+    /// How many attempts there were.
+    attempts: u32,
     /// How the attempt ended that gave the answer.
     answered: Option<Option<FailureKind>>,
     stream: bool,
@@ -71,10 +73,8 @@ pub struct Story {
     pub category_reason: Option<&'static str>,
     /// Who answered.
     pub target: Option<String>,
-    /// All attempts, as the answer's header has them.
-    pub attempts: String,
-    /// How many there were.
-    pub attempt_count: usize,
+    /// Its attempts, as the answer's header has them.
+    pub tried: String,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -94,6 +94,7 @@ impl OpenRequest {
             project: None,
             caller: None,
             refused: None,
+            attempts: 0,
             answered: None,
             stream: false,
             first_content: None,
@@ -187,9 +188,17 @@ impl OpenRequest {
         Some(self.telemetry.traces.get()?.attempt(&of, self.protocol().operation(), to))
     }
 
+    /// What its answer says of itself.
+    pub fn answer_is(&self, model: Option<&str>, finish: Option<&'static str>) {
+        if let Some(span) = self.span.get() {
+            lock(span).answer_is(model, finish);
+        }
+    }
+
     /// An attempt has ended. `answered`: its answer was the caller's.
     pub fn attempted(&self, answered: bool, failure: Option<FailureKind>, usage: &TokenUsage, cost: PicoUsd) {
         let mut facts = self.facts();
+        facts.attempts += 1;
         facts.cost.0 = facts.cost.0.saturating_add(cost.0);
         if answered {
             facts.answered = Some(failure);
@@ -259,7 +268,7 @@ impl Facts {
 
     /// One line for all of it. Neither the prompt nor the answer is in it.
     fn write_line(&self, ended: &Ended) {
-        let Story { id, revision, alias, category, category_reason, target, attempts, attempt_count } = &self.story;
+        let Story { id, revision, alias, category, category_reason, target, tried } = &self.story;
         let ms = |time: Duration| (time.as_secs_f64() * 1e4).round() / 10.0;
         let (key, project) = self
             .caller
@@ -268,7 +277,7 @@ impl Facts {
         tracing::info!(
             target: "pointsman::request",
             request = id, outcome = ended.outcome.as_str(), status = self.status(), alias, strategy = self.strategy,
-            category, category_reason, served_by = target, attempts = attempt_count, tried = attempts,
+            category, category_reason, served_by = target, attempts = self.attempts, tried,
             protocol = self.protocol.as_str(), stream = self.stream, project, key, revision,
             duration_ms = ms(ended.took), first_token_ms = self.first_content.map(ms),
             input_tokens = self.usage.input, cached_input_tokens = self.usage.cached_input,
@@ -301,7 +310,7 @@ impl Facts {
                 span.say(name, value.clone());
             }
         }
-        span.say("pointsman.attempts", i64::try_from(story.attempt_count).unwrap_or(i64::MAX));
+        span.say("pointsman.attempts", i64::from(self.attempts));
         span.say("gen_ai.request.stream", self.stream);
         if let Some(revision) = story.revision {
             span.say("pointsman.revision", i64::try_from(revision).unwrap_or(i64::MAX));

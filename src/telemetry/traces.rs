@@ -16,7 +16,7 @@ use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider as _,
 };
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Array, Context, KeyValue, Value};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -90,6 +90,7 @@ impl Traces {
             KeyValue::new("gen_ai.provider.name", to.provider.to_owned()),
             KeyValue::new("gen_ai.request.model", to.model.to_owned()),
             KeyValue::new("server.address", to.host.to_owned()),
+            KeyValue::new("server.port", i64::from(to.port)),
             KeyValue::new("pointsman.target", to.target.to_owned()),
             KeyValue::new("pointsman.purpose", to.purpose.as_str()),
         ]);
@@ -131,6 +132,8 @@ pub struct AttemptTo<'a> {
     pub model: &'a str,
     /// The provider's host.
     pub host: &'a str,
+    /// And port.
+    pub port: u16,
     /// Why.
     pub purpose: Purpose,
 }
@@ -151,7 +154,7 @@ impl RequestSpan {
     }
 
     /// Says something of it.
-    pub(super) fn say(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
+    pub(super) fn say(&mut self, name: &'static str, value: impl Into<Value>) {
         self.0.set_attribute(KeyValue::new(name, value));
     }
 
@@ -165,6 +168,11 @@ impl RequestSpan {
     pub(super) fn content(&mut self, body: &[u8]) {
         let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST_CONTENT)]);
         self.say("pointsman.request.body", text.into_owned());
+    }
+
+    /// What its answer says of itself.
+    pub(super) fn answer_is(&mut self, model: Option<&str>, finish: Option<&'static str>) {
+        answer_is(&mut self.0, model, finish);
     }
 
     /// It has ended.
@@ -191,6 +199,16 @@ impl AttemptSpan {
         tell(&Context::new().with_remote_span_context(self.0.span_context().clone()), headers);
     }
 
+    /// Whether anybody will see it.
+    pub fn is_recorded(&self) -> bool {
+        self.0.is_recording()
+    }
+
+    /// What its answer says of itself: the model that it is from, and why it ended.
+    pub fn answer_is(&mut self, model: Option<&str>, finish: Option<&'static str>) {
+        answer_is(&mut self.0, model, finish);
+    }
+
     /// Its first content came.
     pub fn first_content(&mut self) {
         self.0.add_event("gen_ai.first_content", Vec::new());
@@ -209,10 +227,32 @@ impl AttemptSpan {
     }
 }
 
+fn answer_is(span: &mut Span, model: Option<&str>, finish: Option<&'static str>) {
+    if let Some(model) = model {
+        span.set_attribute(KeyValue::new("gen_ai.response.model", model.to_owned()));
+    }
+    if let Some(finish) = finish {
+        let reasons = Array::String(vec![finish.into()]);
+        span.set_attribute(KeyValue::new("gen_ai.response.finish_reasons", Value::Array(reasons)));
+    }
+}
+
 fn tokens(span: &mut Span, usage: &TokenUsage) {
-    let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+    let TokenUsage { input, cached_input, cache_write, output, reasoning } = *usage;
+    let mut count = |name, tokens: u64| {
+        span.set_attribute(KeyValue::new(name, i64::try_from(tokens).unwrap_or(i64::MAX)));
+    };
     if !usage.is_empty() {
-        span.set_attribute(KeyValue::new("gen_ai.usage.input_tokens", count(usage.input)));
-        span.set_attribute(KeyValue::new("gen_ai.usage.output_tokens", count(usage.output)));
+        count("gen_ai.usage.input_tokens", input);
+        count("gen_ai.usage.output_tokens", output);
+    }
+    for (name, part) in [
+        ("gen_ai.usage.cache_read.input_tokens", cached_input),
+        ("gen_ai.usage.cache_creation.input_tokens", cache_write),
+        ("gen_ai.usage.reasoning.output_tokens", reasoning),
+    ] {
+        if part > 0 {
+            count(name, part);
+        }
     }
 }

@@ -22,8 +22,9 @@ use crate::domain::usage::TokenUsage;
 use crate::live::{Flight, FlightEnd, View};
 use crate::transport::answer::AnswerBody;
 use crate::transport::collect::collect;
+use crate::wire::chat::Finish;
 use crate::wire::error::Malformed;
-use crate::wire::native::Seen;
+use crate::wire::native::{Seen, named_model};
 use crate::wire::relay::Relay;
 use crate::wire::{Dialect, anthropic, gemini, openai, responses};
 
@@ -54,7 +55,7 @@ pub struct Reply {
 /// A 2xx that is as good as its protocol asks for.
 #[derive(Debug)]
 enum Accepted {
-    Whole { body: Bytes, seen: Seen },
+    Whole { body: Bytes, seen: Seen, model: Option<String> },
     Stream { relay: Box<Relay>, body: AnswerBody },
     Opaque { content_type: HeaderValue, body: AnswerBody },
 }
@@ -86,7 +87,7 @@ impl Call {
             if !response.status().is_success() {
                 return Err(refusal(protocol, response, flight.now()).await);
             }
-            self.accept(protocol, lane, hide_usage, response, &limits).await
+            self.accept(protocol, lane, hide_usage, response, &limits, flight.is_traced()).await
         };
         let outcome = within(pin!(exchange), begun, &limits, may_give_up).await;
         let outcome = outcome.unwrap_or_else(|waited| {
@@ -108,7 +109,7 @@ impl Call {
         }
     }
 
-    /// A 2xx: reads it to its commit point.
+    /// A 2xx: reads it to its commit point. Where it is `traced`, the model that it names is looked for.
     async fn accept(
         &self,
         protocol: Protocol,
@@ -116,6 +117,7 @@ impl Call {
         hide_usage: bool,
         response: Response<AnswerBody>,
         limits: &AttemptLimits,
+        traced: bool,
     ) -> Result<Accepted, AttemptError> {
         let (head, mut body) = response.into_parts();
         let content_type = head.headers.get(CONTENT_TYPE).cloned();
@@ -127,7 +129,7 @@ impl Call {
             let bytes = collect(body, limits.max_answer)
                 .await
                 .map_err(|error| AttemptError::new(FailureKind::Malformed, format!("the answer: {error}")))?;
-            return self.whole(protocol, lane, bytes);
+            return self.whole(protocol, lane, bytes, traced);
         }
         let said = content_type.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !said.starts_with("text/event-stream") {
@@ -136,6 +138,9 @@ impl Call {
             return Err(AttemptError::malformed(format!("asked for a stream and got `{said}` {}", error.message)));
         }
         let mut relay = self.relay(protocol, lane, hide_usage, limits.max_event);
+        if traced {
+            relay.ask_model();
+        }
         while !relay.committed() {
             match body.frame().await {
                 Some(Ok(frame)) => {
@@ -168,9 +173,9 @@ impl Call {
     }
 
     /// A whole answer: checks it, and translates it where the protocols differ.
-    fn whole(&self, protocol: Protocol, lane: Lane, bytes: Bytes) -> Result<Accepted, AttemptError> {
+    fn whole(&self, protocol: Protocol, lane: Lane, bytes: Bytes, traced: bool) -> Result<Accepted, AttemptError> {
         let malformed = |Malformed(why): Malformed| AttemptError::malformed(why);
-        let whole = |body: Bytes, seen| Accepted::Whole { body, seen };
+        let whole = |body: Bytes, seen| Accepted::Whole { body, seen, model: None };
         if lane == Lane::Native {
             let seen = match &self.operation {
                 Operation::Chat(Dialect::ChatCompletions) => openai::inspect_answer(&bytes),
@@ -181,7 +186,9 @@ impl Call {
                 Operation::CountTokens => anthropic::count_tokens::decode_count(&bytes).map(|_| Seen::default()),
                 Operation::Other(_) => Ok(Seen::default()),
             };
-            return seen.map(|seen| whole(bytes, seen)).map_err(malformed);
+            let seen = seen.map_err(malformed)?;
+            let model = traced.then(|| named_model(&bytes)).flatten();
+            return Ok(Accepted::Whole { body: bytes, seen, model });
         }
         match &self.operation {
             Operation::Embeddings => {
@@ -219,13 +226,14 @@ impl Call {
             _ => openai::encode_response(&answer, &self.meta),
         };
         let seen = Seen { usage: answer.usage, finish: Some(answer.finish), pieces: answer.parts.len() as u64 };
-        Ok(Accepted::Whole { body: body.into(), seen })
+        let model = Some(answer.model).filter(|model| !model.is_empty());
+        Ok(Accepted::Whole { body: body.into(), seen, model })
     }
 
     /// Hands a committed answer over, with its flight.
     fn deliver(&self, accepted: Accepted, mut flight: Box<Flight>, limits: StreamLimits, served_by: String) -> Reply {
         match accepted {
-            Accepted::Whole { body, mut seen } => {
+            Accepted::Whole { body, mut seen, model } => {
                 if seen.usage.output == 0 && seen.pieces > 0 {
                     seen.pieces = estimated_output(&body);
                 }
@@ -233,6 +241,7 @@ impl Call {
                 if self.operation != Operation::CountTokens {
                     flight.used(usage, estimated, 0);
                 }
+                flight.answer_is(model.as_deref(), seen.finish.as_ref().map(Finish::as_str));
                 flight.end(FlightEnd::Success);
                 Reply { content_type: HeaderValue::from_static("application/json"), body: body.into() }
             }

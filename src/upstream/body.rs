@@ -19,6 +19,7 @@ use crate::domain::failure::FailureKind;
 use crate::domain::usage::TokenUsage;
 use crate::live::{Flight, FlightEnd};
 use crate::transport::answer::AnswerBody;
+use crate::wire::chat::Finish;
 use crate::wire::error::{ErrorBody, ErrorKind};
 use crate::wire::native::Seen;
 use crate::wire::peek::{clip, estimate_tokens};
@@ -121,6 +122,7 @@ impl RelayBody {
         let seen = self.relay.seen();
         let (usage, estimated) = settled_usage(seen, self.prompt_tokens);
         flight.used(usage, estimated, seen.pieces);
+        flight.answer_is(self.relay.model(), seen.finish.as_ref().map(Finish::as_str));
         Some(flight)
     }
 

@@ -335,6 +335,19 @@ pub enum Finish {
     Refusal,
 }
 
+impl Finish {
+    /// The word for it in traces.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Stop | Self::StopSequence(_) => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::Refusal => "refusal",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,8 @@
 
 use super::chat::Finish;
 use super::error::ProviderError;
+use super::peek::clip;
+use super::scan::{Broken, Scanner};
 use crate::domain::usage::TokenUsage;
 
 /// What one frame of a passing stream means.
@@ -34,4 +36,50 @@ pub struct Seen {
     pub finish: Option<Finish>,
     /// Pieces of content so far: where usage is never reported, about one token each.
     pub pieces: u64,
+}
+
+/// A model's name is cut after so many characters.
+const LONGEST_NAME: usize = 200;
+
+/// The model that an answer says it is from, or the beginning of a streamed one: at its top, or in
+/// the `message` or `response` that an event brings. What follows it is not read.
+pub fn named_model(json: &[u8]) -> Option<String> {
+    let mut scanner = Scanner::new(std::str::from_utf8(json).ok()?);
+    let mut found = None;
+    // It ends where the name was found, or at what is no JSON, which is for others to say.
+    let _ = find_model(&mut scanner, &mut found);
+    found.filter(|name| !name.is_empty()).map(|name| clip(name, LONGEST_NAME))
+}
+
+fn find_model<'a>(scanner: &mut Scanner<'a>, found: &mut Option<&'a str>) -> Result<(), Broken> {
+    scanner.object(|scanner, field| match (field, scanner.peek()) {
+        ("model", Some(b'"')) => {
+            *found = Some(scanner.string()?.raw);
+            Err(Broken { at: 0, expected: "nothing more" })
+        }
+        ("message" | "response", Some(b'{')) => find_model(scanner, found),
+        _ => scanner.value().map(drop),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_is_found_where_each_dialect_names_it() {
+        for (json, named) in [
+            (r#"{"id":"x","model":"gpt-5.5","choices":[{"message":{"model":"no"}}]}"#, Some("gpt-5.5")),
+            (r#"{"type":"message_start","message":{"id":"x","content":[],"model":"opus"}}"#, Some("opus")),
+            (r#"{"type":"response.created","response":{"id":"x","model":"o9"}}"#, Some("o9")),
+            (r#"{"model":"cut off","choices":[{"#, Some("cut off")),
+            (r#"{"model":null,"message":"no","choices":[]}"#, None),
+            (r#"{"model":""}"#, None),
+            ("[1]", None),
+            ("", None),
+        ] {
+            assert_eq!(named_model(json.as_bytes()).as_deref(), named, "{json}");
+        }
+        assert_eq!(named_model(&[b'"', 0xff]), None);
+    }
 }

@@ -14,7 +14,7 @@ use super::chat::Finish;
 use super::error::{ErrorBody, Malformed, ProviderError};
 use super::event::Event;
 use super::meta::ReplyMeta;
-use super::native::{Seen, Signal};
+use super::native::{Seen, Signal, named_model};
 use super::sse::{self, Framer};
 use super::{Dialect, anthropic, gemini, openai, responses};
 use crate::domain::provider::Protocol;
@@ -86,6 +86,9 @@ pub struct Relay {
     committed: bool,
     /// The protocol's own end has come.
     ended: bool,
+    /// Somebody asks which model the answer names.
+    asks_model: bool,
+    model: Option<String>,
 }
 
 impl Relay {
@@ -131,7 +134,25 @@ impl Relay {
     }
 
     fn new(lane: Lane, max_event: usize) -> Self {
-        Self { framer: Framer::new(max_event), lane, out: Out::default(), committed: false, ended: false }
+        Self {
+            framer: Framer::new(max_event),
+            lane,
+            out: Out::default(),
+            committed: false,
+            ended: false,
+            asks_model: false,
+            model: None,
+        }
+    }
+
+    /// Looks for the model that the answer names, too.
+    pub fn ask_model(&mut self) {
+        self.asks_model = true;
+    }
+
+    /// The model that the answer names, if that was asked and it does.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
     }
 
     /// Whether real content has come.
@@ -236,6 +257,9 @@ impl Relay {
                 if std::str::from_utf8(frame).is_err() {
                     return Err(StreamFailure::Malformed("the stream is not UTF-8".into()));
                 }
+                if self.asks_model && self.model.is_none() && !self.committed {
+                    self.model = named_model(sse::parse(frame).data());
+                }
                 let signal = match inspector.inspect(frame)? {
                     Signal::Error(error) => return Err(StreamFailure::Provider(error)),
                     Signal::UsageOnly if *hide_usage => return Ok(()),
@@ -266,6 +290,7 @@ impl Relay {
                     failure = Some(StreamFailure::Provider(error.clone()));
                     break;
                 }
+                Event::Start { model, .. } if self.asks_model && !model.is_empty() => self.model = Some(model.clone()),
                 Event::Usage(usage) => seen.usage = seen.usage.max_of(usage),
                 Event::Finish(finish) => seen.finish = Some(finish.clone()),
                 _ => {}

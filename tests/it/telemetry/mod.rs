@@ -1,5 +1,6 @@
 //! What operators see: the page for Prometheus, the log, traces.
 
+mod attempts;
 mod collector;
 mod health;
 mod logs;

@@ -21,7 +21,7 @@ const PARENT: &str = "00f067aa0ba902b7";
 /// A provider that fails and one that serves, behind one alias.
 async fn fallback(collector: &Collector, traces: &str) -> (Gateway, Sim, Sim) {
     let down = Sim::start("down", Protocol::OpenAi, json!({"faults": [{"kind": "status", "code": 503}]})).await;
-    let up = Sim::start("up", Protocol::Anthropic, json!({})).await;
+    let up = Sim::start("up", Protocol::Anthropic, json!({"cached_share": 0.5})).await;
     let config = ConfigText::new("")
         .toml(&format!("[traces]\nendpoint = \"{}\"\n{traces}", collector.url))
         .sim(&down, "")
@@ -76,12 +76,15 @@ async fn a_trace_goes_from_the_client_through_the_request_and_each_attempt_to_th
         ("pointsman.strategy", "priority"),
         ("pointsman.attempts", "2"),
         ("pointsman.outcome", "ok"),
+        ("gen_ai.response.model", "m"),
+        ("gen_ai.response.finish_reasons", "[stop]"),
         ("pointsman.key", "team"),
         ("pointsman.request.id", got.header("x-pointsman-request-id")),
     ] {
         assert_eq!(said.get(name).map(String::as_str), Some(value), "{name} of {said:?}");
     }
-    assert!(said["gen_ai.usage.output_tokens"].parse::<u64>().unwrap() > 0);
+    let tokens = |of: &str| said[&format!("gen_ai.usage.{of}_tokens")].parse::<u64>().unwrap();
+    assert!(tokens("output") > 0 && (1..tokens("input")).contains(&tokens("cache_read.input")), "{said:?}");
     assert!(!said.contains_key("pointsman.request.body"), "what was asked stays out unless it is wanted");
 
     let attempts: Vec<&Span> = spans.iter().filter(|span| span.kind == 3).collect();
@@ -96,7 +99,16 @@ async fn a_trace_goes_from_the_client_through_the_request_and_each_attempt_to_th
     let failed = of("down/m@down");
     assert_eq!(attributes(&failed.attributes)["error.type"], "server_error");
     assert_eq!(failed.status.as_ref().unwrap().code, 2);
-    assert_eq!(attributes(&of("up/m@up").attributes)["gen_ai.provider.name"], "up");
+    let served = attributes(&of("up/m@up").attributes);
+    assert_eq!(format!("http://{}:{}", served["server.address"], served["server.port"]), up.origin());
+    for (name, value) in [
+        ("gen_ai.provider.name", "up"),
+        ("gen_ai.response.model", "m"),
+        ("gen_ai.response.finish_reasons", "[stop]"),
+        ("gen_ai.usage.cache_read.input_tokens", &said["gen_ai.usage.cache_read.input_tokens"]),
+    ] {
+        assert_eq!(served.get(name).map(String::as_str), Some(value), "{name} of {served:?}");
+    }
 
     // Each provider got the context of its own attempt.
     for (sim, target) in [(&down, "down/m@down"), (&up, "up/m@up")] {
