@@ -1,6 +1,7 @@
 //! What operators see: the page for Prometheus, the log, traces.
 
-mod collector;
+pub mod collector;
 mod logs;
 mod metrics;
+mod series;
 mod traces;
