@@ -18,13 +18,11 @@ use crate::limits::{Account, Kind, RateLeft};
 use crate::live::View;
 use crate::proxy::Gateway;
 use crate::proxy::server::Connections;
+use crate::telemetry::metrics::labels::{CALL_RESULTS, KEY_STATES, SPAN_RESULTS, TARGET_STATES};
 use crate::telemetry::metrics::{Page, table};
 
 /// What the text format calls itself.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// The states of a target.
-const STATES: [&str; 6] = ["ready", "slow_start", "probe_due", "probing", "open", "rate_limited"];
 
 /// Everything that is counted, and how everything stands now. Whoever reaches the admin
 /// listener may read it: there are names of aliases, targets and projects in it, and no secret.
@@ -41,8 +39,9 @@ pub async fn metrics(State(shared): State<Shared>) -> Response {
         redis(&mut page, fleet, now);
     }
     if let Some(traces) = gateway.live.telemetry.traces.get() {
-        page.counter(&table::SPANS, &["exported"], traces.exported.sent.load(Relaxed));
-        page.counter(&table::SPANS, &["dropped"], traces.exported.dropped.load(Relaxed));
+        for (result, spans) in SPAN_RESULTS.into_iter().zip([&traces.exported.sent, &traces.exported.dropped]) {
+            page.counter(&table::SPANS, &[result], spans.load(Relaxed));
+        }
     }
     connections(&mut page, "data", &gateway.connections);
     connections(&mut page, "admin", &gateway.admin_connections);
@@ -89,7 +88,7 @@ fn targets(page: &mut Page, view: &View, now: UnixMillis) {
         let provider = view.catalog.provider(endpoint.provider).id.as_str();
         page.gauge(&table::TARGET_INFO, &[target, provider, view.catalog.model(endpoint.model).id.as_str()], 1.0);
         let state = standing_of(view, idx, now).state;
-        for one in STATES {
+        for one in TARGET_STATES {
             page.gauge(&table::TARGET_STATE, &[target, one], flag(one == state));
         }
         page.gauge(&table::TARGET_IN_FLIGHT, &[target], reading.in_flight.into());
@@ -136,7 +135,7 @@ fn of_account(page: &mut Page, account: &Account, now: UnixMillis) {
 }
 
 fn keys(page: &mut Page, view: &View, now: UnixMillis) {
-    let mut counts = [("active", 0u64), ("disabled", 0), ("expired", 0), ("revoked", 0)];
+    let mut counts = [0u64; KEY_STATES.len()];
     for key in view.keys.keys() {
         let state = match () {
             () if key.revoked => 3,
@@ -144,9 +143,9 @@ fn keys(page: &mut Page, view: &View, now: UnixMillis) {
             () if !key.enabled => 1,
             () => 0,
         };
-        counts[state].1 += 1;
+        counts[state] += 1;
     }
-    for (state, count) in counts {
+    for (state, count) in KEY_STATES.into_iter().zip(counts) {
         page.gauge(&table::KEYS, &[state], count as f64);
     }
 }
@@ -163,9 +162,7 @@ fn configuration(page: &mut Page, gateway: &Gateway, control: &Control) {
 fn redis(page: &mut Page, fleet: &Fleet, now: UnixMillis) {
     let figures = fleet.link.figures();
     page.gauge(&table::REDIS_UP, &[], flag(fleet.link.is_up()));
-    for (result, calls) in
-        [("answered", figures.answered), ("unanswered", figures.unanswered), ("refused", figures.refused)]
-    {
+    for (result, calls) in CALL_RESULTS.into_iter().zip([figures.answered, figures.unanswered, figures.refused]) {
         page.counter(&table::REDIS_CALLS, &[result], calls);
     }
     page.counter(&table::REDIS_CONNECTIONS, &[], figures.connections);

@@ -24,6 +24,17 @@ impl ClientProtocol {
     /// How many there are.
     pub const COUNT: usize = 7;
 
+    /// Every protocol, in the order of their numbers.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::ChatCompletions,
+        Self::Responses,
+        Self::Messages,
+        Self::Completions,
+        Self::Embeddings,
+        Self::CountTokens,
+        Self::Other,
+    ];
+
     /// The stable name in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -20,6 +20,9 @@ impl Purpose {
     /// How many there are.
     pub const COUNT: usize = 5;
 
+    /// Every purpose, in the order of their numbers.
+    pub const ALL: [Self; Self::COUNT] = [Self::Usual, Self::Cold, Self::Explore, Self::LastResort, Self::Hedge];
+
     /// The stable name in records and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -46,6 +46,19 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::Hint,
+        Self::Elsewhere,
+        Self::Unsure,
+        Self::Close,
+        Self::Unreadable,
+        Self::Overloaded,
+        Self::Timeout,
+        Self::Broken,
+        Self::Exhausted,
+    ];
+
     /// In a word, as the answer's header has it.
     pub fn as_str(self) -> &'static str {
         match self {

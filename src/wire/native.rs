@@ -47,17 +47,18 @@ pub fn named_model(json: &[u8]) -> Option<String> {
     let mut scanner = Scanner::new(std::str::from_utf8(json).ok()?);
     let mut found = None;
     // It ends where the name was found, or at what is no JSON, which is for others to say.
-    let _ = find_model(&mut scanner, &mut found);
+    let _ = find_model(&mut scanner, true, &mut found);
     found.filter(|name| !name.is_empty()).map(|name| clip(name, LONGEST_NAME))
 }
 
-fn find_model<'a>(scanner: &mut Scanner<'a>, found: &mut Option<&'a str>) -> Result<(), Broken> {
+/// Looks into what an event brings only where that is `at_the_top`: a provider may nest as deep as it likes.
+fn find_model<'a>(scanner: &mut Scanner<'a>, at_the_top: bool, found: &mut Option<&'a str>) -> Result<(), Broken> {
     scanner.object(|scanner, field| match (field, scanner.peek()) {
         ("model", Some(b'"')) => {
             *found = Some(scanner.string()?.raw);
             Err(Broken { at: 0, expected: "nothing more" })
         }
-        ("message" | "response", Some(b'{')) => find_model(scanner, found),
+        ("message" | "response", Some(b'{')) if at_the_top => find_model(scanner, false, found),
         _ => scanner.value().map(drop),
     })
 }
@@ -75,11 +76,13 @@ mod tests {
             (r#"{"model":"cut off","choices":[{"#, Some("cut off")),
             (r#"{"model":null,"message":"no","choices":[]}"#, None),
             (r#"{"model":""}"#, None),
+            (r#"{"message":{"message":{"model":"too deep"}}}"#, None),
             ("[1]", None),
             ("", None),
         ] {
             assert_eq!(named_model(json.as_bytes()).as_deref(), named, "{json}");
         }
         assert_eq!(named_model(&[b'"', 0xff]), None);
+        assert_eq!(named_model(r#"{"message":"#.repeat(1_000_000).as_bytes()), None);
     }
 }

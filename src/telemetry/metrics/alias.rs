@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Histogram};
 
+use super::labels::STRATEGIES;
 use super::lazy::Lazy;
 use super::{Metrics, OTHER, PairMeters, table};
 use crate::domain::client_protocol::{ClientProtocol, OperationName};
@@ -14,27 +15,15 @@ use crate::domain::failure::FailureKind;
 use crate::domain::ids::EndpointId;
 use crate::domain::outcome::RequestOutcome;
 
-/// Strategies, and none where the name led nowhere.
-const STRATEGIES: [&str; 8] = [
-    "",
-    "priority",
-    "random-shuffle",
-    "lowest-latency",
-    "highest-throughput",
-    "lowest-usage",
-    "lowest-price",
-    "category",
-];
-
-type ByOutcome<T> = Box<Lazy<{ RequestOutcome::COUNT }, T>>;
+/// How many requests have ended, and their times, by outcome.
+type ByOutcome = Box<Lazy<{ RequestOutcome::COUNT }, (Counter, Histogram)>>;
 
 /// The handles of one alias.
 pub struct AliasMeters {
     of: Arc<Metrics>,
     name: String,
     /// By strategy and protocol.
-    requests: Lazy<{ STRATEGIES.len() * ClientProtocol::COUNT }, ByOutcome<Counter>>,
-    durations: Lazy<{ OperationName::COUNT }, ByOutcome<Histogram>>,
+    requests: Lazy<{ STRATEGIES.len() * ClientProtocol::COUNT }, ByOutcome>,
     first_token: Lazy<{ OperationName::COUNT }, Histogram>,
     per_token: Lazy<{ OperationName::COUNT }, Histogram>,
     fallbacks: Lazy<{ FailureKind::ALL.len() }, Counter>,
@@ -76,7 +65,6 @@ impl AliasMeters {
             of,
             name: name.to_owned(),
             requests: Lazy::default(),
-            durations: Lazy::default(),
             first_token: Lazy::default(),
             per_token: Lazy::default(),
             fallbacks: Lazy::default(),
@@ -92,21 +80,17 @@ impl AliasMeters {
         let Ended { strategy, protocol, outcome, took, first_token, streamed_tokens } = *ended;
         let strategy_at = STRATEGIES.iter().position(|name| *name == strategy).unwrap_or(0);
         let number = strategy_at * ClientProtocol::COUNT + protocol as usize;
-        let make = || {
-            let labels = [&self.name, STRATEGIES[strategy_at], protocol.as_str(), outcome.as_str()];
-            self.of.counter(&table::REQUESTS, &labels)
-        };
-        if let Some(counter) = self.requests.get(number, Default::default).and_then(|by| by.get(outcome as usize, make))
-        {
-            counter.increment(1);
-        }
         let operation = protocol.operation();
         let make = || {
+            let (strategy, protocol) = (STRATEGIES[strategy_at], protocol.as_str());
             let error = if outcome == RequestOutcome::Ok { "" } else { outcome.as_str() };
-            self.of.histogram(&table::REQUEST_DURATION, &[&self.name, operation.as_str(), error])
+            let times = [&self.name, operation.as_str(), strategy, protocol, error];
+            let counter = self.of.counter(&table::REQUESTS, &[&self.name, strategy, protocol, outcome.as_str()]);
+            (counter, self.of.histogram(&table::REQUEST_DURATION, &times))
         };
-        let by_outcome = self.durations.get(operation as usize, Default::default);
-        if let Some(histogram) = by_outcome.and_then(|by| by.get(outcome as usize, make)) {
+        let by_outcome = self.requests.get(number, Default::default);
+        if let Some((counter, histogram)) = by_outcome.and_then(|by| by.get(outcome as usize, make)) {
+            counter.increment(1);
             histogram.record(took.as_secs_f64());
         }
         let Some(first) = first_token else { return };

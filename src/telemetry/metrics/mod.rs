@@ -10,6 +10,7 @@
 //! a target) new ones are counted as [`OTHER`].
 
 mod alias;
+pub mod labels;
 mod lazy;
 mod page;
 mod pair;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use metrics::Counter;
 
+use super::labels::TOKEN_TYPES;
 use super::lazy::Lazy;
 use super::{CostOf, Metrics, table};
 use crate::domain::failure::FailureKind;
@@ -26,7 +27,7 @@ pub struct PairMeters {
     alias: String,
     target: String,
     attempts: Lazy<{ Purpose::COUNT }, Box<Lazy<OUTCOMES, Counter>>>,
-    tokens: Lazy<5, Counter>,
+    tokens: Lazy<{ TOKEN_TYPES.len() }, Counter>,
     cost: Arc<AtomicU64>,
 }
 
@@ -51,14 +52,9 @@ impl PairMeters {
         if let Some(counter) = of_purpose.and_then(|by| by.get(number, make)) {
             counter.increment(1);
         }
-        let kinds = [
-            ("input", usage.input),
-            ("cached_input", usage.cached_input),
-            ("cache_write", usage.cache_write),
-            ("output", usage.output),
-            ("reasoning", usage.reasoning),
-        ];
-        for (at, (kind, tokens)) in kinds.into_iter().enumerate().filter(|(_, (_, tokens))| *tokens > 0) {
+        let counts = [usage.input, usage.cached_input, usage.cache_write, usage.output, usage.reasoning];
+        let kinds = TOKEN_TYPES.into_iter().zip(counts).enumerate();
+        for (at, (kind, tokens)) in kinds.filter(|(_, (_, tokens))| *tokens > 0) {
             let make = || self.of.counter(&table::TOKENS_USED, &[&self.alias, &self.target, kind]);
             if let Some(counter) = self.tokens.get(at, make) {
                 counter.increment(tokens);

@@ -77,8 +77,8 @@ metrics! {
     ALIAS_IN_FLIGHT = Gauge "pointsman_alias_requests_in_flight" ["alias"]
         "Requests of an alias that have not ended.";
     REQUEST_DURATION = Histogram[DURATION] "gen_ai_server_request_duration_seconds"
-        ["gen_ai_request_model", "gen_ai_operation_name", "error_type"]
-        "Time from a request to the last byte of its answer, by alias.";
+        ["gen_ai_request_model", "gen_ai_operation_name", "strategy", "protocol", "error_type"]
+        "Time from a request to the last byte of its answer, by alias, strategy and client protocol.";
     FIRST_TOKEN_TIME = Histogram[FIRST_TOKEN] "gen_ai_server_time_to_first_token_seconds"
         ["gen_ai_request_model", "gen_ai_operation_name"]
         "Time from a request to the first content of its streamed answer, failed attempts included, by alias.";
@@ -152,7 +152,7 @@ metrics! {
         "Attempts under way at a provider.";
 
     LIMIT_USED = Gauge "pointsman_limit_used_ratio" ["owner", "name", "limit"]
-        "Used share of a limit per minute of a project, an alias, a target or a provider.";
+        "Used share of a limit per minute of a project.";
     BUDGET_LIMIT = Gauge "pointsman_budget_limit_usd" ["owner", "name", "period"]
         "A budget in US dollars.";
     BUDGET_REMAINING = Gauge "pointsman_budget_remaining_usd" ["owner", "name", "period"]

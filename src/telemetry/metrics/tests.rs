@@ -33,8 +33,8 @@ fn a_request_is_counted_by_all_that_is_known_of_it() {
         r#"pointsman_requests_total{alias="chat",strategy="priority",protocol="messages",outcome="ok"} 2"#,
         r#"pointsman_requests_total{alias="chat",strategy="priority",protocol="messages",outcome="broken_stream"} 1"#,
         r#"pointsman_requests_total{protocol="messages",outcome="denied"} 1"#,
-        r#"gen_ai_server_request_duration_seconds_count{gen_ai_request_model="chat",gen_ai_operation_name="chat"} 2"#,
-        r#"gen_ai_server_request_duration_seconds_count{gen_ai_request_model="chat",gen_ai_operation_name="chat",error_type="broken_stream"} 1"#,
+        r#"gen_ai_server_request_duration_seconds_count{gen_ai_request_model="chat",gen_ai_operation_name="chat",strategy="priority",protocol="messages"} 2"#,
+        r#"gen_ai_server_request_duration_seconds_count{gen_ai_request_model="chat",gen_ai_operation_name="chat",strategy="priority",protocol="messages",error_type="broken_stream"} 1"#,
         r#"gen_ai_server_time_to_first_token_seconds_bucket{gen_ai_request_model="chat",gen_ai_operation_name="chat",le="0.5"} 3"#,
         // Two seconds for the four tokens after the first.
         r#"gen_ai_server_time_per_output_token_seconds_sum{gen_ai_request_model="chat",gen_ai_operation_name="chat"} 1"#,

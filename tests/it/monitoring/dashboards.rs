@@ -10,6 +10,9 @@ use crate::support::python::python;
 /// Panels that every Grafana has.
 const CORE: &[&str] = &["bargauge", "heatmap", "row", "stat", "state-timeline", "table", "timeseries"];
 
+/// Shares and times of which none is better than another.
+const NEUTRAL: &[&str] = &["Read from caches", "Up for"];
+
 #[tokio::test]
 async fn dashboards_fit_what_grafana_publishes_of_its_dashboards() {
     let files: Vec<String> = Dashboard::all().iter().map(|of| path(&of.file).display().to_string()).collect();
@@ -37,6 +40,29 @@ fn every_panel_says_what_it_shows_in_which_unit_and_asks_the_chosen_data_source(
             }
             let names: BTreeSet<&str> = queries.iter().map(|query| string(&query["refId"])).collect();
             assert_eq!(names.len(), queries.len(), "{at}: two queries have one name");
+        }
+    }
+}
+
+#[test]
+fn figures_that_are_good_or_bad_change_their_colour() {
+    for dashboard in Dashboard::all() {
+        let figures =
+            dashboard.panels().into_iter().filter(|panel| panel["type"] == "stat" || panel["type"] == "bargauge");
+        for panel in figures {
+            let at = format!("{}: {}", dashboard.file, panel["title"]);
+            let defaults = &panel["fieldConfig"]["defaults"];
+            let steps: Vec<&Value> = list(&defaults["thresholds"]["steps"]).collect();
+            let is_judged = ["percentunit", "s"].contains(&string(&defaults["unit"]));
+            assert!(
+                steps.len() > 1 || !is_judged || NEUTRAL.contains(&string(&panel["title"])),
+                "{at} has no thresholds"
+            );
+            assert!(steps[0]["value"].is_null(), "{at}: the first step has no beginning");
+            let from: Vec<f64> = steps[1..].iter().map(|step| step["value"].as_f64().expect("a number")).collect();
+            assert!(from.is_sorted_by(|a, b| a < b), "{at}: {from:?}");
+            let warns = steps.iter().any(|step| step["color"] == "orange" || step["color"] == "red");
+            assert!(steps.len() == 1 || warns && defaults["color"]["mode"] == "thresholds", "{at} never warns");
         }
     }
 }

@@ -24,7 +24,7 @@ async fn compose_fits_the_published_schema() {
 
 #[tokio::test]
 async fn manifests_fit_the_published_schemas() {
-    // Kinds of the Prometheus operator are not among those of Kubernetes.
+    // Kinds of kustomize and of the Prometheus operator are not among those of Kubernetes.
     let own = ["kustomization.yaml", "servicemonitor.yaml", "prometheusrule.yaml"];
     let files = folder("deploy/kubernetes");
     let (others, builtin): (Vec<String>, Vec<String>) =
@@ -34,6 +34,36 @@ async fn manifests_fit_the_published_schemas() {
     let args: Vec<&str> =
         ["-m", "kubernetes_validate", "--strict"].into_iter().chain(paths.iter().map(String::as_str)).collect();
     python("monitoring", &args, &[]).await;
+}
+
+#[tokio::test]
+async fn objects_of_the_prometheus_operator_fit_its_published_schema() {
+    let files = ["servicemonitor", "prometheusrule"].map(|name| path(&format!("deploy/kubernetes/{name}.yaml")));
+    let files = files.map(|file| file.display().to_string());
+    let said = python("monitoring", &["objects.py", &files[0], &files[1]], &[]).await;
+    assert_eq!(said.lines().count(), 2, "{said}");
+}
+
+#[tokio::test]
+async fn kustomize_builds_what_the_manifests_are() {
+    let mut kubectl = Command::new("kubectl");
+    let Ok(built) = kubectl.arg("kustomize").arg(path("deploy/kubernetes")).output() else {
+        eprintln!("no kubectl: not looked at");
+        return;
+    };
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("built.yaml");
+    std::fs::write(&file, built.stdout).unwrap();
+    let named = |objects: Vec<Value>| -> BTreeMap<String, Value> {
+        objects
+            .into_iter()
+            .map(|object| (format!("{} {}", object["kind"], object["metadata"]["name"]), object))
+            .collect()
+    };
+    let mut manifests = kubernetes().await;
+    manifests.retain(|object| !["Kustomization", "Secret"].contains(&string(&object["kind"])));
+    assert_eq!(named(documents(&[&file.display().to_string()]).await), named(manifests));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Does every alert fire when what it is for happens, and end when it is mended?
 //!
-//! Four gateways, a Redis, providers that can be broken, callers who misbehave, and rules whose
+//! Five gateways, a Redis, providers that can be broken, callers who misbehave, and rules whose
 //! clock runs faster. All faults happen at once, then all are mended.
 //!
 //! `PointsmanSeriesNear` would take thousands of aliases; it is tested by `promtool`.
@@ -30,12 +30,23 @@ use crate::support::{PATIENCE, eventually, http};
 /// Alerts that no test brings about, since that would take too long.
 const BY_PROMTOOL: &[&str] = &["PointsmanSeriesNear"];
 
-/// The gateways: two that share a Redis, of which the second will lose it; one that will lose its
-/// disk and its file, and is asked hard questions; one that will stand still.
+/// What can make an alert fire, where that is more than one thing; each has to.
+fn causes(alert: &str) -> &'static [&'static str] {
+    match alert {
+        "PointsmanCredentialRefused" => &["credential", "model_gone"],
+        "PointsmanRedisDegraded" => &["late", "not at all"],
+        _ => &[""],
+    }
+}
+
+/// The gateways: three that share a Redis, of which the second will lose it and the third, who has
+/// nothing to ask it for callers, will wait for its answers; one that will lose its disk and its file,
+/// and is asked hard questions; one that will stand still.
 const WELL: usize = 0;
 const CUT_OFF: usize = 1;
-const TROUBLED: usize = 2;
-const STOPPED: usize = 3;
+const FAR: usize = 2;
+const TROUBLED: usize = 3;
+const STOPPED: usize = 4;
 
 /// Providers: how they are, and how when something is wrong.
 fn providers() -> Vec<(&'static str, Value, Value)> {
@@ -44,6 +55,7 @@ fn providers() -> Vec<(&'static str, Value, Value)> {
         ("down", json!({}), json!({"faults": [{"kind": "status", "code": 503}]})),
         ("late", json!({}), json!({"ttft_ms": 2700})),
         ("closed", json!({}), json!({"api_key": "another"})),
+        ("gone", json!({}), json!({"faults": [{"kind": "status", "code": 404}]})),
         ("h1", json!({}), json!({})),
         ("h2", json!({}), json!({})),
         // Late now and then, and not so slow that others are preferred.
@@ -72,6 +84,7 @@ fn configured(sims: &[Sim]) -> ConfigText {
         .alias("fails", &["down"], "")
         .alias("late", &["late"], "")
         .alias("closed", &["closed"], "")
+        .alias("gone", &["gone"], "")
         .alias("herd", &["h1", "h2"], "")
         .alias("dear", &["h1"], "budget = \"$0.5/day\"")
         .alias("hedged", &["uneven", "even"], "hedge = 0.2")
@@ -88,7 +101,8 @@ fn configured(sims: &[Sim]) -> ConfigText {
 struct World {
     sims: Vec<Sim>,
     gateways: Vec<Arc<Gateway>>,
-    way_to_redis: Toxic,
+    /// Those of [`CUT_OFF`] and of [`FAR`].
+    ways_to_redis: [Toxic; 2],
     _redis: Redis,
 }
 
@@ -99,9 +113,10 @@ impl World {
             sims.push(Sim::start(name, Protocol::OpenAi, well).await);
         }
         let redis = Redis::start().await;
-        let way_to_redis = Toxic::before(redis.port()).await;
+        let ways_to_redis = [Toxic::before(redis.port()).await, Toxic::before(redis.port()).await];
         let mut gateways = Vec::new();
-        for (name, url) in [("r0", redis.url()), ("r1", way_to_redis.url())] {
+        let [cut_off, far] = &ways_to_redis;
+        for (name, url) in [("r0", redis.url()), ("r1", cut_off.url()), ("r2", far.url())] {
             let store = format!("[store]\npath = \"pointsman.db\"\nurl = \"{url}\"\nreplica = \"{name}\"\n");
             gateways.push(Arc::new(Gateway::start(&configured(&sims).toml(&store)).await));
         }
@@ -112,14 +127,16 @@ impl World {
             let alone = Gateway::try_start_by(command, &folder(), &configured(&sims)).await;
             gateways.push(Arc::new(alone.unwrap_or_else(|none| panic!("{none:?}"))));
         }
-        Self { sims, gateways, way_to_redis, _redis: redis }
+        Self { sims, gateways, ways_to_redis, _redis: redis }
     }
 
     async fn break_everything(&self) {
         for (sim, (.., fault)) in self.sims.iter().zip(providers()) {
             sim.behave(fault).await;
         }
-        self.way_to_redis.be(Mood::Refusing).await;
+        let [cut_off, far] = &self.ways_to_redis;
+        cut_off.be(Mood::Refusing).await;
+        far.be(Mood::Delaying(Duration::from_millis(80))).await;
         self.reload("nonsense = 1");
         self.limit(TROUBLED, "--fsize=65536:");
         self.leave_few_descriptors();
@@ -137,7 +154,9 @@ impl World {
         for (sim, (_, well, _)) in self.sims.iter().zip(providers()) {
             sim.behave(well).await;
         }
-        self.way_to_redis.be(Mood::Well).await;
+        for way in &self.ways_to_redis {
+            way.be(Mood::Well).await;
+        }
         self.reload(configured(&self.sims).text());
         self.limit(TROUBLED, "--fsize=unlimited:");
         self.limit(CUT_OFF, "--nofile=1024:");
@@ -235,6 +254,7 @@ async fn every_alert_fires_on_its_fault_and_ends_with_it() {
         ("fails", 6.0),
         ("late", 6.0),
         ("closed", 4.0),
+        ("gone", 4.0),
         ("dear", 4.0),
         ("hedged", 15.0),
         ("known", 3.0),
@@ -256,13 +276,21 @@ async fn every_alert_fires_on_its_fault_and_ends_with_it() {
     while !silent.is_empty() {
         for alert in prometheus.firing().await {
             let name = alert.label("alertname");
-            if silent.remove(name) && name == "PointsmanCredentialRefused" {
-                // Each refusal of a key is believed for longer than the one before: from half a minute on.
-                let closed = world.sims.iter().find(|sim| sim.name() == "closed").expect("it is one of them");
-                closed.behave(json!({})).await;
+            let cause = match name {
+                "PointsmanCredentialRefused" => alert.label("outcome"),
+                "PointsmanRedisDegraded" if alert.label("instance") == addresses[CUT_OFF] => "not at all",
+                // Not because calls have failed, as they may on a busy machine.
+                "PointsmanRedisDegraded" if prometheus.ask(&failing_calls(&addresses[FAR])).await.is_empty() => "late",
+                _ => "",
+            };
+            if silent.remove(&(name.to_owned(), cause.to_owned())) && name == "PointsmanCredentialRefused" {
+                // Each refusal is believed for longer than the one before: from half a minute on.
+                let of = if cause == "credential" { "closed" } else { "gone" };
+                let refusing = world.sims.iter().find(|sim| sim.name() == of).expect("it is one of them");
+                refusing.behave(json!({})).await;
             }
         }
-        if silent.contains("PointsmanDescriptorsNear") {
+        if silent.iter().any(|(name, _)| name == "PointsmanDescriptorsNear") {
             // Fewer are open once those to Redis are closed.
             world.leave_few_descriptors();
         }
@@ -283,10 +311,18 @@ async fn every_alert_fires_on_its_fault_and_ends_with_it() {
     }
 }
 
-/// The alerts that there are, but for those that are tested otherwise.
-async fn declared() -> BTreeSet<String> {
+/// A gateway's share of calls of Redis that fail, if that is more than may.
+fn failing_calls(instance: &str) -> String {
+    let calls =
+        |which: &str| format!("sum(increase(pointsman_redis_calls_total{{instance=\"{instance}\"{which}}}[5s]))");
+    format!("{} / {} > 0.05", calls(",result!=\"answered\""), calls(""))
+}
+
+/// The alerts that there are, each with its causes, but for those that are tested otherwise.
+async fn declared() -> BTreeSet<(String, String)> {
     let files = documents(&["grafana/prometheus/alerts.yml"]).await;
     let rules = list(&files[0]["groups"]).flat_map(|group| list(&group["rules"]));
     let names = rules.map(|rule| string(&rule["alert"]).to_owned());
-    names.filter(|name| !BY_PROMTOOL.contains(&name.as_str())).collect()
+    let names = names.filter(|name| !BY_PROMTOOL.contains(&name.as_str()));
+    names.flat_map(|name| causes(&name).iter().map(move |cause| (name.clone(), (*cause).to_owned()))).collect()
 }

@@ -78,17 +78,26 @@ impl Prometheus {
             return Err(answer.to_string());
         }
         let data = &answer["data"];
-        let value = |of: &Value| string(&of[1]).parse().expect("a number");
         match string(&data["resultType"]) {
             "scalar" => Ok(vec![Series { labels: BTreeMap::new(), value: value(&data["result"]) }]),
             "vector" => Ok(list(&data["result"])
-                .map(|series| Series {
-                    labels: serde_json::from_value(series["metric"].clone()).expect("labels"),
-                    value: value(&series["value"]),
-                })
+                .map(|series| Series { labels: labels(series), value: value(&series["value"]) })
                 .collect()),
             other => Err(format!("a {other} is nothing to show")),
         }
+    }
+
+    /// Asks for the last ten seconds, as a graph does; each series with its last number, or `NaN` if it has none.
+    pub async fn try_draw(&self, expression: &str) -> Result<Vec<Series>, String> {
+        let now = self.ask("time()").await[0].value;
+        let span = format!("start={}&end={now}&step=1", now - 10.0);
+        let answer = self.api(&format!("query_range?query={}&{span}", escaped(expression))).await;
+        if answer["status"] != "success" {
+            return Err(answer.to_string());
+        }
+        let last = |series: &Value| list(&series["values"]).map(value).filter(|value| !value.is_nan()).last();
+        let series = list(&answer["data"]["result"]);
+        Ok(series.map(|of| Series { labels: labels(of), value: last(of).unwrap_or(f64::NAN) }).collect())
     }
 
     /// Asks for an instant.
@@ -157,6 +166,16 @@ fn installed() {
         let there = || runs("prometheus") && runs("promtool");
         assert!(see_to(&["prometheus"], there), "these tests need prometheus and promtool");
     });
+}
+
+/// The labels of a series.
+fn labels(series: &Value) -> BTreeMap<String, String> {
+    serde_json::from_value(series["metric"].clone()).expect("labels")
+}
+
+/// The value of a pair of a time and a value.
+fn value(pair: &Value) -> f64 {
+    string(&pair[1]).parse().expect("a number")
 }
 
 fn escaped(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! Which metrics, and which labels of them, does an expression of PromQL name?
+//! Which metrics, and which labels and values of them, does an expression of PromQL name?
 //!
 //! Enough of the language for our own expressions: selectors with their matchers, and the
 //! lists of labels behind `by`, `on` and the like. Prometheus itself judges the rest.
@@ -15,12 +15,29 @@ const AGGREGATIONS: &[&str] = &["sum", "min", "max", "avg", "count", "topk", "bo
 /// What an expression names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Named {
-    /// Each selector's metric, and the labels that its matchers name.
-    pub selectors: Vec<(String, BTreeSet<String>)>,
+    /// Each selector's metric and its matchers.
+    pub selectors: Vec<(String, Vec<Matcher>)>,
     /// Labels by which is grouped or joined.
     pub grouped: BTreeSet<String>,
     /// Labels that `label_replace` makes.
     pub made: BTreeSet<String>,
+}
+
+/// What a selector wants of a label.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Matcher {
+    pub label: String,
+    /// `=`, `!=`, `=~` or `!~`.
+    pub operator: String,
+    /// The text between the quotes, as it stands there.
+    pub value: String,
+}
+
+impl Matcher {
+    fn read(tokens: &[String]) -> Self {
+        let [label, operator @ .., value] = tokens else { panic!("{tokens:?} is no matcher") };
+        Self { label: label.clone(), operator: operator.concat(), value: value.trim_matches('"').to_owned() }
+    }
 }
 
 /// Reads an expression.
@@ -42,15 +59,16 @@ pub fn named(expression: &str) -> Named {
             named.made.insert(first_text(&tokens[at + 1..]).trim_matches('"').to_owned());
             at += 1;
         } else if is_word(token) && !WORDS.contains(&token) && !AGGREGATIONS.contains(&token) && next(1) != "(" {
-            let mut labels = BTreeSet::new();
+            let mut matchers = Vec::new();
             let metric = token.to_owned();
             at += 1;
             if tokens.get(at).is_some_and(|token| token == "{") {
                 let (inside, end) = list(&tokens, at, "}");
-                labels = inside.into_iter().filter(|token| is_word(token)).collect();
+                let parts = inside.split(|token| token == ",").filter(|part| !part.is_empty());
+                matchers = parts.map(Matcher::read).collect();
                 at = end;
             }
-            named.selectors.push((metric, labels));
+            named.selectors.push((metric, matchers));
         } else {
             at += 1;
         }
@@ -114,7 +132,13 @@ fn metrics_and_labels_of_an_expression_are_found() {
         / on (alias) group_left () (2 * (1 - one:two:three)) or vector(0) unless y{} > bool 1e3"#,
     );
     let set = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
-    let selectors = [("x_bucket", set(&["a", "le"])), ("one:two:three", set(&[])), ("y", set(&[]))];
-    assert_eq!(said.selectors, selectors.map(|(name, labels)| (name.to_owned(), labels)));
+    let matcher = |[label, operator, value]: [&str; 3]| Matcher {
+        label: label.to_owned(),
+        operator: operator.to_owned(),
+        value: value.to_owned(),
+    };
+    let of_x = [["le", "=", "2.5"], ["a", "=~", "b{c}"]].map(matcher).into();
+    let selectors = [("x_bucket", of_x), ("one:two:three", Vec::new()), ("y", Vec::new())];
+    assert_eq!(said.selectors, selectors.map(|(name, matchers)| (name.to_owned(), matchers)));
     assert_eq!((said.grouped, said.made), (set(&["alias", "le"]), set(&["alias"])));
 }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use pointsman::telemetry::metrics::{Kind, table};
+
+use super::declared::le;
 use super::files::{documents, list, path, string, text};
 use super::prometheus::promtool;
 use crate::support::gateway::BINARY;
@@ -20,6 +23,42 @@ fn promtool_finds_no_fault_with_rules_and_configuration() {
 #[test]
 fn rules_hold_in_the_cases_that_take_hours() {
     promtool(&["test", "rules", "rules_test.yml", "slow_rules_test.yml"], &path("tests/monitoring"), None);
+}
+
+/// Prometheus 3 writes `1.0` for the bound that 2 keeps as `1`, and rules that ask for the other see nothing.
+#[test]
+fn every_bound_that_is_offered_for_the_objective_works_in_either_version_of_prometheus() {
+    let page = text("docs/monitoring.md");
+    let line = page.lines().find(|line| line.contains("the group `pointsman-first-token`")).expect("a paragraph");
+    let offered: Vec<&str> = line.split('`').filter(|code| code.starts_with("le=")).collect();
+    let Kind::Histogram(bounds) = table::FIRST_TOKEN_TIME.kind else { panic!("a histogram") };
+    let sensible = bounds.iter().filter(|bound| (0.5..=10.0).contains(*bound));
+    assert_eq!(offered, sensible.clone().map(|bound| le(*bound)).collect::<Vec<_>>());
+    for (bound, wanted) in sensible.zip(offered) {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let put = |name: &str, text: String| std::fs::write(dir.path().join(name), text).expect("a file");
+        put("rules.yml", text(RULES).replace("le=\"2.5\"", wanted));
+        let ratio = "job_alias:pointsman_first_token_late:ratio_rate5m";
+        let (mut series, mut samples) = (String::new(), String::new());
+        for (version, spelt) in [("two", format!("{bound}")), ("three", format!("{bound:?}"))] {
+            for (suffix, le, count) in [("bucket", format!(",le=\"{spelt}\""), 25), ("count", String::new(), 100)] {
+                let name = format!("{}_{suffix}", table::FIRST_TOKEN_TIME.name);
+                series += &format!(
+                    "      - {{series: '{name}{{job=\"pointsman\",gen_ai_request_model=\"{version}\"{le}}}', values: 0+{count}x9}}\n"
+                );
+            }
+            samples +=
+                &format!("          - {{labels: '{ratio}{{job=\"pointsman\",alias=\"{version}\"}}', value: 0.75}}\n");
+        }
+        put(
+            "test.yml",
+            format!(
+                "rule_files: [rules.yml]\ntests:\n  - interval: 1m\n    input_series:\n{series}    promql_expr_test:\n      \
+                 - expr: {ratio}\n        eval_time: 9m\n        exp_samples:\n{samples}"
+            ),
+        );
+        promtool(&["test", "rules", "test.yml"], dir.path(), None);
+    }
 }
 
 #[tokio::test]

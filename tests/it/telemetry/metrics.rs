@@ -1,10 +1,13 @@
 //! The page for Prometheus, held to what was really done.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use pointsman::domain::provider::Protocol;
 use pointsman::telemetry::metrics::{ALL, Kind};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::chat::{Asked, ask};
 use crate::support::config::ConfigText;
@@ -13,12 +16,12 @@ use crate::support::sim::Sim;
 use crate::support::{eventually, http};
 
 /// Names and values.
-type Labels = Vec<(String, String)>;
+pub type Labels = Vec<(String, String)>;
 
 /// A page, read.
 pub struct Scrape {
     /// Name, labels, value.
-    samples: Vec<(String, Labels, f64)>,
+    pub samples: Vec<(String, Labels, f64)>,
     text: String,
 }
 
@@ -27,9 +30,7 @@ impl Scrape {
         let answer = http().get(gateway.admin_url("/metrics")).send().await.expect("the admin listener answers");
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-        let text = answer.text().await.expect("a whole page");
-        let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(sample).collect();
-        Self { samples, text }
+        answer.text().await.expect("a whole page").into()
     }
 
     /// The sum of all series of a name that have these labels.
@@ -38,6 +39,13 @@ impl Scrape {
             labels.iter().all(|(name, value)| of.iter().any(|(n, v)| (n.as_str(), v.as_str()) == (*name, *value)))
         };
         self.samples.iter().filter(|(n, l, _)| n == name && has(l)).map(|(_, _, value)| value).sum()
+    }
+}
+
+impl From<String> for Scrape {
+    fn from(text: String) -> Self {
+        let samples = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(sample).collect();
+        Self { samples, text }
     }
 }
 
@@ -95,7 +103,32 @@ async fn counts_are_those_of_whoever_asked() {
     assert_eq!(page.sum("pointsman_target_state", &[("target", "up/m@up")]), 1.0, "one state of six");
 }
 
-#[tokio::test]
+/// Models that callers invent.
+const INVENTED: usize = 100_000;
+
+/// Asks for models of these numbers over one connection, many at a time, until all are refused.
+async fn invent(address: &str, numbers: Range<usize>) {
+    let mut connection = TcpStream::connect(address).await.expect("the gateway listens");
+    for first in numbers.clone().step_by(200) {
+        let asked = first..numbers.end.min(first + 200);
+        let mut requests = String::new();
+        for i in asked.clone() {
+            let body = format!(r#"{{"model":"invented-{i}","messages":[{{"role":"user","content":"x"}}]}}"#);
+            requests += &format!(
+                "POST /v1/chat/completions HTTP/1.1\r\nhost: it\r\nauthorization: Bearer pm-it\r\nx-user: user-{i}\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+        }
+        connection.write_all(requests.as_bytes()).await.expect("the gateway reads");
+        let mut answers = Vec::new();
+        while String::from_utf8_lossy(&answers).matches("HTTP/1.1 404 ").count() < asked.len() {
+            assert!(connection.read_buf(&mut answers).await.expect("the gateway answers") > 0, "it has hung up");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_series_is_declared_and_names_that_callers_invent_add_none() {
     let sim = Sim::start("a", Protocol::OpenAi, json!({})).await;
     let config = ConfigText::new("").sim(&sim, "").alias("chat", &["a"], "").key("team", "pm-it", None);
@@ -106,23 +139,12 @@ async fn every_series_is_declared_and_names_that_callers_invent_add_none() {
         page.samples.iter().map(|(name, labels, _)| format!("{name}{labels:?}")).collect()
     };
     let before = Scrape::of(&gateway).await;
-    // Callers in a row on a few connections: what matters is how many names there are.
-    let client = http();
-    let caller = |from: usize| {
-        let (client, url) = (client.clone(), gateway.url("/v1/chat/completions"));
-        async move {
-            for i in from..from + 500 {
-                let body = format!(r#"{{"model":"invented-{i}","messages":[{{"role":"user","content":"x"}}]}}"#);
-                let user = format!("user-{i}");
-                let request = client.post(&url).bearer_auth("pm-it").header("x-user", user).body(body);
-                let answer = request.header("content-type", "application/json").send().await.expect("an answer");
-                assert_eq!(answer.status(), 404);
-            }
-        }
-    };
-    futures_util::future::join_all((0..4).map(|i| caller(i * 500))).await;
+    let address = gateway.url("");
+    let address = address.trim_start_matches("http://");
+    let each = INVENTED / 4;
+    futures_util::future::join_all((0..4).map(|i| invent(address, i * each..(i + 1) * each))).await;
     let after = Scrape::of(&gateway).await;
-    assert_eq!(after.sum("pointsman_requests_total", &[("outcome", "unknown_model")]), 2001.0);
+    assert_eq!(after.sum("pointsman_requests_total", &[("outcome", "unknown_model")]), (INVENTED + 1) as f64);
     assert_eq!(series(&before), series(&after));
     assert!(!after.text.contains("invented") && !after.text.contains("user-"));
 

@@ -1,8 +1,9 @@
 //! What operators see: the page for Prometheus, the log, traces.
 
 mod attempts;
-mod collector;
+pub mod collector;
 mod health;
 mod logs;
 pub mod metrics;
+mod series;
 mod traces;
