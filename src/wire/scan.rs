@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            let Some(length) = plain::<true>(&self.bytes()[self.at..]) else {
+            let Some(length) = plain(&self.bytes()[self.at..]) else {
                 self.at = self.text.len();
                 return self.broken("the end of a string");
             };
@@ -272,8 +272,8 @@ impl<'a> Scanner<'a> {
 ///
 /// Eight at a time, by the arithmetic of "Hacker's Delight" (H. S. Warren, 6-1): most strings are
 /// short, and to call for many bytes at a time takes a while. Of a long one the rest is looked for
-/// that way, and control characters within it only where `STRICT`.
-pub(super) fn plain<const STRICT: bool>(rest: &[u8]) -> Option<usize> {
+/// that way.
+fn plain(rest: &[u8]) -> Option<usize> {
     const SHORT: usize = 64;
     let mut at = 0;
     while at < SHORT
@@ -293,7 +293,7 @@ pub(super) fn plain<const STRICT: bool>(rest: &[u8]) -> Option<usize> {
     let found = memchr2(b'"', b'\\', rest);
     let before = &rest[..found.unwrap_or(rest.len())];
     // The least byte, which compilers find sixteen bytes at a time, tells of all of them.
-    if STRICT && before.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' ' {
+    if before.iter().fold(u8::MAX, |least, byte| least.min(*byte)) < b' ' {
         return before.iter().position(is_special).map(|found| at + found);
     }
     found.map(|found| at + found)

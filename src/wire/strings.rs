@@ -1,7 +1,7 @@
 //! Which strings does a JSON text have, keys and values alike? Looked for without reading its
 //! structure.
 
-use super::scan::plain;
+use memchr::memchr;
 
 /// Whether one of these words is a string of the text by itself (`"image_url"`), as a key or as a
 /// value. Text that merely talks about it does not count. The text is JSON.
@@ -33,26 +33,32 @@ impl<'a> Iterator for Strings<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         let text = self.text;
-        let start = self.at + memchr::memchr(b'"', &text[self.at..])? + 1;
-        let mut end = start;
-        // To the quote that ends it, past what has a backslash before it.
-        loop {
-            // Control characters were looked for when it was found to be JSON.
-            end += plain::<false>(&text[end..])?;
-            match text[end] {
-                b'"' => break,
-                b'\\' => end = (end + 2).min(text.len()),
-                // There is none within the strings of JSON.
-                _ => end += 1,
-            }
-        }
+        let start = self.at + memchr(b'"', &text[self.at..])? + 1;
+        let end = start + closing_quote(&text[start..])?;
         self.at = end + 1;
         Some(&text[start..end])
     }
 }
 
+/// How far it is to the end of a string of JSON: to a quote with an even number of backslashes before
+/// it. Only quotes are searched for, since the lines of a prompt end in `\n` far more often.
+fn closing_quote(rest: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr(b'"', &rest[at..])?;
+        let backslashes = rest[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if backslashes.is_multiple_of(2) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -70,5 +76,16 @@ mod tests {
             assert!(!has(text), "{text}");
         }
         assert!(has(r#"["ends with a backslash \\","role"]"#));
+    }
+
+    proptest! {
+        #[test]
+        fn every_string_is_found_as_it_is_written(texts in vec(r#"[a"\\\n\u{1}é]{0,40}"#, 0..6)) {
+            let quoted: Vec<String> = texts.iter().map(|text| serde_json::to_string(text).unwrap()).collect();
+            let text = format!("[{}]", quoted.join(" , "));
+            let found: Vec<String> =
+                Strings::new(text.as_bytes()).map(|raw| format!("\"{}\"", str::from_utf8(raw).unwrap())).collect();
+            prop_assert_eq!(found, quoted);
+        }
     }
 }
