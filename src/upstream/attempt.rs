@@ -24,7 +24,7 @@ use crate::transport::answer::AnswerBody;
 use crate::transport::collect::collect;
 use crate::wire::chat::Finish;
 use crate::wire::error::Malformed;
-use crate::wire::native::{Seen, named_model};
+use crate::wire::native::{Seen, named_model, told_model};
 use crate::wire::relay::Relay;
 use crate::wire::{Dialect, anthropic, gemini, openai, responses};
 
@@ -226,7 +226,7 @@ impl Call {
             _ => openai::encode_response(&answer, &self.meta),
         };
         let seen = Seen { usage: answer.usage, finish: Some(answer.finish), pieces: answer.parts.len() as u64 };
-        let model = Some(answer.model).filter(|model| !model.is_empty());
+        let model = told_model(&answer.model);
         Ok(Accepted::Whole { body: body.into(), seen, model })
     }
 

@@ -48,7 +48,12 @@ pub fn named_model(json: &[u8]) -> Option<String> {
     let mut found = None;
     // It ends where the name was found, or at what is no JSON, which is for others to say.
     let _ = find_model(&mut scanner, true, &mut found);
-    found.filter(|name| !name.is_empty()).map(|name| clip(name, LONGEST_NAME))
+    found.and_then(told_model)
+}
+
+/// A model's name as it is told of an answer: none that is empty, and no more than the beginning of a long one.
+pub fn told_model(name: &str) -> Option<String> {
+    (!name.is_empty()).then(|| clip(name, LONGEST_NAME))
 }
 
 /// Looks into what an event brings only where that is `at_the_top`: a provider may nest as deep as it likes.
@@ -83,6 +88,7 @@ mod tests {
             assert_eq!(named_model(json.as_bytes()).as_deref(), named, "{json}");
         }
         assert_eq!(named_model(&[b'"', 0xff]), None);
+        assert_eq!(told_model(&"m".repeat(1_000_000)).map(|name| name.chars().count()), Some(LONGEST_NAME + 1));
         assert_eq!(named_model(r#"{"message":"#.repeat(1_000_000).as_bytes()), None);
     }
 }

@@ -14,7 +14,7 @@ use super::chat::Finish;
 use super::error::{ErrorBody, Malformed, ProviderError};
 use super::event::Event;
 use super::meta::ReplyMeta;
-use super::native::{Seen, Signal, named_model};
+use super::native::{Seen, Signal, named_model, told_model};
 use super::sse::{self, Framer};
 use super::{Dialect, anthropic, gemini, openai, responses};
 use crate::domain::provider::Protocol;
@@ -290,7 +290,7 @@ impl Relay {
                     failure = Some(StreamFailure::Provider(error.clone()));
                     break;
                 }
-                Event::Start { model, .. } if self.asks_model && !model.is_empty() => self.model = Some(model.clone()),
+                Event::Start { model, .. } if self.asks_model => self.model = told_model(model),
                 Event::Usage(usage) => seen.usage = seen.usage.max_of(usage),
                 Event::Finish(finish) => seen.finish = Some(finish.clone()),
                 _ => {}
