@@ -202,11 +202,11 @@ impl Call {
                 let count = gemini::decode_count_tokens(&bytes).map_err(malformed)?;
                 Ok(whole(anthropic::count_tokens::encode_count(count).into(), Seen::default()))
             }
-            _ => self.whole_chat(protocol, &bytes),
+            _ => self.whole_chat(protocol, &bytes, traced),
         }
     }
 
-    fn whole_chat(&self, protocol: Protocol, bytes: &[u8]) -> Result<Accepted, AttemptError> {
+    fn whole_chat(&self, protocol: Protocol, bytes: &[u8], traced: bool) -> Result<Accepted, AttemptError> {
         if protocol == Protocol::Gemini
             && let Some(blocked) = gemini::blocked(bytes)
         {
@@ -226,7 +226,7 @@ impl Call {
             _ => openai::encode_response(&answer, &self.meta),
         };
         let seen = Seen { usage: answer.usage, finish: Some(answer.finish), pieces: answer.parts.len() as u64 };
-        let model = told_model(&answer.model);
+        let model = traced.then(|| told_model(&answer.model)).flatten();
         Ok(Accepted::Whole { body: body.into(), seen, model })
     }
 

@@ -105,7 +105,8 @@ async fn who_watches_sees_the_drain_to_its_end() {
     assert!(long.bytes().await.expect("it is whole").ends_with(b"data: [DONE]\n\n"));
     let since = Instant::now();
     assert_eq!(gateway.ended().await.code(), Some(0));
-    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    // It waits for nobody any more: far from the 30 s that a drain may take.
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     drop(listening);
     let next = Gateway::start_in(&dir, &config).await;
     assert_eq!(Admin::of(&next).revision().await, 2);
