@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use axum::Json as Answer;
 use axum::extract::State;
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -35,7 +34,7 @@ use crate::live::{Caller, View};
 use crate::proxy::Gateway;
 use crate::proxy::category::turns;
 use crate::routing::facts::{EndpointState, Narrowing, RequestFacts, Snapshot};
-use crate::routing::{Candidate, Plan, Query, Why, rank};
+use crate::routing::{Candidate, Plan, Query, Why, chance, rank};
 use crate::stats::Purpose;
 use crate::store::record::Role;
 use crate::upstream::lane::{Operation, fit};
@@ -225,7 +224,7 @@ impl Made<'_> {
     fn plan(&self) -> Plan {
         let catalog = &self.view.catalog;
         let query = Query { catalog, alias: self.alias(), facts: self.facts, narrowing: self.narrowing, now: self.at };
-        rank(&query, self.snapshot, &mut StdRng::seed_from_u64(self.seed))
+        rank(&query, self.snapshot, &mut chance(self.seed))
     }
 
     fn name(&self, endpoint: EndpointIdx) -> String {

@@ -222,10 +222,11 @@ impl View {
             }
         };
         let at_home = facts.identity.filter(|_| alias.adaptivity.affinity.is_some());
+        let mut endpoints = Vec::with_capacity(alias.targets.iter().map(|target| target.endpoints.len()).sum());
         let targets = alias.targets.iter();
-        let endpoints = targets.flat_map(|target| target.endpoints.iter().map(move |&idx| (target, idx)));
+        endpoints.extend(targets.flat_map(|target| target.endpoints.iter().map(move |&idx| (target, idx))).map(state));
         Snapshot {
-            endpoints: endpoints.map(state).collect(),
+            endpoints,
             alias: reading,
             fleet: self.sharing.as_ref().map(|sharing| sharing.fleet()).unwrap_or_default(),
             home: at_home.and_then(|conversation| live.home(conversation, now)),

@@ -180,7 +180,9 @@ impl Connections {
         let now = self.tick.fetch_add(1, Relaxed) + 1;
         for (_, held) in &self.all().held {
             self.unread.fetch_add(held.give_up(now, unread), Relaxed);
-            if held.idle_for(now) > idle && held.give(Order::Finish) {
+            // Of a head that is not whole there is nothing to finish.
+            let leave = if held.has_begun() { Order::End } else { Order::Finish };
+            if held.idle_for(now) > idle && held.give(leave) {
                 self.count_silent(held);
             }
             // Whoever was told to finish and has nothing to finish had its time for that.
@@ -192,9 +194,7 @@ impl Connections {
 
     /// Which of the two ways of saying nothing ended a connection.
     pub(super) fn count_silent(&self, held: &Held) {
-        // Over HTTP/2 there is always something to say.
-        let begun = held.partial.load(Relaxed) && !held.http2.load(Relaxed);
-        let which = if begun { &self.slow_heads } else { &self.idle };
+        let which = if held.has_begun() { &self.slow_heads } else { &self.idle };
         which.fetch_add(1, Relaxed);
     }
 
@@ -266,6 +266,11 @@ impl Held {
             self.bell.wake();
         }
         new
+    }
+
+    /// Something of a head has come, and not all of it. Over HTTP/2 there is always something to say.
+    fn has_begun(&self) -> bool {
+        self.partial.load(Relaxed) && !self.http2.load(Relaxed)
     }
 
     /// A request begins.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-
+use rand::RngExt;
 use tokio::time::Instant;
 
 use super::Gateway;
@@ -12,7 +10,7 @@ use super::respond::Trace;
 use crate::domain::ids::AliasIdx;
 use crate::live::decisions::Ranking;
 use crate::live::{Caller, View};
-use crate::routing::{Narrowing, Plan, Query, RequestFacts, rank};
+use crate::routing::{Narrowing, Plan, Query, RequestFacts, chance, rank};
 use crate::upstream::call::Call;
 
 /// What every decision for one request depends on.
@@ -42,7 +40,7 @@ impl Ask<'_> {
         let snapshot = view.snapshot(idx, &facts, caller, at);
         let query = Query { catalog: &view.catalog, alias, facts: &facts, narrowing, now: at };
         let seed = rand::rng().random();
-        let plan = rank(&query, &snapshot, &mut StdRng::seed_from_u64(seed));
+        let plan = rank(&query, &snapshot, &mut chance(seed));
         gateway.live.telemetry.metrics.decided(begun.elapsed().as_secs_f64());
         view.alias(idx).stats.earn(alias.adaptivity.explore, alias.adaptivity.hedge, plan.promising);
         let order = plan.candidates.iter().map(|candidate| candidate.endpoint).collect();

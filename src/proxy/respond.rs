@@ -1,6 +1,5 @@
 //! What happened to a request, in the headers of its answer.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,9 +87,8 @@ impl Drop for Trace {
 impl Trace {
     /// A new request, with an id of 128 random bits.
     pub fn new(telemetry: &Arc<Telemetry>) -> Self {
-        let id: u128 = rand::rng().random();
         Self {
-            id: format!("{id:032x}"),
+            id: in_hex(rand::rng().random()),
             revision: None,
             alias: None,
             strategy: None,
@@ -144,16 +142,22 @@ impl Trace {
 
     /// `m@a rate_limited 429 12ms, m@b ok 230ms`.
     fn listed(&self) -> String {
-        let mut text = String::new();
+        let mut text = String::with_capacity(64);
+        let mut digits = itoa::Buffer::new();
         for (i, note) in self.attempts.iter().take(MAX_LISTED).enumerate() {
-            let separator = if i > 0 { ", " } else { "" };
-            let outcome = note.failure.map_or("ok", FailureKind::as_str);
-            // Writing to a String does not fail.
-            let _ = write!(text, "{separator}{} {outcome}", note.endpoint);
-            if let Some(status) = note.status {
-                let _ = write!(text, " {status}");
+            if i > 0 {
+                text.push_str(", ");
             }
-            let _ = write!(text, " {}ms", note.took.as_millis());
+            text.push_str(note.endpoint.as_str());
+            text.push(' ');
+            text.push_str(note.failure.map_or("ok", FailureKind::as_str));
+            if let Some(status) = note.status {
+                text.push(' ');
+                text.push_str(digits.format(status));
+            }
+            text.push(' ');
+            text.push_str(digits.format(u64::try_from(note.took.as_millis()).unwrap_or(u64::MAX)));
+            text.push_str("ms");
             if note.last_resort {
                 text.push_str(" last-resort");
             }
@@ -162,7 +166,8 @@ impl Trace {
             }
         }
         if self.attempts.len() > MAX_LISTED {
-            let _ = write!(text, ", +{}", self.attempts.len() - MAX_LISTED);
+            text.push_str(", +");
+            text.push_str(digits.format(self.attempts.len() - MAX_LISTED));
         }
         text
     }
@@ -181,6 +186,14 @@ impl Trace {
         self.put_into(headers);
         response
     }
+}
+
+/// An id of 32 digits.
+fn in_hex(id: [u8; 16]) -> String {
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value });
+    let mut digits = String::with_capacity(32);
+    digits.extend(id.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    digits
 }
 
 /// What is left of the caller's limits, under the names that OpenAI gives them.

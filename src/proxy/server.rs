@@ -236,8 +236,8 @@ fn builder(limits: &ServerLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        // The sweep knows who is late; a timer of hyper's for each request would tell the same.
+        .header_read_timeout(None)
         // Hyper's floor for this buffer is 8 KiB.
         // Not `pipeline_flush`: it lets answers be buffered without a bound.
         .max_buf_size(limits.max_header_bytes.max(8192));

@@ -271,15 +271,15 @@ impl<'a> Walk<'a> {
             }
         };
         let uri = prepared.request.uri();
-        let to = AttemptTo {
+        let span = trace.open.attempt_span(|| AttemptTo {
             target: at.id.as_str(),
             provider: self.ask.view.catalog.provider(at.provider).id.as_str(),
             model: &at.upstream_model,
             host: uri.host().unwrap_or_default(),
             port: uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 }),
             purpose,
-        };
-        if let Some(span) = trace.open.attempt_span(&to) {
+        });
+        if let Some(span) = span {
             span.pass_on(prepared.request.headers_mut());
             flight.traced(span);
         }

@@ -6,11 +6,18 @@
 //! hashing: the same one keeps the same target, and a change of weights moves only those who
 //! must move.
 
-use rand::{Rng, RngExt};
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{Rng, RngExt, SeedableRng};
 
 use super::rank::Query;
 use crate::domain::alias::{Strategy, Target};
 use crate::domain::ids::ModelId;
+
+/// The random source of one decision: the same for the same seed. Nobody has to be kept from guessing
+/// how it goes on, for each decision has a seed of its own.
+pub fn chance(seed: u64) -> impl Rng {
+    Xoshiro256PlusPlus::seed_from_u64(seed)
+}
 
 /// The running time of a target in the race; infinite for weight zero.
 pub(super) fn race(query: &Query<'_>, target: &Target, rng: &mut impl Rng) -> f64 {

@@ -1,7 +1,5 @@
 //! What a decision is made from: facts of the request, and what is observed of endpoints.
 
-use smallvec::SmallVec;
-
 use crate::domain::feature::FeatureSet;
 use crate::domain::ids::EndpointIdx;
 use crate::domain::provider::{Protocol, Provider};
@@ -91,7 +89,7 @@ pub struct OverBudget {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Snapshot {
     /// Of each endpoint of the alias: targets in order, and their endpoints in order.
-    pub endpoints: SmallVec<[EndpointState; 8]>,
+    pub endpoints: Vec<EndpointState>,
     /// Of the alias.
     pub alias: AliasReading,
     /// Of the other replicas.

@@ -14,5 +14,6 @@ mod stand_by;
 #[cfg(test)]
 pub(crate) mod tests_support;
 
+pub use draw::chance;
 pub use facts::{EndpointState, Narrowing, RequestFacts, Snapshot};
 pub use rank::{Candidate, Plan, Query, Skipped, Why, rank};

@@ -43,7 +43,7 @@ pub struct Query<'a> {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Plan {
     /// To be tried in this order.
-    pub candidates: SmallVec<[Candidate; 8]>,
+    pub candidates: Vec<Candidate>,
     /// Left out, in configured order.
     pub skipped: Vec<Skipped>,
     /// Where reasons that end by themselves have left no candidate: the one that is back
@@ -188,7 +188,7 @@ pub fn rank(query: &Query<'_>, snapshot: &Snapshot, rng: &mut impl Rng) -> Plan 
     }
     explore::bring_forward(query, snapshot, scoring, &mut entries, &mut plan, rng);
     stand_by::give_times(query, snapshot, &mut entries);
-    plan.candidates = entries.into_iter().map(|entry| entry.candidate).collect();
+    plan.candidates = entries.iter().map(|entry| entry.candidate).collect();
     plan
 }
 

@@ -182,10 +182,10 @@ impl OpenRequest {
     }
 
     /// The span of an attempt; `None` where nothing is traced.
-    pub fn attempt_span(&self, to: &AttemptTo<'_>) -> Option<AttemptSpan> {
+    pub fn attempt_span<'a>(&self, to: impl FnOnce() -> AttemptTo<'a>) -> Option<AttemptSpan> {
         let span = self.span.get()?;
         let of = lock(span).context();
-        Some(self.telemetry.traces.get()?.attempt(&of, self.protocol().operation(), to))
+        Some(self.telemetry.traces.get()?.attempt(&of, self.protocol().operation(), &to()))
     }
 
     /// What its answer says of itself.

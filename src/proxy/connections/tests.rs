@@ -58,7 +58,7 @@ async fn whoever_says_nothing_is_told_to_go() {
     }
     assert_eq!(silent.held.order(), Order::Stay);
     connections.sweep(3, 100);
-    assert_eq!((silent.held.order(), slow.held.order()), (Order::Finish, Order::Finish));
+    assert_eq!((silent.held.order(), slow.held.order()), (Order::Finish, Order::End));
     assert_eq!((counts(&connections.idle), counts(&connections.slow_heads)), (1, 1));
     for _ in 0..3 {
         connections.sweep(3, 100);
