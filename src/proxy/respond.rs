@@ -255,6 +255,12 @@ mod tests {
     }
 
     #[test]
+    fn an_id_has_all_its_digits() {
+        let id = 0x0012_3456_789a_bcde_f000_0000_0000_00ff_u128.to_be_bytes();
+        assert_eq!(in_hex(id), "00123456789abcdef0000000000000ff");
+    }
+
+    #[test]
     fn times_are_written_as_openai_does() {
         for (ms, text) in [(0, "0ms"), (120, "120ms"), (1500, "1.5s"), (60_000, "1m0s"), (361_000, "6m1s")] {
             assert_eq!(in_units(Duration::from_millis(ms)), text);
