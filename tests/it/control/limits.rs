@@ -168,7 +168,8 @@ async fn places_are_held_to_the_end_of_a_stream_and_no_longer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_projects_limits_are_shared_by_its_keys() {
-    let world = world(json!({"ttft_ms": 300})).await;
+    // Long enough for all to be under way at once on a busy machine, too.
+    let world = world(json!({"ttft_ms": 1500})).await;
     let admin = &world.admin;
     admin.change("projects", "shop", &json!({"max_in_flight": 3, "requests_per_minute": 30})).await;
     let (one, two) = (key(&world, json!({"project": "shop"})).await, key(&world, json!({"project": "shop"})).await);
