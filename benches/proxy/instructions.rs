@@ -1,5 +1,5 @@
 //! How many instructions does a whole request take, in user space? The same on a busy machine
-//! and on a quiet one. Pointsman runs under valgrind's callgrind, twice, with few and with many
+//! and on a quiet one, to a few in a thousand. Pointsman runs under valgrind's callgrind, twice, with few and with many
 //! requests on one connection; the difference, divided, is what one takes.
 
 use std::net::SocketAddr;
@@ -36,6 +36,7 @@ pub async fn count(
             load::times(&job(run, pointsman.addr), requests).await?;
             drop(pointsman);
             *counted = total(&file).with_context(|| format!("{} has no sum", file.display()))?;
+            anyhow::ensure!(*counted > 0.0, "nothing was counted: there is no `{}`", systems::SERVING);
             if let Some(keep) = keep {
                 std::fs::copy(&file, keep)?;
             }
