@@ -139,8 +139,10 @@ impl fmt::Display for RedisAddress {
         match &self.topology {
             Topology::Single(host) => write!(f, "{scheme}://{host}")?,
             Topology::Cluster(hosts) => write!(f, "{scheme}+cluster://{}", list(hosts))?,
-            Topology::Sentinel { sentinels, master } => write!(f, "{scheme}+sentinel://{}/{master}", list(sentinels))?,
-            Topology::Unix(path) => write!(f, "unix://{}", path.display())?,
+            Topology::Sentinel { sentinels, master } => {
+                write!(f, "{scheme}+sentinel://{}/{}", list(sentinels), encoded(master, &['/', '@']))?;
+            }
+            Topology::Unix(path) => write!(f, "unix://{}", encoded(&path.to_string_lossy(), &[]))?,
         }
         match (self.database, &self.topology) {
             (0, _) => Ok(()),
@@ -307,6 +309,20 @@ fn without_query<'t>(text: &'t str, form: &'static str) -> Result<&'t str, Addre
     if text[after..].contains(['?', '#']) { Err(error("has a query or a fragment", form)) } else { Ok(text) }
 }
 
+/// `100% sure?` → `100%25%20sure%3F`: what means something in an address, or `also` does where this stands.
+fn encoded(text: &str, also: &[char]) -> String {
+    let means = |c: char| matches!(c, '%' | '?' | '#') || c.is_whitespace() || c.is_control() || also.contains(&c);
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if means(c) {
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| out.push_str(&format!("%{byte:02X}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// `%40` → `@`.
 fn decoded(text: &str) -> Result<String, AddressError> {
     let wrong = || error("has a % that is not followed by two hexadecimal digits of UTF-8", "%25 for a percent sign");
@@ -411,6 +427,19 @@ mod tests {
         assert!(read("redis+cluster://127.0.0.1,10.0.0.1").in_clear_to_elsewhere());
         for text in ["redis://localhost", "redis://[::1]:1", "rediss://redis.example.com", "unix:///x"] {
             assert!(!read(text).in_clear_to_elsewhere(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        for text in [
+            "unix:////+/%25o/",
+            "unix:///run/a%3Fb%23c%20",
+            "unix:///run/%C2%A0?db=3",
+            "redis+sentinel://a/100%25%2F%40b%3F%20/2",
+        ] {
+            let address = read(text);
+            assert_eq!(read(&address.to_string()), address, "{address}");
         }
     }
 
