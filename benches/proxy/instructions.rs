@@ -1,6 +1,6 @@
 //! How many instructions does a whole request take, in user space? The same on a busy machine
-//! and on a quiet one, to a few in a thousand. Pointsman runs under valgrind's callgrind, twice, with few and with many
-//! requests on one connection; the difference, divided, is what one takes.
+//! and on a quiet one, to a few in a thousand. Pointsman runs under valgrind's callgrind, twice,
+//! with few and with many requests on one connection; the difference, divided, is what one takes.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
+
 use crate::domain::provider::{Protocol, Provider, UrlStyle};
 use crate::wire::{Dialect, gemini};
 
@@ -46,16 +48,11 @@ fn path(protocol: Protocol, model: &str, operation: &Operation, lane: Lane, stre
     }
 }
 
-/// Percent-encodes everything but unreserved characters (RFC 3986, section 2.3).
-fn escape(segment: &str) -> String {
-    segment.bytes().fold(String::with_capacity(segment.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
+/// What is not unreserved (RFC 3986, section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn escape(segment: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(segment, RESERVED)
 }
 
 #[cfg(test)]
