@@ -37,7 +37,8 @@ impl Numbers<'_> {
     }
 
     fn rate(&mut self) -> Option<RateGrant> {
-        Some(RateGrant { granted: self.next()?, owed_us: self.next()?, seq: self.next()? })
+        let (granted, owed_us, made, seq) = (self.next()?, self.next()?, self.next()?, self.next()?);
+        Some(RateGrant { granted, owed_us, made, seq, taken_us: self.next()?.cast_signed() })
     }
 
     fn small(&mut self) -> Option<u32> {

@@ -55,6 +55,12 @@ impl Account {
     pub fn has_to_tell_of_entries(&self, now: UnixMillis) -> bool {
         self.share().is_some_and(|share| share.is_due(self.measure(now)))
     }
+
+    /// Whether it is known that something of a limit per minute was taken that has not refilled:
+    /// a Redis that has lost it has to be told.
+    pub fn has_taken(&self, now: UnixMillis) -> bool {
+        self.share().is_some_and(|share| share.has_taken(self.limits(), now))
+    }
 }
 
 /// Budgets.

@@ -1,18 +1,26 @@
 -- Takes units of an account's rates and places for one replica, and takes back what it did not
 -- use. If one of the three has less than is needed, none gives anything.
 -- KEYS  1: rates, a hash of rate -> when it is full (microseconds), when it was last found
---       full, how often it has changed; 2: leases, a hash of replica -> places, until when
---       (milliseconds)
+--       full, how often it has changed; and of rate:made -> when this bucket was made
+--       (microseconds), what was taken of it since, when it was full before that;
+--       2: leases, a hash of replica -> places, until when (milliseconds)
 -- ARGV  1: the replica; 2: for how many milliseconds it leases places; 3: of what is free
 --       beyond what is waited for, one part in so many is given ahead;
 --       4: how many places there are, or -1 where they are not limited; 5: it keeps so many;
 --       6: fewer are of no use; 7: it wants so many, all told;
 --       and for requests, then for tokens: units per minute, or 0 where there is no limit;
---       units that go back; how many microseconds ago they were taken; units used beyond; fewer
---       are of no use; so many are waited for; so many more are wanted ahead; after how many
---       microseconds the replica believes it to be full; how often it had changed then
+--       units that go back; how many microseconds ago they were taken; units used beyond that
+--       have not refilled; all units used beyond; fewer are of no use; so many are waited for;
+--       so many more are wanted ahead; after how many microseconds the replica believes it to be
+--       full, less than none if it is; which bucket that was, or 0 if it knows none; how often
+--       that had changed then; what had been taken of it, if the replica was alone since
 -- Returns places it holds, places of others; and for both rates: units given, microseconds
--- until it is full, how often it has changed.
+-- until it is full, when it was made, how often it has changed, what was taken of it.
+--
+-- What was taken is told as the time in which it refills. A bucket is never full before all that
+-- was taken since some moment has refilled since then. What replicas took alone they tell
+-- afterwards and in any order; each tells what it knew before, too, since that was another
+-- moment for each of them, and Redis may have lost what it knew itself.
 local MINUTE = 60000000
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -28,25 +36,47 @@ end
 -- A bucket after what went back and what was used beyond.
 local function bucket(name, at)
   local full_at, found, changed = now, 0, 0
-  local kept = redis.call('HGET', KEYS[1], name)
-  if kept then
-    local a, b, c = string.match(kept, '^(%S+) (%S+) (%S+)$')
+  local made, taken, base = now, 0, 0
+  local kept = redis.call('HMGET', KEYS[1], name, name .. ':made')
+  if kept[1] then
+    local a, b, c = string.match(kept[1], '^(%S+) (%S+) (%S+)$')
     full_at, found, changed = tonumber(a), tonumber(b), tonumber(c)
   end
-  if changed < number(at + 8) then
-    -- It is not what it was: something was lost.
-    full_at = math.max(full_at, now + number(at + 7))
-    changed = number(at + 8)
+  if kept[2] then
+    local a, b, c = string.match(kept[2], '^(%S+) (%S+) (%S+)$')
+    made, taken, base = tonumber(a), tonumber(b), tonumber(c)
+  end
+  local believed, known, taken_then = now + number(at + 8), number(at + 9), number(at + 11)
+  if known > 0 and known ~= made then
+    -- It knew a bucket that is lost. All that was taken of this one was taken after that.
+    base = math.max(base, believed)
+  elseif changed < number(at + 10) then
+    -- It is an older copy of the bucket that the replica knew. From now on it is another one.
+    full_at = math.max(full_at, believed)
+    made, taken, base, changed = now, 0, 0, number(at + 10)
+  elseif taken_then then
+    base = math.max(base, believed - taken_then)
   end
   local worth = MINUTE / number(at)
   if found <= now - number(at + 2) then
     -- Otherwise it had refilled, and whoever found it full could have what goes back.
     full_at = full_at - number(at + 1) * worth
+    taken = taken - number(at + 1) * worth
   end
-  full_at = math.max(full_at, now)
-  full_at = math.max(full_at, math.min(full_at + number(at + 3) * worth, now + 60 * MINUTE))
+  taken = taken + number(at + 4) * worth
+  full_at = math.max(full_at, now) + number(at + 3) * worth
+  full_at = math.min(math.max(full_at, base + taken), now + 60 * MINUTE)
   local free = math.max(0, math.floor((now + MINUTE - full_at) / worth + 1e-6))
-  return { full_at = full_at, found = found, changed = changed + 1, worth = worth, free = free }
+  return {
+    full_at = full_at,
+    found = found,
+    changed = changed + 1,
+    made = made,
+    taken = taken,
+    base = base,
+    worth = worth,
+    free = free,
+  }
 end
 
 local held, others = number(5), 0
@@ -66,9 +96,9 @@ local enough = held >= number(6)
 
 local rates = {}
 for i, name in ipairs({ 'requests', 'tokens' }) do
-  local at = 9 * i - 1
+  local at = 12 * i - 4
   rates[i] = number(at) > 0 and bucket(name, at)
-  enough = enough and (not rates[i] or rates[i].free >= number(at + 4))
+  enough = enough and (not rates[i] or rates[i].free >= number(at + 5))
 end
 
 if number(4) >= 0 then
@@ -81,24 +111,29 @@ end
 
 local answer, longest = { whole(held), whole(others) }, 0
 for i, name in ipairs({ 'requests', 'tokens' }) do
-  local at, given, owed, changed = 9 * i - 1, 0, 0, 0
+  local at, given, owed, made, changed, taken = 12 * i - 4, 0, 0, 0, 0, 0
   local rate = rates[i]
   if rate then
     if enough then
-      given = math.min(number(at + 5), rate.free)
-      given = given + math.min(number(at + 6), math.floor((rate.free - given) / ARGV[3]))
+      given = math.min(number(at + 6), rate.free)
+      given = given + math.min(number(at + 7), math.floor((rate.free - given) / ARGV[3]))
     end
     if given > 0 and rate.full_at <= now then
       rate.found = now
     end
     local full_at = rate.full_at + given * rate.worth
-    owed, changed = full_at - now, rate.changed
+    owed, made, changed = full_at - now, rate.made, rate.changed
+    taken = rate.taken + given * rate.worth
     longest = math.max(longest, owed)
-    redis.call('HSET', KEYS[1], name, string.format('%.3f %.0f %.0f', full_at, rate.found, changed))
+    local state = string.format('%.3f %.0f %.0f', full_at, rate.found, changed)
+    local since = string.format('%.0f %.3f %.3f', made, taken, rate.base)
+    redis.call('HSET', KEYS[1], name, state, name .. ':made', since)
   end
   answer[#answer + 1] = whole(given)
   answer[#answer + 1] = whole(math.ceil(owed))
+  answer[#answer + 1] = whole(made)
   answer[#answer + 1] = whole(changed)
+  answer[#answer + 1] = whole(taken)
 end
 if rates[1] or rates[2] then
   -- With some time to spare, in which it is known that nothing was lost.

@@ -49,15 +49,17 @@ impl Asker {
         let mut call = ENTER.on(&[&rates, &leases]).arg(&*self.replica).arg(ms(LEASE)).arg(PARTS * peers);
         call = call.arg(places.max.map_or(-1, i64::from)).arg(places.held).arg(places.need).arg(places.wanted);
         for rate in [&ask.requests, &ask.tokens] {
-            call = call.arg(rate.limit).arg(rate.back).arg(us(rate.back_age)).arg(rate.charge);
-            call = call.arg(rate.need).arg(rate.wanted).arg(rate.ahead).arg(rate.owed_us).arg(rate.seq);
+            call = call.arg(rate.limit).arg(rate.back).arg(us(rate.back_age));
+            call = call.arg(rate.charge).arg(rate.charge_in_all);
+            call = call.arg(rate.need).arg(rate.wanted).arg(rate.ahead);
+            call = call.arg(rate.full_in_us).arg(rate.made).arg(rate.seq);
+            call = call.arg(rate.taken_us.map_or_else(String::new, |taken| taken.to_string()));
         }
-        let [held, others, requests @ .., granted, owed_us, seq]: [u64; 8] = self.link.eval(&call).await?;
-        let [of_requests, until_full, changed] = requests;
-        let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let [held, others, requests @ .., granted, owed, made, seq, taken]: [i64; 12] = self.link.eval(&call).await?;
+        let small = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
         Ok(EntryGrant {
-            requests: RateGrant { granted: of_requests, owed_us: until_full, seq: changed },
-            tokens: RateGrant { granted, owed_us, seq },
+            requests: rate_grant(requests),
+            tokens: rate_grant([granted, owed, made, seq, taken]),
             places: PlacesGrant { held: small(held), others: small(others) },
         })
     }
@@ -78,6 +80,11 @@ impl Asker {
             others_held: PicoUsd(others_held),
         })
     }
+}
+
+fn rate_grant([granted, owed_us, made, seq, taken_us]: [i64; 5]) -> RateGrant {
+    let whole = |number: i64| u64::try_from(number).unwrap_or(0);
+    RateGrant { granted: whole(granted), owed_us: whole(owed_us), made: whole(made), seq: whole(seq), taken_us }
 }
 
 fn ms(time: Duration) -> u64 {

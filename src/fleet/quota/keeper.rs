@@ -21,7 +21,7 @@ const EVERY: Duration = Duration::from_millis(250);
 /// While Redis is away it is looked only once in so many times.
 const WHILE_DOWN: u32 = 8;
 
-/// How often everything that was spent is told again, in case that Redis was emptied while we
+/// How often everything that was used is told again, in case that Redis was emptied while we
 /// were connected.
 const ALL_AGAIN: Duration = Duration::from_secs(600);
 
@@ -95,16 +95,22 @@ impl Quota {
         }
     }
 
-    /// Tells what this process has spent of all budgets.
+    /// Tells what this process knows of all limits per minute, and has spent of all budgets.
     async fn tell_all(&self) {
-        let now = self.now();
-        let spent: Vec<_> = (self.0.all)().into_iter().filter(|account| account.has_spent(now)).collect();
-        for some in spent.chunks(AT_ONCE) {
-            let tell = async |account: &Arc<Account>| {
+        let (now, all) = (self.now(), (self.0.all)());
+        self.tell(all.iter().filter(|account| account.has_taken(now)), Want::Tokens(0)).await;
+        self.tell(all.iter().filter(|account| account.has_spent(now)), Want::Money(PicoUsd(0))).await;
+    }
+
+    /// Tells about each of these accounts what there is to be told.
+    async fn tell(&self, accounts: impl Iterator<Item = &Arc<Account>>, about: Want) {
+        let accounts: Vec<_> = accounts.collect();
+        for some in accounts.chunks(AT_ONCE) {
+            let tell = async |account: &&Arc<Account>| {
                 account.join();
                 let desk = self.desk(account);
-                if let Some(_turn) = desk.spending.turn() {
-                    self.ask(&desk, None, Want::Money(PicoUsd(0)), self.now()).await;
+                if let Some(_turn) = desk.line(about).turn() {
+                    self.ask(&desk, None, about, self.now()).await;
                 }
             };
             join_all(some.iter().map(tell)).await;

@@ -164,6 +164,13 @@ impl Share {
             || limits.max_in_flight.is_some() && held.places.is_due(by.in_flight(), now)
     }
 
+    /// Whether something of a limit per minute was taken, by whomever, and has not refilled.
+    pub(super) fn has_taken(&self, limits: &CallerLimits, now: UnixMillis) -> bool {
+        let held = self.lock();
+        limits.requests_per_minute.is_some() && held.requests.has_taken(now)
+            || limits.tokens_per_minute.is_some() && held.tokens.has_taken(now)
+    }
+
     /// Whether it holds nothing of what is limited, and no request is under way that may leave
     /// something.
     pub(super) fn is_idle(&self, by: Measure<'_>) -> bool {

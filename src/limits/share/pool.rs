@@ -42,18 +42,25 @@ pub struct RateAsk {
     pub back: u64,
     /// The oldest of them were taken so long ago.
     pub back_age: Duration,
-    /// So many were used that had not been taken.
+    /// So many were used that had not been taken, and have not refilled since.
     pub charge: u64,
+    /// The same with those that have refilled: they have only if nobody else used as many.
+    pub charge_in_all: u64,
     /// Fewer than this are of no use now.
     pub need: u64,
     /// So many are waited for.
     pub wanted: u64,
     /// So many more would be used soon.
     pub ahead: u64,
-    /// After this time the bucket was to be full, as far as this replica knows.
-    pub owed_us: u64,
-    /// How often the bucket had changed when that was so.
+    /// After this time the bucket was to be full, as far as this replica knows; below zero, it
+    /// was full so long ago.
+    pub full_in_us: i64,
+    /// Which bucket that was; zero if this replica has never asked.
+    pub made: u64,
+    /// How often it had changed when that was so.
     pub seq: u64,
+    /// What had been taken of it then, if this replica has been alone since.
+    pub taken_us: Option<i64>,
     /// What this replica had used since the question before.
     used: u64,
 }
@@ -65,8 +72,13 @@ pub struct RateGrant {
     pub granted: u64,
     /// After this time it is full, if nothing else comes.
     pub owed_us: u64,
+    /// Which bucket it is: when it was made, by the clock of Redis in microseconds.
+    pub made: u64,
     /// How often it has changed.
     pub seq: u64,
+    /// What was taken of it since it was made, as the time in which that refills, in
+    /// microseconds. Less than none if more came back of a bucket before it.
+    pub taken_us: i64,
 }
 
 /// What this replica holds, and what it knows of the bucket.
@@ -84,7 +96,9 @@ pub(super) struct Pool {
     debt: u64,
     /// When the bucket is full; `None` as long as it was never asked.
     full_at: Option<u64>,
+    made: u64,
     seq: u64,
+    taken_us: i64,
     refused_until: UnixMillis,
     /// Used since the last time that the bucket was asked, and when that was.
     used: u64,
@@ -172,6 +186,12 @@ impl Pool {
         self.held == 0 && self.back == 0 && self.debt == 0 && self.alone.is_none()
     }
 
+    /// Whether something was taken, as far as this replica knows, that has not refilled: a Redis
+    /// that has lost it has to be told.
+    pub(super) fn has_taken(&self, now: UnixMillis) -> bool {
+        self.full_at.is_some_and(|full_at| full_at > micros(now))
+    }
+
     /// What is asked for a request that needs `need` units, while `wanted` are waited for in
     /// all. None at all only brings back what is not needed.
     pub(super) fn ask(&mut self, limit: NonZeroU32, need: u64, wanted: u64, peers: Peers, now: UnixMillis) -> RateAsk {
@@ -185,27 +205,34 @@ impl Pool {
         let used = std::mem::take(&mut self.used);
         let ahead = if wanted == 0 { 0 } else { (used.saturating_mul(AHEAD_MS) / over).min(largest) };
         self.asked_at = now;
-        let alone = self.alone.as_mut().map_or(0, |alone| alone.tell_used(limit, now));
+        let [alone, alone_in_all] = self.alone.as_mut().map_or([0; 2], |alone| alone.tell_used(limit.get(), now));
         let (back, debt) = (std::mem::take(&mut self.back), std::mem::take(&mut self.debt));
         RateAsk {
             limit: limit.get(),
             back,
             back_age: now.since(self.back_since),
             charge: debt.saturating_add(alone),
+            charge_in_all: debt.saturating_add(alone_in_all),
             need: need.saturating_sub(self.held),
             wanted: wanted.saturating_sub(self.held),
             ahead,
-            owed_us: self.full_at.map_or(0, |full_at| full_at.saturating_sub(micros(now))),
+            full_in_us: self.full_at.map_or(0, |full_at| signed(full_at) - signed(micros(now))),
+            made: self.made,
             seq: self.seq,
+            taken_us: self.alone.is_some().then_some(self.taken_us),
             used,
         }
     }
 
     /// What the bucket answered.
     pub(super) fn granted(&mut self, ask: &RateAsk, grant: &RateGrant, now: UnixMillis) {
-        self.alone = None;
+        if let Some(mut alone) = self.alone.take() {
+            // What was let in while this was on its way was not told with it.
+            let [unrefilled, _] = alone.tell_used(ask.limit, now);
+            self.debt = self.debt.saturating_add(unrefilled);
+        }
         self.full_at = Some(micros(now).saturating_add(grant.owed_us));
-        self.seq = grant.seq;
+        (self.made, self.seq, self.taken_us) = (grant.made, grant.seq, grant.taken_us);
         self.refused_until = if grant.granted < ask.need { now + BELIEVED_FOR } else { UnixMillis(0) };
         if grant.granted > 0 {
             self.given_at = now;
@@ -222,8 +249,10 @@ impl Pool {
         if ask.back > 0 {
             self.put_aside(ask.back, now - ask.back_age);
         }
-        let untold = self.alone.as_mut().map_or(&mut self.debt, |alone| &mut alone.used);
-        *untold = untold.saturating_add(ask.charge);
+        match &mut self.alone {
+            Some(alone) => alone.used = alone.used.saturating_add(ask.charge_in_all),
+            None => self.debt = self.debt.saturating_add(ask.charge),
+        }
     }
 
     /// From now on there is no bucket to ask. The others are taken to have used as much as this
@@ -234,7 +263,9 @@ impl Pool {
             let others = u64::from(peers.count.saturating_sub(1));
             let used = self.used.saturating_add(wanted).saturating_mul(others);
             let free = self.bucket().level(limit, now).saturating_sub(used);
-            self.alone = Some(Alone::with(free, limit, peers, now));
+            let mut alone = Alone::with(free, limit, peers, now);
+            alone.charge(std::mem::take(&mut self.debt), limit, now);
+            self.alone = Some(alone);
         }
     }
 
@@ -331,16 +362,22 @@ impl Alone {
         self.used = self.used.saturating_add(units);
     }
 
-    /// What was used and has not refilled since; told once.
-    fn tell_used(&mut self, limit: NonZeroU32, now: UnixMillis) -> u64 {
-        let missing = u128::from(limit.get()) * u128::from(self.bucket().owed(now));
-        let missing = missing / (u128::from(MINUTE) * u128::from(self.parts));
-        std::mem::take(&mut self.used).min(u64::try_from(missing).unwrap_or(u64::MAX))
+    /// What was used and has not refilled since, in whole units and so rather more; and all that
+    /// was used. Told once.
+    fn tell_used(&mut self, limit: u32, now: UnixMillis) -> [u64; 2] {
+        let missing = u128::from(limit) * u128::from(self.bucket().owed(now));
+        let missing = missing.div_ceil(u128::from(MINUTE) * u128::from(self.parts));
+        let used = std::mem::take(&mut self.used);
+        [used.min(u64::try_from(missing).unwrap_or(u64::MAX)), used]
     }
 }
 
 fn micros(at: UnixMillis) -> u64 {
     at.0.saturating_mul(1000)
+}
+
+fn signed(micros: u64) -> i64 {
+    i64::try_from(micros).unwrap_or(i64::MAX)
 }
 
 /// Rounded up, so that after so many milliseconds the time has come.
@@ -349,96 +386,4 @@ fn whole_ms(micros: u64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-    const FOUR: Peers = Peers { count: 4, rank: 0 };
-
-    fn limit(units: u32) -> NonZeroU32 {
-        NonZeroU32::new(units).unwrap()
-    }
-
-    /// Asks for so much and is given that.
-    fn given(pool: &mut Pool, units: u64, granted: u64, owed_ms: u64, now: UnixMillis) -> RateAsk {
-        let ask = pool.ask(limit(600), units, units, FOUR, now);
-        pool.granted(&ask, &RateGrant { granted, owed_us: owed_ms * 1000, seq: 7 }, now);
-        ask
-    }
-
-    #[test]
-    fn nothing_is_let_in_that_was_not_given() {
-        let mut pool = Pool::default();
-        assert_eq!(pool.take(1, limit(600), NOW), Err(Wait::Ask));
-        let ask = given(&mut pool, 1, 3, 300, NOW);
-        assert_eq!((ask.need, ask.wanted, ask.ahead, ask.seq), (1, 1, 0, 0));
-        for _ in 0..3 {
-            assert_eq!(pool.take(1, limit(600), NOW), Ok(()));
-        }
-        assert_eq!(pool.take(1, limit(600), NOW), Err(Wait::Ask));
-        assert_eq!(pool.take(601, limit(600), NOW), Err(Wait::Never));
-        // Three in 10 ms would be 75 in the next quarter of a second: more than a replica takes.
-        let ask = pool.ask(limit(600), 1, 1, FOUR, NOW + Duration::from_millis(10));
-        assert_eq!((ask.ahead, ask.seq, ask.owed_us), (18, 7, 290_000));
-    }
-
-    #[test]
-    fn a_refusal_is_believed_for_a_moment() {
-        let mut pool = Pool::default();
-        given(&mut pool, 5, 0, 60_000, NOW);
-        assert_eq!(pool.take(5, limit(600), NOW), Err(Wait::For(Duration::from_millis(500))));
-        let later = NOW + Duration::from_millis(100);
-        assert_eq!(pool.take(5, limit(600), later), Err(Wait::For(Duration::from_millis(400))));
-        assert_eq!(pool.take(1, limit(600), later), Err(Wait::Ask), "one should have come back");
-        assert_eq!(pool.take(5, limit(600), NOW + BELIEVED_FOR), Err(Wait::Ask));
-    }
-
-    #[test]
-    fn what_nobody_takes_goes_back() {
-        let mut pool = Pool::default();
-        given(&mut pool, 1, 5, 500, NOW);
-        pool.take(2, limit(600), NOW).unwrap();
-        pool.give_back_unused(1, NOW, NOW + Duration::from_millis(900));
-        assert!(!pool.is_due(NOW + Duration::from_millis(999)));
-        let later = NOW + HELD_FOR;
-        assert!(pool.is_due(later));
-        pool.give_back_unused(1, NOW, later);
-        pool.charge(7, limit(600), later);
-        let ask = pool.ask(limit(600), 0, 0, FOUR, later);
-        assert_eq!((ask.back, ask.back_age, ask.charge), (1, HELD_FOR, 3), "the four that were held are used");
-        assert!(pool.is_idle());
-        pool.unanswered(&ask, false, later);
-        assert!(pool.is_due(later));
-        let again = pool.ask(limit(600), 0, 0, FOUR, later + HELD_FOR);
-        assert_eq!((again.back, again.back_age, again.charge), (1, 2 * HELD_FOR, 3));
-        pool.unanswered(&again, true, later);
-        assert!(pool.is_idle(), "it may have been heard");
-    }
-
-    #[test]
-    fn alone_it_has_its_part_of_what_was_left() {
-        let mut pool = Pool::default();
-        // 400 of 600 are left, and the other three want as much as this one: 40.
-        given(&mut pool, 1, 0, 20_000, NOW);
-        pool.part(limit(600), 40, FOUR, NOW);
-        let taken = (0..200).filter(|_| pool.take(1, limit(600), NOW).is_ok()).count();
-        assert_eq!(taken, (400 - 3 * 40) / 4);
-        assert_eq!(pool.take(1, limit(600), NOW), Err(Wait::For(Duration::from_millis(400))));
-        assert_eq!(pool.left(limit(600), NOW).remaining, 0);
-        let later = NOW + Duration::from_secs(4);
-        assert_eq!((0..50).filter(|_| pool.take(1, limit(600), later).is_ok()).count(), 10);
-        // Of the eighty, ten have refilled.
-        assert_eq!(given(&mut pool, 0, 0, 0, later).charge, 80);
-        assert_eq!(pool.take(1, limit(600), later), Err(Wait::Ask), "it is not alone any more");
-    }
-
-    #[test]
-    fn a_part_that_is_smaller_than_a_request_gives_it_when_it_is_full() {
-        let mut pool = Pool::default();
-        pool.part(limit(2), 1, FOUR, NOW);
-        assert_eq!(pool.take(1, limit(2), NOW), Err(Wait::For(Duration::from_secs(60))));
-        let later = NOW + Duration::from_secs(60);
-        assert_eq!(pool.take(1, limit(2), later), Ok(()));
-        assert_eq!(pool.take(1, limit(2), later), Err(Wait::For(Duration::from_secs(120))));
-    }
-}
+mod tests;

@@ -12,16 +12,20 @@ use crate::limits::WaitingSpend;
 const REPLICAS: usize = 3;
 const MINUTE: u64 = 60_000_000;
 
-/// A bucket in microseconds, and how often it has changed.
-#[derive(Clone, Copy, Default)]
+/// A bucket in microseconds: when it is full, which one it is, how often it has changed; what
+/// was taken since it was made, and when it was full before that, as far as is known.
+#[derive(Clone, Copy)]
 struct Bucket {
     full_at: u64,
     found_full: u64,
+    made: u64,
     seq: u64,
+    taken: i64,
+    base: i64,
 }
 
 /// What the scripts keep, for one account.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Redis {
     requests: Bucket,
     tokens: Bucket,
@@ -30,16 +34,24 @@ struct Redis {
 }
 
 impl Bucket {
+    fn made(made: u64) -> Self {
+        Self { full_at: 0, found_full: 0, made, seq: 0, taken: 0, base: 0 }
+    }
+
     fn prepare(&mut self, ask: &RateAsk, now: u64) -> u64 {
-        if self.seq < ask.seq {
-            self.full_at = self.full_at.max(now + ask.owed_us);
-            self.seq = ask.seq;
+        if ask.made > 0 && ask.made != self.made {
+            self.base = self.base.max(now.cast_signed() + ask.full_in_us);
+        } else if let Some(taken) = ask.taken_us {
+            self.base = self.base.max(now.cast_signed() + ask.full_in_us - taken);
         }
         let worth = MINUTE / u64::from(ask.limit);
         if self.found_full <= now - u64::try_from(ask.back_age.as_micros()).unwrap() {
             self.full_at -= (ask.back * worth).min(self.full_at);
+            self.taken -= (ask.back * worth).cast_signed();
         }
         self.full_at = self.full_at.max(now) + ask.charge * worth;
+        self.taken += (ask.charge_in_all * worth).cast_signed();
+        self.full_at = self.full_at.max((self.base + self.taken).try_into().unwrap_or(0));
         (now + MINUTE).saturating_sub(self.full_at) / worth
     }
 
@@ -52,13 +64,28 @@ impl Bucket {
         if granted > 0 && self.full_at <= now {
             self.found_full = now;
         }
-        self.full_at += granted * (MINUTE / u64::from(ask.limit));
+        let worth = MINUTE / u64::from(ask.limit);
+        self.full_at += granted * worth;
+        self.taken += (granted * worth).cast_signed();
         self.seq += 1;
-        RateGrant { granted, owed_us: self.full_at - now, seq: self.seq }
+        RateGrant { granted, owed_us: self.full_at - now, made: self.made, seq: self.seq, taken_us: self.taken }
+    }
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        let (requests, tokens) = (Bucket::made(1), Bucket::made(1));
+        Self { requests, tokens, places: HashMap::new(), spent: HashMap::new() }
     }
 }
 
 impl Redis {
+    /// Forgets all but who has which places, which is known again as soon as everybody has told.
+    fn forget(&mut self) {
+        (self.requests, self.tokens) = (Bucket::made(self.requests.made + 1), Bucket::made(self.tokens.made + 1));
+        self.spent.clear();
+    }
+
     fn enter(&mut self, who: usize, ask: &EntryAsk, now: UnixMillis) -> EntryGrant {
         let us = now.0 * 1000;
         let others = self.places.iter().filter(|(other, (_, until))| **other != who && *until > now);
@@ -135,8 +162,10 @@ enum Step {
     Pass {
         ms: u64,
     },
-    /// Redis forgets what was spent, and is told again.
-    Forget,
+    /// Redis forgets what was taken and spent, and is told again, by that replica first.
+    Forget {
+        first: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = (Step, Way)> {
@@ -146,7 +175,7 @@ fn step() -> impl Strategy<Value = (Step, Way)> {
         4 => (0..=100u64).prop_map(|used| Step::End { used }),
         2 => at.prop_map(|at| Step::Tend { at }),
         3 => prop_oneof![0..300u64, 0..5_000u64].prop_map(|ms| Step::Pass { ms }),
-        1 => Just(Step::Forget),
+        1 => (0..REPLICAS).prop_map(|first| Step::Forget { first }),
     ];
     let way = prop_oneof![8 => Just(Way::Answered), 1 => Just(Way::NotSent), 1 => Just(Way::AnswerLost)];
     (step, way)
@@ -247,9 +276,12 @@ impl Fleet {
                 }
             }
             Step::Pass { ms } => self.now.0 += ms,
-            Step::Forget => {
-                self.redis.spent.clear();
-                (0..REPLICAS).for_each(|at| self.spending(at, PicoUsd(0), Way::Answered, false));
+            Step::Forget { first } => {
+                self.redis.forget();
+                for at in (0..REPLICAS).map(|i| (first + i) % REPLICAS) {
+                    self.entry(at, None, Way::Answered, false);
+                    self.spending(at, PicoUsd(0), Way::Answered, false);
+                }
             }
         }
     }
@@ -334,7 +366,7 @@ proptest! {
         let (requests, tokens, max, budget) = (60, 1000, 7, 20);
         let mut fleet = Fleet::new(all_limits(requests, tokens, max, "$20/month"));
         // A Redis that forgets is one that is asked afterwards.
-        for (step, _) in steps.into_iter().filter(|(step, _)| !matches!(step, Step::Forget)) {
+        for (step, _) in steps.into_iter().filter(|(step, _)| !matches!(step, Step::Forget { .. })) {
             fleet.step(step, Way::NotSent, true);
             prop_assert!(fleet.entered <= fleet.allowed(requests.into()), "{} requests", fleet.entered);
             prop_assert!(fleet.tokens <= fleet.allowed(tokens.into()), "{} tokens", fleet.tokens);
@@ -362,5 +394,46 @@ proptest! {
             prop_assert!(fleet.entered < 2 * fleet.allowed(requests.into()), "{} requests", fleet.entered);
             prop_assert!(money < 2 * budget * DOLLAR, "{money} spent or set aside");
         }
+    }
+
+    /// Redis goes, and perhaps what it knew with it. The replicas come back one by one, and those that are
+    /// back go on meanwhile. When all have told what they know, as much is taken as was.
+    #[test]
+    fn once_all_have_told_after_an_outage_redis_knows_all(
+        before in prop::collection::vec(step(), 1..80), during in prop::collection::vec(step(), 0..60),
+        forgets in any::<bool>(), order in Just([0, 1, 2]).prop_shuffle(), between in prop::collection::vec(step(), 0..40),
+    ) {
+        let requests = 60;
+        let mut fleet = Fleet::new(all_limits(requests, 1000, 7, "$2000/month"));
+        for (step, _) in before {
+            fleet.step(step, Way::Answered, false);
+        }
+        if forgets {
+            fleet.redis.forget();
+        }
+        let remembered = |step: &Step| !matches!(step, Step::Forget { .. });
+        for (step, _) in during.into_iter().filter(|(step, _)| remembered(step)) {
+            fleet.step(step, Way::NotSent, true);
+        }
+        let mut between = between.into_iter().filter(|(step, _)| remembered(step));
+        for (i, at) in order.into_iter().enumerate() {
+            fleet.entry(at, None, Way::Answered, false);
+            for (step, _) in between.by_ref().take(8) {
+                let (Step::Enter { at: who, .. } | Step::Tend { at: who }) = step else {
+                    fleet.step(step, Way::Answered, false);
+                    continue;
+                };
+                let is_back = order[..=i].contains(&who);
+                fleet.step(step, if is_back { Way::Answered } else { Way::NotSent }, !is_back);
+            }
+        }
+        let entered = fleet.entered;
+        fleet.open.clear();
+        for i in 0..100 {
+            drop(fleet.enter(i % REPLICAS, 0, 0, Way::Answered, false));
+            fleet.open.clear();
+        }
+        let allowed = fleet.allowed(requests.into()).max(entered);
+        prop_assert!(fleet.entered <= allowed, "{entered}, then {} of {allowed}", fleet.entered);
     }
 }
