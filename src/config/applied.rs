@@ -186,7 +186,7 @@ fn key(item: &Item<'_>, world: World<'_>, report: &Report) -> Option<Map<String,
                 let message = format!("the key has fewer than {SHORTEST_KEY} characters and can be guessed");
                 report.warn(item.problem(message));
             }
-            let digest: String = KeyDigest::of(&secret).digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = hex::encode(KeyDigest::of(&secret).digest);
             fields.retain(|field, _| field != "key_env" && field != "key_file");
             fields.insert("hash".to_owned(), Json::from(format!("sha256:{digest}")));
             Some(fields)

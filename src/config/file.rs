@@ -97,7 +97,7 @@ impl File {
         let keys = KeyNodes(keys.into_iter().map(|item| item.node.clone()).collect());
         match report.finish() {
             Ok(warnings) => {
-                let digest = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+                let digest = hex::encode(Sha256::digest(text));
                 Ok(Self {
                     server,
                     store,

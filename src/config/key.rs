@@ -229,9 +229,9 @@ fn parse_hash(item: &Item<'_>, text: &str, report: &Report) -> Option<[u8; 32]> 
 }
 
 fn parse_hex(text: &str) -> Option<[u8; 32]> {
-    let nibbles: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = nibbles.chunks(2).map(|pair| pair.iter().fold(0, |byte, nibble| byte << 4 | nibble)).collect();
-    if nibbles.len() == 64 { bytes.try_into().ok() } else { None }
+    let mut digest = [0; 32];
+    hex::decode_to_slice(text, &mut digest).ok()?;
+    Some(digest)
 }
 
 /// A moment: RFC 3339, or a day, whose beginning in UTC is meant.

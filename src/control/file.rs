@@ -12,7 +12,7 @@ use std::sync::{Arc, PoisonError};
 use sha2::{Digest, Sha256};
 
 use super::join::Pending;
-use super::key_record::{described, hex, secret};
+use super::key_record::{described, secret};
 use super::{Applied, Control, ControlError, Proposal, Settings, Signed, State};
 use crate::config::{self, Documents, Edit, File, KeyConfig, Kind};
 use crate::domain::telemetry::LogPolicy;
@@ -164,7 +164,7 @@ pub(super) fn process_of(file: File) -> (Settings, config::Places) {
 fn fingerprint(key: &KeyConfig) -> String {
     let mut record = described(key, KeyRecord::default());
     record.secrets.extend(key.secret.as_ref().map(|kept| secret(kept, crate::domain::time::UnixMillis(0))));
-    hex(&Sha256::digest(serde_json::to_vec(&record).unwrap_or_default()).into())
+    hex::encode(Sha256::digest(serde_json::to_vec(&record).unwrap_or_default()))
 }
 
 /// Why a file was not taken.

@@ -38,23 +38,13 @@ pub(super) fn described(key: &KeyConfig, known: KeyRecord) -> KeyRecord {
 
 /// A secret as it is kept.
 pub(super) fn secret(of: &KeyDigest, now: UnixMillis) -> SecretRecord {
-    SecretRecord { digest: hex(&of.digest), prefix: of.prefix.clone(), created_ms: now.0, expires_ms: None }
-}
-
-pub(super) fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    SecretRecord { digest: hex::encode(of.digest), prefix: of.prefix.clone(), created_ms: now.0, expires_ms: None }
 }
 
 /// The digest in a record.
 pub(super) fn digest(secret: &SecretRecord) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
-    let hex = secret.digest.as_bytes();
-    if hex.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(hex.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
+    hex::decode_to_slice(&secret.digest, &mut digest).ok()?;
     Some(digest)
 }
 

@@ -72,7 +72,7 @@ static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
 
 impl Asset {
     fn new(name: &'static str, bytes: &'static [u8]) -> Self {
-        let digest: String = Sha256::digest(bytes).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(&Sha256::digest(bytes)[..12]);
         // Unwrap safety: hexadecimal digits in quotes are a header's value.
         let etag = HeaderValue::from_str(&format!("\"{digest}\"")).expect("a header's value");
         Self { name, content_type: content_type(name), bytes, etag }

@@ -60,7 +60,7 @@ pub struct Entered {
 
 impl Entered {
     fn new(id: &str, digest: [u8; 32], session: &Session) -> Self {
-        let csrf = hex(&Sha256::new().chain_update("csrf ").chain_update(id).finalize());
+        let csrf = hex::encode(Sha256::new().chain_update("csrf ").chain_update(id).finalize());
         Self { digest, token: session.token, ends: session.begun + LONGEST, csrf }
     }
 
@@ -79,7 +79,7 @@ impl Sessions {
     /// Opens one, and returns its id.
     pub fn open(&self, token: TokenDigest, now: UnixMillis) -> (String, Entered) {
         let bits: [u8; 32] = rand::rng().random();
-        let id = hex(&bits);
+        let id = hex::encode(bits);
         let session = Session { token, begun: now, used: now };
         let mut all = self.all();
         all.retain(|_, session| session.holds(now));
@@ -126,10 +126,6 @@ fn digest(id: &str) -> [u8; 32] {
     Sha256::digest(id).into()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +143,7 @@ mod tests {
         assert_eq!((entered.token, entered.ends), ([1; 32], NOW + LONGEST));
         let (other, _) = sessions.open([1; 32], NOW);
         assert_ne!(id, other);
-        for wrong in ["", "0", &id[1..], &id.to_uppercase(), &hex(&entered.digest)] {
+        for wrong in ["", "0", &id[1..], &id.to_uppercase(), &hex::encode(entered.digest)] {
             assert_eq!(sessions.enter(wrong, NOW), None, "{wrong}");
         }
     }

@@ -32,7 +32,7 @@ impl Tip {
     #[must_use]
     pub fn after(&self, text: &str) -> Self {
         let digest = Sha256::new().chain_update(&self.0).chain_update([0]).chain_update(text).finalize();
-        Self(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        Self(hex::encode(&digest[..16]))
     }
 }
 
