@@ -5,10 +5,14 @@
 FROM rust:1.91-bookworm AS build
 WORKDIR /src
 COPY . .
+# `--build-arg GUIDED=yes` builds it guided by a profile of itself under load: half an hour and two cores for a sixth less
+# of processor time (docs/benchmarks.md).
+ARG GUIDED
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release --bin pointsman \
-    && install -D target/release/pointsman /out/pointsman
+    if [ -n "$GUIDED" ]; then built=target/pgo/pointsman && benches/pgo; \
+    else built=target/release/pointsman && cargo build --locked --release --bin pointsman; fi \
+    && install -D "$built" /out/pointsman
 
 # Runs it: the binary, and whom to trust.
 FROM debian:bookworm-slim

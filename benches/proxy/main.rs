@@ -174,7 +174,7 @@ fn main() -> anyhow::Result<()> {
     for round in 1..=args.rounds {
         if args.only.is_none() {
             eprintln!("round {round} of {}: memory", args.rounds);
-            memory(&args.program, &upstream, dir.path(), &mut report, args.litellm && round == 1, &|job, streams| {
+            memory(&args, &upstream, dir.path(), &mut report, args.litellm && round == 1, &|job, streams| {
                 local.block_on(&runtime, load::hold(job, streams))
             })?;
         }
@@ -340,7 +340,7 @@ fn body(model: &str, stream: bool, bytes: usize) -> String {
 
 /// Resident memory of fresh processes, and what each held stream adds.
 fn memory(
-    program: &std::path::Path,
+    args: &Args,
     upstream: &Process,
     dir: &std::path::Path,
     report: &mut Report,
@@ -372,9 +372,12 @@ fn memory(
     let (nginx, unbuffered) = systems::start_nginx(upstream.addr, dir)?;
     measure(&nginx, unbuffered, &HELD, (SLOW_MODEL, KEY, "nginx-memory"), report)?;
     drop(nginx);
-    let (pointsman, _) = systems::start_pointsman(program, upstream.addr, dir, "")?;
-    measure(&pointsman, pointsman.addr, &HELD, ("slow", KEY, "memory"), report)?;
-    drop(pointsman);
+    for (program, id) in [(Some(&args.program), "memory"), (args.guided.as_ref(), "guided-memory")] {
+        let Some(program) = program else { continue };
+        let dir = tempfile::tempdir_in(dir)?;
+        let (pointsman, _) = systems::start_pointsman(program, upstream.addr, dir.path(), "")?;
+        measure(&pointsman, pointsman.addr, &HELD, ("slow", KEY, id), report)?;
+    }
     if !litellm {
         return Ok(());
     }

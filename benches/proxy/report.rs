@@ -53,12 +53,15 @@ impl Report {
             ours / nginx
         );
         ratio("CPU per such stream", "µs", cpu("nginx-stream"), cpu("stream"));
-        let direct = self.median("direct-stream", "first");
-        let [nginx, ours] = ["nginx-stream", "stream"].map(|id| (self.median(id, "first") - direct) / 1000.0);
-        println!(
-            "| added to the time to first content | +{nginx:.2} ms | +{ours:.2} ms | **{:+.2} ms** |",
-            ours - nginx
-        );
+        let first = |id| {
+            let direct = self.median("direct-stream", "first");
+            let [nginx, ours] = ["nginx-stream", id].map(|id| (self.median(id, "first") - direct) / 1000.0);
+            println!(
+                "| added to the time to first content | +{nginx:.2} ms | +{ours:.2} ms | **{:+.2} ms** |",
+                ours - nginx
+            );
+        };
+        first("stream");
         ratio("CPU per request with 100 KB", "µs", cpu("nginx-100k"), cpu("100k"));
         ratio("CPU per request with 2 MB", "µs", cpu("nginx-2m"), cpu("2m"));
         let mib = |id| self.median(id, "idle") / 1_048_576.0;
@@ -95,7 +98,10 @@ impl Report {
                 );
             }
             ratio("CPU per stream of 50 tokens", "µs", cpu("nginx-stream"), cpu("guided-stream"));
+            first("guided-stream");
             ratio("CPU per request with 100 KB", "µs", cpu("nginx-100k"), cpu("guided-100k"));
+            ratio("memory idle", "MiB", mib("nginx-memory"), mib("guided-memory"));
+            ratio("memory per slow stream, 5,000 at once", "KiB", kib("nginx-memory"), kib("guided-memory"));
         }
         println!();
         let busy = |id, figure| self.median(id, figure) * 100.0;
@@ -117,7 +123,7 @@ impl Report {
         let all = [
             (true, "nginx", ["nginx-whole", "nginx-rate", "nginx-stream", "nginx-memory"]),
             (true, "Pointsman", ["whole", "rate", "stream", "memory"]),
-            (guided, "guided", ["guided-whole", "guided-rate", "guided-stream", ""]),
+            (guided, "guided", ["guided-whole", "guided-rate", "guided-stream", "guided-memory"]),
             (litellm, "LiteLLM", ["litellm-whole", "", "litellm-stream", "litellm-memory"]),
         ];
         let (names, systems): (Vec<&str>, Vec<[&str; 4]>) =
