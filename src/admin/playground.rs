@@ -56,7 +56,8 @@ pub async fn play(
     let operation = Operation::Chat(Dialect::ChatCompletions);
     trace.open.came_by(operation.protocol(), &headers, "/admin/v1/playground");
     let started = Instant::now();
-    let served = match intake::call(operation, headers, body, &trace.id, gateway.live.clock.at(started)) {
+    let now = gateway.live.clock.at(started);
+    let served = match intake::call(&gateway.long, operation, headers, body, &trace.id, now).await {
         Ok(call) => pipeline::serve(&gateway, &view, &caller, &call, &mut trace, started).await,
         Err(error) => Err(error),
     };

@@ -65,6 +65,8 @@ pub struct Gateway {
     pub refused: intake::Refused,
     /// The room of all bodies.
     pub room: taking::Room,
+    /// Where long ones are looked through.
+    pub long: intake::LongBodies,
     /// Held for a few instructions at a time, never across an await.
     retries: Mutex<RetryBudget>,
 }
@@ -83,6 +85,7 @@ impl Gateway {
             guesses: guard::Guesses::default(),
             refused: intake::Refused::default(),
             room: taking::Room::default(),
+            long: intake::LongBodies::default(),
             retries,
         }
     }

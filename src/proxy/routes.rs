@@ -116,7 +116,8 @@ async fn serve(
         let caller = authenticate(gateway, &view, &head.headers, peer).await?;
         let body = read_body(&head.headers, body, &view.limits, &mut space, &gateway.refused).await?;
         let started = Instant::now();
-        let call = call(operation, head.headers, body, &trace.id, gateway.live.clock.at(started))?;
+        let now = gateway.live.clock.at(started);
+        let call = call(&gateway.long, operation, head.headers, body, &trace.id, now).await?;
         pipeline::serve(gateway, &view, &caller, &call, &mut trace, started).await
     }
     .await;

@@ -301,6 +301,36 @@ fn the_image_is_built_from_what_cargo_needs() {
     assert!(found > 5, "{found}");
 }
 
+/// What builds it is run with commands that only leave a file behind.
+#[test]
+fn the_image_is_built_by_a_profile_where_that_is_asked_for() {
+    let docker = text("Dockerfile");
+    let run = docker.split("\nRUN ").nth(1).expect("what builds it");
+    let command = run.split("\n\n").next().expect("its lines").replace("\\\n", " ");
+    let built = |guided: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let script = |name: &str, makes: &str| {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let text = format!("#!/bin/sh\nmkdir -p $(dirname {makes})\necho $0 \"$@\" > {makes}\n");
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, std::fs::metadata(path("benches/pgo")).unwrap().permissions()).unwrap();
+        };
+        script("benches/pgo", "target/pgo/pointsman");
+        script("bin/cargo", "target/release/pointsman");
+        let out = dir.path().join("out/pointsman");
+        let words = command.split_whitespace().filter(|word| !word.starts_with("--mount="));
+        let command = words.collect::<Vec<_>>().join(" ").replace("/out/pointsman", out.to_str().unwrap());
+        let mut shell = Command::new("sh");
+        shell.args(["-ec", &command]).current_dir(dir.path()).env("GUIDED", guided);
+        let done = shell.env("PATH", format!("{}/bin:/usr/bin:/bin", dir.path().display())).output().unwrap();
+        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+        std::fs::read_to_string(out).unwrap()
+    };
+    assert!(built("").ends_with("cargo build --locked --release --bin pointsman\n"));
+    assert_eq!(built("yes").trim(), "benches/pgo");
+}
+
 fn sources(dir: &std::path::Path) -> Vec<(std::path::PathBuf, String)> {
     let mut lines = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
