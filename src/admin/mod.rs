@@ -33,15 +33,17 @@ mod token;
 mod traffic;
 mod usage;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRef};
-use axum::response::Response;
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -181,6 +183,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api().split_for_parts().1.with_scheme()
 }
 
+/// The same for whoever asks. It is made for the first of them: most processes are never asked.
+async fn description() -> impl IntoResponse {
+    static JSON: LazyLock<Bytes> = LazyLock::new(|| openapi().to_json().unwrap_or_default().into());
+    ([(http::header::CONTENT_TYPE, "application/json")], JSON.clone())
+}
+
 trait WithScheme {
     /// With what the token is.
     fn with_scheme(self) -> Self;
@@ -202,22 +210,46 @@ pub fn router(
     ending: Ending,
     runtimes: Runtimes,
 ) -> Router {
-    let (api, description) = api().split_for_parts();
-    let description = description.with_scheme().to_json().unwrap_or_default();
-    let json = [(http::header::CONTENT_TYPE, "application/json")];
+    let shared = Shared { gateway, control, sessions: Arc::default(), puppets: puppets.into(), ending, runtimes };
+    let api = Later { made: Arc::default(), shared: shared.clone() };
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/health/targets", get(health::targets))
         .route("/metrics", get(metrics::metrics))
-        .route("/admin/openapi.json", get(move || async move { (json, description) }))
-        .merge(api.layer(axum::middleware::map_response(kept_by_nobody)))
+        .route("/admin/openapi.json", get(description))
         .merge(session::routes())
         .merge(dashboard::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .method_not_allowed_fallback(error::wrong_method)
-        .fallback(error::no_such_path)
-        .with_state(Shared { gateway, control, sessions: Arc::default(), puppets: puppets.into(), ending, runtimes })
+        .fallback(move |request: Request| api.serve(request))
+        .with_state(shared)
+}
+
+/// The router of the API, which is made when somebody first asks for something that is none of
+/// the rest. With the description of each route it takes 4 MiB, of which processes that are never
+/// asked have no use.
+#[derive(Clone)]
+struct Later {
+    made: Arc<OnceLock<Router>>,
+    shared: Shared,
+}
+
+impl Later {
+    async fn serve(self, request: Request) -> Response {
+        let router = self.made.get_or_init(|| {
+            Router::new()
+                .merge(api().split_for_parts().0.layer(axum::middleware::map_response(kept_by_nobody)))
+                .layer(DefaultBodyLimit::max(LARGEST_BODY))
+                .method_not_allowed_fallback(error::wrong_method)
+                .fallback(error::no_such_path)
+                .with_state(self.shared)
+        });
+        match router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
 }
 
 /// What is only for whoever has a token is not for caches.
