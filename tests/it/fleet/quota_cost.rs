@@ -81,7 +81,9 @@ async fn questions_are_as_many_as_accounts_and_not_as_requests() {
         println!(
             "{accounts} accounts, {requests:.0} requests/s: {scripts:.0} scripts/s, {each:.1} for each at each replica"
         );
-        assert!(each < 12.0, "{each} questions a second for each account");
+        // Four a second to come in, four for money, and some where an answer comes late; requests are
+        // hundreds a second at each replica.
+        assert!(each < 16.0, "{each} questions a second for each account");
     }
 }
 
