@@ -57,7 +57,7 @@ pub async fn play(
     trace.open.came_by(operation.protocol(), &headers, "/admin/v1/playground");
     let started = Instant::now();
     let now = gateway.live.clock.at(started);
-    let served = match intake::call(&gateway.long, operation, headers, body, &trace.id, now).await {
+    let served = match intake::call(&gateway.long_bodies, operation, headers, body, &trace.id, now).await {
         Ok(call) => pipeline::serve(&gateway, &view, &caller, &call, &mut trace, started).await,
         Err(error) => Err(error),
     };

@@ -66,7 +66,7 @@ pub struct Gateway {
     /// The room of all bodies.
     pub room: taking::Room,
     /// Where long ones are looked through.
-    pub long: intake::LongBodies,
+    pub long_bodies: intake::LongBodies,
     /// Held for a few instructions at a time, never across an await.
     retries: Mutex<RetryBudget>,
 }
@@ -85,7 +85,7 @@ impl Gateway {
             guesses: guard::Guesses::default(),
             refused: intake::Refused::default(),
             room: taking::Room::default(),
-            long: intake::LongBodies::default(),
+            long_bodies: intake::LongBodies::default(),
             retries,
         }
     }
