@@ -28,6 +28,7 @@ async fn when_all_places_are_taken_those_that_idle_make_room() {
     assert_eq!(statuses(&late.first().await), [200], "whoever comes late is let in");
     let now = attacked.gateway.descriptors();
     assert!(now <= before + 70, "{now} descriptors, {before} before");
+    assert!(attacked.ended("evicted").await >= 340);
     assert_eq!(attacked.hanging.stats().await["in_flight"], 1, "whoever waits for an answer stays");
     assert!(bystander.was_served().await.served > 5);
 }
@@ -40,6 +41,7 @@ async fn an_address_may_have_only_so_many_connections() {
     let mut sixth = connect().await;
     let _ = sixth.send(whole("a", false)).await;
     assert_eq!(sixth.rest().await, b"", "it is closed without a word");
+    assert_eq!(attacked.ended("over_address").await, 1);
     let mut other = Raw::to(attacked.address(), Ipv4Addr::new(127, 0, 0, 2)).await;
     other.send(whole("a", false)).await.unwrap();
     assert_eq!(statuses(&other.first().await), [200], "another address has its own");

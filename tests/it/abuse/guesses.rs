@@ -102,5 +102,6 @@ async fn a_flood_of_guesses_gets_few_answers_and_keeps_nobody_waiting() {
     // A minute's worth at once and one a second; then each of 32 one a second.
     assert!((60..75).contains(&denied), "{denied} were just denied");
     assert!((1..=32 * 5).contains(&told), "{told} were told to wait");
+    assert_eq!(attacked.metric("pointsman_guesses_refused_total").await, told);
     bystander.was_served().await;
 }

@@ -135,5 +135,6 @@ async fn whoever_does_not_come_to_the_point_is_cut_off_in_time() {
     for mut raw in silent {
         raw.rest().await;
     }
+    assert_eq!(attacked.ended("slow_head").await + attacked.ended("idle").await, 301);
     assert!(bystander.was_served().await.served > 5);
 }

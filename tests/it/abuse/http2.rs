@@ -97,12 +97,30 @@ async fn streams_that_are_opened_and_reset_at_speed_end_the_connection() {
         eventually("they are not", async || attacked.hanging.stats().await["in_flight"] == 0).await;
     }
     assert!(closed, "eight hundred streams were opened and reset");
+    assert_eq!((attacked.ended("malformed").await, attacked.ended("resets").await), (1, 1));
     eventually("nothing is left of them", async || {
         attacked.hanging.stats().await["in_flight"] == 0
             && attacked.gateway.target("hanging/m@hanging").await["in_flight"] == 0
     })
     .await;
     bystander.was_served().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_are_opened_and_reset_do_not_fill_the_log() {
+    let attacked = Attacked::new("").await;
+    let pairs = |i: usize| {
+        let streams = (i * 50..(i + 1) * 50).map(|i| i as u32 * 2 + 1);
+        streams.flat_map(|id| [ask(id, "a"), frame(RST_STREAM, 0, id, &8u32.to_be_bytes())].concat()).collect()
+    };
+    let before = attacked.gateway.log().lines().count();
+    for _ in 0..50 {
+        let mut raw = begun(&attacked, &[]).await;
+        assert!(flood(&mut raw, 10_000, pairs).await, "it is cut off");
+    }
+    let lines = attacked.gateway.log().lines().count() - before;
+    assert!(lines < 10, "{lines} lines for fifty connections");
+    assert_eq!(attacked.ended("malformed").await, 50, "they are counted");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,6 +162,7 @@ async fn floods_whose_answers_nobody_reads_are_not_answered_for_ever() {
         let mut raw = begun(&attacked, &[]).await;
         assert!(flood(&mut raw, 1_000_000, |_| piece.clone()).await);
     }
+    assert_eq!(attacked.ended("stalled").await, 2);
     let grown = attacked.gateway.resident_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "{grown} KiB");
     bystander.was_served().await;
@@ -162,6 +181,7 @@ async fn a_stream_without_a_window_is_given_up_and_its_neighbour_is_not() {
         target["failures"]["client_gone"] == 1 && attacked.endless.stats().await["in_flight"] == 0
     })
     .await;
+    assert_eq!(attacked.ended("unread").await, 1);
     assert_eq!(attacked.hanging.stats().await["in_flight"], 1, "its neighbour still waits for its provider");
 }
 

@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::support::PATIENCE;
 use crate::support::config::ConfigText;
 use crate::support::gateway::Gateway;
 use crate::support::sim::Sim;
+use crate::support::{PATIENCE, http};
 
 /// A gateway whose alias `a` answers at once, and `endless` never ends.
 struct Attacked {
@@ -56,6 +56,18 @@ impl Attacked {
 
     async fn connect(&self) -> Raw {
         Raw::to(self.address(), Ipv4Addr::LOCALHOST).await
+    }
+
+    /// A sample of its metrics, by its name and labels.
+    async fn metric(&self, sample: &str) -> u64 {
+        let page = http().get(self.gateway.admin_url("/metrics")).send().await.unwrap().text().await.unwrap();
+        let value = page.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {sample} in {page}")).parse().unwrap()
+    }
+
+    /// How many connections have ended for a reason.
+    async fn ended(&self, reason: &str) -> u64 {
+        self.metric(&format!("pointsman_connections_refused_total{{listener=\"data\",reason=\"{reason}\"}}")).await
     }
 
     /// Requests that the good provider has seen.
