@@ -22,9 +22,10 @@ use super::watched::Unread;
 /// and resetting it costs a client nothing, and us a request.
 const RESETS: Bucket = Bucket { burst: 200, every: Duration::from_millis(50) };
 
-/// How many pieces of what nobody wanted are read for all connections together: 16 MiB at once, and
-/// 256 MiB a second, which takes a small part of a core whoever sends them.
-const RUBBISH: Bucket = Bucket { burst: 1024, every: Duration::from_micros(64) };
+/// How many pieces of what nobody wanted are read for all connections together: 256 MiB a second,
+/// which takes a small part of a core whoever sends them, and no more at once than keeps other requests
+/// waiting for a quarter of a millisecond.
+const RUBBISH: Bucket = Bucket { burst: 32, every: Duration::from_micros(64) };
 
 /// The bytes of such a piece.
 pub(super) const PIECE: usize = 16 * 1024;
@@ -169,9 +170,10 @@ impl Connections {
         Some(Place { held, key })
     }
 
-    /// Whether another piece of what nobody wanted may be read now.
-    pub(super) fn may_read_rubbish(&self) -> bool {
-        RUBBISH.take(&self.rubbish, self.begun.0.elapsed()).is_ok()
+    /// After which time another piece of what nobody wanted may be read, `longest` at most: each
+    /// connection that asks gets a time of its own, so that they do not read all at once.
+    pub(super) fn rubbish_after(&self, longest: Duration) -> Duration {
+        RUBBISH.reserve(&self.rubbish, self.begun.0.elapsed(), longest)
     }
 
     /// Time goes on: closes whoever was idle for `idle` ticks, and gives up answers over HTTP/2

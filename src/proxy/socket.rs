@@ -22,9 +22,6 @@ const LINGER: Duration = Duration::from_secs(2);
 /// And no more bytes than that.
 const LINGER_BYTES: usize = 256 << 20;
 
-/// Where all of them together have sent too much of it, each is looked at again after this time.
-const PAUSE: Duration = Duration::from_millis(25);
-
 /// The socket.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -43,13 +40,13 @@ pub(super) struct Socket {
 struct Lingering {
     until: Pin<Box<Sleep>>,
     left: usize,
-    /// Runs while nothing is.
-    pause: Option<Pin<Box<Sleep>>>,
+    /// Runs until the next piece may be.
+    turn: Option<Pin<Box<Sleep>>>,
 }
 
 impl Lingering {
     fn new() -> Self {
-        Self { until: Box::pin(tokio::time::sleep(LINGER)), left: LINGER_BYTES, pause: None }
+        Self { until: Box::pin(tokio::time::sleep(LINGER)), left: LINGER_BYTES, turn: None }
     }
 }
 
@@ -73,23 +70,25 @@ impl Socket {
 
     /// Reads on until the client has closed, too, or has had its time.
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Lingering { until, left, pause } = self.lingering.get_or_insert_with(Lingering::new);
+        let Lingering { until, left, turn } = self.lingering.get_or_insert_with(Lingering::new);
         let mut rubbish = [0; PIECE];
         loop {
             if until.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if let Some(running) = pause {
-                ready!(running.as_mut().poll(cx));
-                *pause = None;
-            }
-            // Asked for first, so that only what has come is counted.
-            if ready!(self.stream.poll_read_ready(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            if !self.held.all.may_read_rubbish() {
-                *pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
-                continue;
+            if let Some(waiting) = turn {
+                ready!(waiting.as_mut().poll(cx));
+                *turn = None;
+            } else {
+                // Asked for first, so that only what has come is counted.
+                if ready!(self.stream.poll_read_ready(cx)).is_err() {
+                    return Poll::Ready(());
+                }
+                let wait = self.held.all.rubbish_after(LINGER);
+                if !wait.is_zero() {
+                    *turn = Some(Box::pin(tokio::time::sleep(wait)));
+                    continue;
+                }
             }
             match self.stream.try_read(&mut rubbish) {
                 Ok(count) if count > 0 && count <= *left => *left -= count,
