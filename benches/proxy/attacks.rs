@@ -2,7 +2,8 @@
 //!
 //! One client asks five hundred times a second, at a constant rate, and each attack begins while
 //! it does: a process of its own on the load's core, which gets what load and upstream leave of it
-//! (`SCHED_IDLE`), so that neither waits for it.
+//! (`SCHED_IDLE`). These two run before all else there (`SCHED_RR`): what is measured is who waits for
+//! the proxy, not who waits for the attackers at their own end.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -35,7 +36,7 @@ struct Attack {
     go: fn(SocketAddr),
 }
 
-const ATTACKS: [Attack; 8] = [
+const ATTACKS: [Attack; 10] = [
     Attack { id: "silent", name: "1,000 connections that say nothing", go: |addr| drip(addr, "") },
     Attack {
         id: "heads",
@@ -45,6 +46,8 @@ const ATTACKS: [Attack; 8] = [
     Attack { id: "bodies", name: "1,000 bodies, a byte a second", go: slow_bodies },
     Attack { id: "large", name: "bodies of 100 MB announced, by 16 connections", go: announced },
     Attack { id: "deep", name: "1 MB of brackets with a valid key, by 16 connections", go: brackets },
+    Attack { id: "fields", name: "1 MB of fields with a valid key, by 16 connections", go: fields },
+    Attack { id: "messages", name: "1 MB of messages to be translated, by 16 connections", go: messages },
     Attack { id: "guesses", name: "keys guessed by 16 connections", go: guesses },
     Attack { id: "resets", name: "HTTP/2 streams opened and reset, by 16 connections", go: resets },
     Attack { id: "pings", name: "HTTP/2 pings whose answers nobody reads, by 16 connections", go: pings },
@@ -58,6 +61,23 @@ pub fn misbehave(id: &str, addr: &str) -> anyhow::Result<()> {
     let attack = ATTACKS.iter().find(|attack| attack.id == id).with_context(|| format!("no attack `{id}`"))?;
     (attack.go)(addr.parse()?);
     Ok(())
+}
+
+/// What is started now runs before all else on its core.
+struct First;
+
+impl First {
+    fn begin() -> anyhow::Result<Self> {
+        systems::schedule(std::process::id(), "--rr", "1")?;
+        Ok(Self)
+    }
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        // It has been asked for before; the next program would take the whole core, which is seen.
+        let _ = systems::schedule(std::process::id(), "--other", "0");
+    }
 }
 
 /// A process that misbehaves until it is dropped.
@@ -97,15 +117,18 @@ struct Seen {
 /// If something cannot be started, or an answer to the client is wrong.
 pub fn measure(
     program: &Path,
-    upstream: SocketAddr,
+    upstream: &Process,
     dir: &Path,
     job: &dyn Fn(SocketAddr) -> Job,
+    only: Option<&str>,
 ) -> anyhow::Result<()> {
-    let attacks: Vec<Option<&Attack>> = std::iter::once(None).chain(ATTACKS.iter().map(Some)).collect();
+    upstream.pids.iter().try_for_each(|pid| systems::schedule(*pid, "--rr", "1"))?;
+    let chosen = ATTACKS.iter().filter(|attack| only.is_none_or(|only| only == attack.id));
+    let attacks: Vec<Option<&Attack>> = std::iter::once(None).chain(chosen.map(Some)).collect();
     let mut seen: Vec<Vec<Seen>> = vec![Vec::new(); attacks.len()];
     for round in 1..=ROUNDS {
         for (attack, seen) in attacks.iter().zip(&mut seen) {
-            let (process, _) = systems::start_pointsman(program, upstream, dir, "")?;
+            let (process, _) = systems::start_pointsman(program, upstream.addr, dir, "")?;
             let name = attack.map_or("nobody", |attack| attack.name);
             let one = under(&process, &job(process.addr), *attack).with_context(|| format!("the attack: {name}"))?;
             eprintln!("round {round} of {ROUNDS}: {name}: p50 {:.0} µs, p99 {:.0} µs", one.p50, one.p99);
@@ -134,6 +157,8 @@ pub fn measure(
 
 fn under(process: &Process, job: &Job, attack: Option<&Attack>) -> anyhow::Result<Seen> {
     let before = process.resident();
+    // What it starts runs like it, so this is not for longer than the load.
+    let _first = First::begin()?;
     // It begins with the load, and has made its connections when that is warm.
     let attacker = attack.map(|attack| Attacker::start(attack, job.addr)).transpose()?;
     let (outcome, from, to) = load::open(job, RATE, WINDOW, || process.cpu())?;
@@ -209,6 +234,20 @@ fn announced(addr: SocketAddr) {
 
 fn brackets(addr: SocketAddr) {
     let request = http::post("/v1/chat/completions", KEY, &format!("{{\"model\": {}", "[".repeat(1 << 20)));
+    asked_again_and_again(addr, || request.clone());
+}
+
+fn fields(addr: SocketAddr) {
+    let fields: String = (0..90_000).map(|i| format!("\"f{i:06}\":1,")).collect();
+    let request =
+        http::post("/v1/chat/completions", KEY, &body("one", false, SMALL).replacen('{', &format!("{{{fields}"), 1));
+    asked_again_and_again(addr, || request.clone());
+}
+
+fn messages(addr: SocketAddr) {
+    let messages = r#"{"role":"user","content":"a"},"#.repeat(35_000);
+    let body = body("translated", false, SMALL).replacen("\"messages\":[", &format!("\"messages\":[{messages}"), 1);
+    let request = http::post("/v1/chat/completions", KEY, &body);
     asked_again_and_again(addr, || request.clone());
 }
 

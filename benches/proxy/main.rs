@@ -16,8 +16,8 @@
 //!
 //! `--train` measures nothing: it puts the program under each load, for `benches/pgo`.
 //!
-//! Other arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load;
-//! `--only list` names them), `--seconds N`, `--rounds N`, `--bin PATH` (another build of
+//! Other arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load, or one
+//! attack; `--only list` names the loads), `--seconds N`, `--rounds N`, `--bin PATH` (another build of
 //! Pointsman), `--tries N` (a measurement that other programs disturb is made again, up to so
 //! many times).
 
@@ -158,8 +158,12 @@ fn main() -> anyhow::Result<()> {
     let upstream = systems::start_upstream()?;
     if args.redis || args.attacks {
         let load = RUNS.iter().find(|run| run.id == "rate").context("no such load")?;
-        let measure = if args.attacks { attacks::measure } else { outages::measure };
-        return measure(&args.program, upstream.addr, dir.path(), &|addr| job(load, addr));
+        let job = |addr| job(load, addr);
+        return if args.attacks {
+            attacks::measure(&args.program, &upstream, dir.path(), &job, args.only.as_deref())
+        } else {
+            outages::measure(&args.program, upstream.addr, dir.path(), &job)
+        };
     }
     if args.instructions {
         let (only, keep) = (args.only.as_deref(), args.profile.as_deref());

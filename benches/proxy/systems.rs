@@ -113,6 +113,14 @@ pub fn settle_here() -> anyhow::Result<()> {
     run("prlimit", &["--pid", &me, "--nofile=20000:20000"])
 }
 
+/// Has a process, and what it starts from now on, scheduled by a policy.
+///
+/// # Errors
+/// If `chrt` (util-linux) is not there, or may not do that.
+pub fn schedule(pid: u32, policy: &str, priority: &str) -> anyhow::Result<()> {
+    run("chrt", &["--all-tasks", policy, "--pid", priority, &pid.to_string()])
+}
+
 fn run(program: &str, args: &[&str]) -> anyhow::Result<()> {
     let done = Command::new(program).args(args).stdout(Stdio::null()).status();
     let status = done.with_context(|| format!("`{program}` cannot be started; it is part of util-linux"))?;

@@ -31,7 +31,8 @@ impl Walk<'_> {
                 let Some(next) = self.behind.take() else { return Err(self.nobody(Vec::new())) };
                 trace.category_reason = Some(Reason::Exhausted.as_str());
                 self.meters.exhausted(trace.category.as_deref().unwrap_or_default());
-                let facts = facts_of(self.ask.call, self.ask.view.catalog.alias(next));
+                let next_alias = self.ask.view.catalog.alias(next);
+                let facts = facts_of(&self.ask.gateway.long_bodies, self.ask.call, next_alias).await;
                 let (ranking, mut plan) = self.ask.decide(next, facts, trace);
                 self.turn_to(&ranking, &mut plan);
                 *behind = Some(ranking);

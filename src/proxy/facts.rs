@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use super::long_bodies::LongBodies;
 use crate::domain::alias::{Alias, Identity};
 use crate::routing::RequestFacts;
 use crate::upstream::call::Call;
@@ -9,15 +10,25 @@ use crate::upstream::lane::{Operation, fit, model_needs};
 use crate::wire::opening::{cache_key, opening};
 
 /// What routing needs to know of a call through an alias.
-pub fn facts_of(call: &Call, alias: &Alias) -> RequestFacts {
+pub async fn facts_of(long: &LongBodies, call: &Call, alias: &Alias) -> RequestFacts {
+    let identity = match alias.identity() {
+        Some(wanted) if is_in_body(wanted) => long.read(call.body.len(), || who(wanted, call)).await,
+        Some(wanted) => who(wanted, call),
+        None => None,
+    };
     RequestFacts {
         needs: model_needs(call.peek.needs),
         fit: fit(&call.operation, call.peek.needs),
         prompt_tokens: call.peek.prompt_tokens,
         max_output_tokens: call.peek.max_output_tokens,
         stream: call.is_stream(),
-        identity: alias.identity().and_then(|wanted| who(wanted, call)),
+        identity,
     }
+}
+
+/// Whether the whole body has to be looked through for it.
+fn is_in_body(wanted: &Identity) -> bool {
+    matches!(wanted, Identity::PromptCacheKey | Identity::Conversation)
 }
 
 /// A hash of who asks, by what the alias goes by; `None` where the request does not say.

@@ -1,7 +1,5 @@
 //! From an HTTP request to a [`Call`]: its path, its body within limits, its few fields.
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,9 +7,9 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 
 use super::error::{ErrorShape, GatewayError};
+use super::long_bodies::LongBodies;
 use super::multipart;
 use super::taking::{Limits, Space, Stopped, Taking};
 use crate::config::ServerLimits;
@@ -103,40 +101,6 @@ pub async fn read_body(
     }
 }
 
-/// Longer bodies are looked through beside the requests. One that is nothing but brackets takes
-/// 2.5 ns a byte, so a shorter one keeps whoever shares its thread waiting for a third of a
-/// millisecond at most.
-const LONG: usize = 128 * 1024;
-
-/// Where long bodies are looked through: on threads of their own, as many at once as there are
-/// processors. Others wait for their turn, and the system shares the processors between these
-/// threads and those that serve requests.
-#[derive(Debug)]
-pub struct LongBodies {
-    turns: Arc<Semaphore>,
-}
-
-impl Default for LongBodies {
-    fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { turns: Arc::new(Semaphore::new(processors)) }
-    }
-}
-
-impl LongBodies {
-    async fn peek(&self, operation: &Operation, content_type: &HeaderValue, body: &Bytes) -> Result<Peek, BadRequest> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
-        let (of, sort, whole) = (operation.clone(), content_type.clone(), body.clone());
-        let looked = tokio::task::spawn_blocking(move || {
-            let looked = peek(&of, &sort, &whole);
-            drop(turn);
-            looked
-        });
-        // A thread that cannot be had is no reason to fail.
-        looked.await.unwrap_or_else(|_| peek(operation, content_type, body))
-    }
-}
-
 /// Reads the few fields that routing needs.
 ///
 /// # Errors
@@ -150,13 +114,7 @@ pub async fn call(
     now: UnixMillis,
 ) -> Result<Call, GatewayError> {
     let content_type = headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/json"));
-    let peek = if body.len() <= LONG {
-        peek(&operation, &content_type, &body)
-    } else {
-        // Most requests need no room for that.
-        Box::pin(long.peek(&operation, &content_type, &body)).await
-    };
-    let peek = peek.map_err(GatewayError::Bad)?;
+    let peek = long.read(body.len(), || peek(&operation, &content_type, &body)).await.map_err(GatewayError::Bad)?;
     let meta = ReplyMeta {
         id: request_id.to_owned(),
         created: now.as_secs(),
@@ -178,51 +136,5 @@ fn peek(operation: &Operation, content_type: &HeaderValue, body: &Bytes) -> Resu
             Some(boundary) => multipart::peek(body, &boundary),
             None => openai::passthrough::peek_model(body),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-
-    use futures_util::poll;
-
-    use super::*;
-
-    async fn is_looked_through_at_once(words: usize) -> bool {
-        let body =
-            format!(r#"{{"model": "m", "messages": [{{"role": "user", "content": "{}"}}]}}"#, "word ".repeat(words));
-        let (long, operation) = (LongBodies::default(), Operation::Chat(Dialect::ChatCompletions));
-        let mut call = pin!(call(&long, operation, HeaderMap::new(), body.into(), "id", UnixMillis(0)));
-        let first = poll!(call.as_mut());
-        let at_once = first.is_ready();
-        let call = match first {
-            std::task::Poll::Ready(call) => call,
-            std::task::Poll::Pending => call.await,
-        };
-        assert_eq!(call.unwrap().peek.model, "m");
-        at_once
-    }
-
-    #[tokio::test]
-    async fn who_shares_a_thread_with_long_bodies_does_not_wait_for_them() {
-        assert!(is_looked_through_at_once(10).await);
-        assert!(is_looked_through_at_once(20_000).await);
-        assert!(!is_looked_through_at_once(30_000).await);
-    }
-
-    #[tokio::test]
-    async fn a_long_body_of_another_dialect_is_refused_as_a_short_one_is() {
-        let long = LongBodies::default();
-        let refused = async |brackets: usize| {
-            let body = Bytes::from(format!("{{\"model\": {}", "[".repeat(brackets)));
-            let operation = Operation::Chat(Dialect::ChatCompletions);
-            let call = call(&long, operation, HeaderMap::new(), body, "id", UnixMillis(0)).await;
-            match call {
-                Err(GatewayError::Bad(bad)) => bad.path,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(refused(1000).await, refused(1 << 20).await);
     }
 }

@@ -19,6 +19,7 @@ mod facts;
 pub mod guard;
 mod hedge;
 pub mod intake;
+pub mod long_bodies;
 pub mod models;
 pub mod multipart;
 pub mod narrowing;
@@ -65,8 +66,8 @@ pub struct Gateway {
     pub refused: intake::Refused,
     /// The room of all bodies.
     pub room: taking::Room,
-    /// Where long ones are looked through.
-    pub long_bodies: intake::LongBodies,
+    /// Where long ones are read.
+    pub long_bodies: long_bodies::LongBodies,
     /// Held for a few instructions at a time, never across an await.
     retries: Mutex<RetryBudget>,
 }
@@ -85,7 +86,7 @@ impl Gateway {
             guesses: guard::Guesses::default(),
             refused: intake::Refused::default(),
             room: taking::Room::default(),
-            long_bodies: intake::LongBodies::default(),
+            long_bodies: long_bodies::LongBodies::default(),
             retries,
         }
     }

@@ -51,7 +51,7 @@ pub async fn serve(
     let hint = alias.grouping().map(|grouping| category::hinted(&call.headers, grouping)).transpose()?.flatten();
     // Whoever is not let in does not make the classifier work.
     let first = alias.grouping().map_or(named, |grouping| grouping.default);
-    let facts = facts_of(call, view.catalog.alias(first));
+    let facts = facts_of(&gateway.long_bodies, call, view.catalog.alias(first)).await;
     let permit = admission::admit(gateway, view, caller, first, &facts, trace).await?;
     let sorted = match alias.grouping() {
         Some(grouping) => Some(sorted(gateway, view, named, grouping, hint, call, trace).await),
@@ -59,7 +59,7 @@ pub async fn serve(
     };
     let idx = sorted.as_ref().map_or(named, |sorted| sorted.group);
     let alias = view.catalog.alias(idx);
-    let facts = if idx == first { facts } else { facts_of(call, alias) };
+    let facts = if idx == first { facts } else { facts_of(&gateway.long_bodies, call, alias).await };
     let ask = Ask { gateway, view, caller, call, narrowing: &narrowing };
     let (ranking, mut plan) = ask.decide(idx, facts, trace);
     let mut walk = Walk {
@@ -137,7 +137,10 @@ async fn sorted(
 ) -> Sorted {
     let verdict = match (hint, view.sorting(named)) {
         (Some(hint), _) => hint,
-        (None, Some(sorting)) => gateway.desk.sort(sorting, category::conversation(call, grouping), grouping.pin).await,
+        (None, Some(sorting)) => {
+            let said = gateway.long_bodies.read(call.body.len(), || category::conversation(call, grouping)).await;
+            gateway.desk.sort(sorting, said, grouping.pin).await
+        }
         (None, None) => Verdict::default(Reason::Broken),
     };
     let group = grouping.group(verdict.category);

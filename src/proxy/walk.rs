@@ -209,7 +209,9 @@ impl<'a> Walk<'a> {
     ) -> Result<Option<Departed>, GatewayError> {
         let endpoint = candidate.endpoint;
         let target = &self.alias.targets[candidate.target];
-        let mut prepared = match self.ask.call.prepare(self.ask.view, self.alias, target, endpoint) {
+        let (gateway, call) = (self.ask.gateway, self.ask.call);
+        let prepare = || call.prepare(self.ask.view, self.alias, target, endpoint);
+        let mut prepared = match gateway.long_bodies.read(call.body.len(), prepare).await {
             Ok(prepared) => prepared,
             Err(Unwritable::Bad(bad)) => return Err(GatewayError::Bad(bad)),
             Err(Unwritable::Unsupported(why)) => {

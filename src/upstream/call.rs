@@ -21,6 +21,11 @@ use crate::wire::meta::{EncodeFor, ReplyMeta};
 use crate::wire::peek::{Peek, has_token};
 use crate::wire::{Dialect, anthropic, gemini, openai, responses, splice};
 
+/// A longer request is read anew for each attempt. It is rare that there is more than one, and what
+/// such a request consists of would take many times its bytes for as long as the answer takes, and be
+/// given up in the end where others wait for it.
+const LONG: usize = 128 * 1024;
+
 /// What stays the same over all attempts of a request.
 #[derive(Debug)]
 pub struct Call {
@@ -36,7 +41,7 @@ pub struct Call {
     pub peek: Peek,
     /// What a translated answer says of itself.
     pub meta: ReplyMeta,
-    /// The whole request, once a candidate needs it.
+    /// The whole request, once a candidate needs it, unless it is long.
     decoded: OnceLock<Result<ChatRequest, BadRequest>>,
 }
 
@@ -78,13 +83,12 @@ impl Call {
         self.peek.stream && matches!(self.operation, Operation::Chat(_) | Operation::Completions)
     }
 
-    fn chat(&self) -> Result<&ChatRequest, BadRequest> {
-        let decode = || match &self.operation {
+    fn decode(&self) -> Result<ChatRequest, BadRequest> {
+        match &self.operation {
             Operation::Chat(Dialect::ChatCompletions) => openai::decode_request(&self.body),
             Operation::Chat(Dialect::Responses) => responses::decode_request(&self.body),
             _ => anthropic::decode_request(&self.body),
-        };
-        self.decoded.get_or_init(decode).as_ref().map_err(Clone::clone)
+        }
     }
 
     /// Writes the request for one endpoint.
@@ -188,7 +192,14 @@ impl Call {
             let request = openai::embeddings::decode_embeddings(&self.body).map_err(Unwritable::Unsupported)?;
             return Ok(gemini::encode_embeddings(&request.inputs, request.dimensions, to.model).into());
         }
-        let chat = self.chat().map_err(Unwritable::Bad)?;
+        let (kept, own);
+        let chat = if self.body.len() <= LONG {
+            kept = self.decoded.get_or_init(|| self.decode());
+            kept.as_ref().map_err(|bad| Unwritable::Bad(bad.clone()))?
+        } else {
+            own = self.decode().map_err(Unwritable::Bad)?;
+            &own
+        };
         if self.operation == Operation::CountTokens {
             return gemini::encode_count_tokens(chat, to).map(Bytes::from).map_err(Unwritable::Unsupported);
         }

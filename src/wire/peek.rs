@@ -5,6 +5,7 @@
 //! on it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -79,24 +80,55 @@ pub struct TopLevel<'a> {
     pub fields: Vec<(Cow<'a, str>, Raw<'a>)>,
 }
 
+/// No request has nearly as many fields, and each that routing knows of is looked for among them.
+const MOST_FIELDS: usize = 1024;
+
+/// The library says best what is wrong with a body, and has the last word. But it looks at all of it
+/// anew, and without a pause, so that a longer one is refused in our words.
+const RETOLD: usize = 64 * 1024;
+
+/// Bytes of a text before the first that is not UTF-8.
+fn valid_up_to(text: &[u8]) -> usize {
+    std::str::from_utf8(text).map_or_else(|error| error.valid_up_to(), str::len)
+}
+
 impl<'a> TopLevel<'a> {
     /// Reads a body; the whole of it is checked to be JSON.
     ///
     /// # Errors
-    /// If it is not JSON, not an object, or names a field twice (which two readers could
-    /// understand differently).
+    /// If it is not JSON, not an object, has more fields than any request, or names one twice (which
+    /// two readers could understand differently).
     pub fn parse(body: &'a [u8]) -> Result<Self, BadRequest> {
-        let read = simdutf8::basic::from_utf8(body).ok().and_then(|text| Self::scan(text).ok());
-        // The library says best what is wrong, and has the last word.
-        let top: Self = read
-            .map_or_else(|| serde_json::from_slice(body), Ok)
-            .map_err(|error| BadRequest::at("body", format!("not a JSON object that can be read: {error}")))?;
-        for (i, (name, _)) in top.fields.iter().enumerate() {
-            if top.fields[..i].iter().any(|(earlier, _)| earlier == name) {
-                return Err(BadRequest::at(name.as_ref(), "the field is there twice; send it once"));
-            }
+        let refused =
+            |why: &dyn fmt::Display| BadRequest::at("body", format!("not a JSON object that can be read: {why}"));
+        let text = simdutf8::basic::from_utf8(body).map_err(|_| Broken { at: valid_up_to(body), expected: "UTF-8" });
+        let top: Self = match text.and_then(Self::scan) {
+            Ok(top) => top,
+            Err(broken) if body.len() > RETOLD => return Err(refused(&broken)),
+            Err(_) => serde_json::from_slice(body).map_err(|error| refused(&error))?,
+        };
+        if top.fields.len() > MOST_FIELDS {
+            return Err(BadRequest::at("body", format!("more than {MOST_FIELDS} fields in one object")));
         }
-        Ok(top)
+        match top.repeated() {
+            Some(name) => Err(BadRequest::at(name, "the field is there twice; send it once")),
+            None => Ok(top),
+        }
+    }
+
+    /// A name that is there twice.
+    fn repeated(&self) -> Option<&str> {
+        /// To compare each with each is quickest for as many as an honest request has.
+        const FEW: usize = 32;
+        let names = || self.fields.iter().map(|(name, _)| name.as_ref());
+        if self.fields.len() <= FEW {
+            return names()
+                .enumerate()
+                .find(|(i, name)| names().take(*i).any(|earlier| earlier == *name))
+                .map(|(_, name)| name);
+        }
+        let mut seen = HashSet::with_capacity(self.fields.len());
+        names().find(|name| !seen.insert(*name))
     }
 
     fn scan(text: &'a str) -> Result<Self, Broken> {
@@ -234,6 +266,29 @@ mod tests {
             assert!(error.to_string().contains(said), "{body}: {error}");
         }
         assert_eq!(TopLevel::parse(b"{\"a\":\"\xff\"}").unwrap_err().path, "body");
+    }
+
+    #[test]
+    fn a_long_body_that_is_broken_is_refused_without_another_look() {
+        let text = |end: &[u8]| [&b"{\"a\": [1, "[..], &b"1, ".repeat(RETOLD / 3), end].concat();
+        for (end, said) in [(&b"]}"[..], "a value at byte"), (b"\"\xff\"]}", "UTF-8 at byte"), (b"1", "at byte")] {
+            let error = TopLevel::parse(&text(end)).unwrap_err();
+            assert!(error.path == "body" && error.to_string().contains(said), "{error}");
+        }
+        assert!(TopLevel::parse(&text(b"1]}")).is_ok());
+    }
+
+    #[test]
+    fn among_many_fields_one_given_twice_is_found_and_there_is_an_end_to_them() {
+        let parsed = |fields: usize, more: &str| {
+            let fields: String = (0..fields).map(|i| format!("\"f{i}\": {i}, ")).collect();
+            TopLevel::parse(format!("{{{fields}\"{more}\": 1}}").as_bytes())
+                .map(|top| top.fields.len())
+                .map_err(|bad| bad.path)
+        };
+        assert_eq!(parsed(1000, "f500"), Err("f500".to_owned()));
+        assert_eq!(parsed(1000, "g"), Ok(1001));
+        assert_eq!((parsed(1023, "g"), parsed(1024, "g")), (Ok(1024), Err("body".to_owned())));
     }
 
     #[test]

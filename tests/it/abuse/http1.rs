@@ -91,7 +91,7 @@ async fn requests_that_could_be_read_in_two_ways_are_the_last_of_their_connectio
 async fn a_head_that_never_ends_is_refused_at_its_limit() {
     let attacked = Attacked::new("").await;
     let bystander = Bystander::of(&attacked.gateway).await;
-    let before = attacked.gateway.resident_kib();
+    let before = attacked.gateway.own_kib();
     for endless in ["x-a: b\r\n".to_owned(), "x".repeat(100)] {
         let mut raw = attacked.connect().await;
         raw.send(head("/v1/chat/completions")).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_head_that_never_ends_is_refused_at_its_limit() {
     let mut raw = attacked.connect().await;
     let _ = raw.send(format!("{}x-long: {}\r\n\r\n", head("/v1/models"), "x".repeat(80 * 1024))).await;
     assert_eq!(statuses(&raw.told().await), [431]);
-    let grown = attacked.gateway.resident_kib().saturating_sub(before);
+    let grown = attacked.gateway.own_kib().saturating_sub(before);
     assert!(grown < 16 * 1024, "{grown} KiB");
     bystander.was_served().await;
 }

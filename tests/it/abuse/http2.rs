@@ -127,7 +127,7 @@ async fn streams_that_are_opened_and_reset_do_not_fill_the_log() {
 async fn heads_without_an_end_and_bombs_of_headers_are_refused() {
     let attacked = Attacked::new("").await;
     let bystander = Bystander::of(&attacked.gateway).await;
-    let before = attacked.gateway.resident_kib();
+    let before = attacked.gateway.own_kib();
 
     let mut raw = begun(&attacked, &[]).await;
     raw.send(frame(HEADERS, 0, 1, &head_of_chat())).await.unwrap();
@@ -147,7 +147,7 @@ async fn heads_without_an_end_and_bombs_of_headers_are_refused() {
     };
     flood(&mut raw, 200, bomb).await;
     drop(raw);
-    let grown = attacked.gateway.resident_kib().saturating_sub(before);
+    let grown = attacked.gateway.own_kib().saturating_sub(before);
     assert!(grown < 48 * 1024, "{grown} KiB");
     bystander.was_served().await;
 }
@@ -156,14 +156,14 @@ async fn heads_without_an_end_and_bombs_of_headers_are_refused() {
 async fn floods_whose_answers_nobody_reads_are_not_answered_for_ever() {
     let attacked = Attacked::new("write_timeout = \"500ms\"").await;
     let bystander = Bystander::of(&attacked.gateway).await;
-    let before = attacked.gateway.resident_kib();
+    let before = attacked.gateway.own_kib();
     for piece in [frame(PING, 0, 0, b"12345678"), frame(SETTINGS, 0, 0, &[])] {
         let piece = piece.repeat(1000);
         let mut raw = begun(&attacked, &[]).await;
         assert!(flood(&mut raw, 1_000_000, |_| piece.clone()).await);
     }
     assert_eq!(attacked.ended("stalled").await, 2);
-    let grown = attacked.gateway.resident_kib().saturating_sub(before);
+    let grown = attacked.gateway.own_kib().saturating_sub(before);
     assert!(grown < 32 * 1024, "{grown} KiB");
     bystander.was_served().await;
 }
