@@ -1,6 +1,7 @@
 //! A running gateway: everything built, every task named and supervised, and an orderly
 //! end.
 
+pub mod pages;
 mod tasks;
 
 use std::net::SocketAddr;

@@ -67,14 +67,14 @@ enum Command {
 }
 
 impl Cli {
-    /// Runs the command to its end.
+    /// Runs the command to its end; calls `started` when it serves requests.
     ///
     /// # Errors
     /// If it cannot do its work.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub async fn run(self, started: fn()) -> anyhow::Result<ExitCode> {
         log::start(&self.log, self.log_format)?;
         match self.command {
-            Command::Serve { config } => serve(config).await?,
+            Command::Serve { config } => serve(config, started).await?,
             Command::Check { file } => return Ok(check(&file)),
             Command::Import(args) => return Ok(args.run()),
             Command::Demo(args) => demo::run(args, ended()).await?,
@@ -86,7 +86,7 @@ impl Cli {
     }
 }
 
-async fn serve(file: PathBuf) -> anyhow::Result<()> {
+async fn serve(file: PathBuf, started: fn()) -> anyhow::Result<()> {
     let app = App::start(config::load_file(&file)?, Some(file), Vec::new()).await?;
     let scheme = if app.tls { "https" } else { "http" };
     println!("pointsman serves {scheme}://{}/v1, admin on http://{}", app.data_addr, app.admin_addr);
@@ -100,6 +100,7 @@ async fn serve(file: PathBuf) -> anyhow::Result<()> {
     let hangup = || async {
         hangup.lock().await.recv().await;
     };
+    started();
     app.run_until(ended(), hangup).await
 }
 

@@ -17,6 +17,26 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// /proc/cpuinfo, before each of the products.
 const PRODUCT_THREADS: &str = "RAYON_NUM_THREADS";
 
+/// Gives the code back that only starting has run, for the system has mapped 64 KiB around each place in
+/// it: 15 of the 22 MiB that the process has by then. What is run again comes from the page cache.
+fn give_back_pages() {
+    #[cfg(target_os = "linux")]
+    for range in pointsman::app::pages::clean(&std::fs::read_to_string("/proc/self/smaps").unwrap_or_default()) {
+        // Safety: these pages are as their files have them, nothing may write to them, and whoever
+        // reads them next gets them from there again.
+        #[expect(unsafe_code, reason = "no safe call says this to the system")]
+        let told = unsafe {
+            rustix::mm::madvise(
+                std::ptr::with_exposed_provenance_mut(range.start),
+                range.len(),
+                rustix::mm::Advice::LinuxDontNeed,
+            )
+        };
+        // What cannot be given back is kept.
+        let _ = told;
+    }
+}
+
 fn main() -> ExitCode {
     if std::env::var_os(PRODUCT_THREADS).is_none() {
         // Safety: this is the first thing that the process does; there is no other thread that
@@ -37,7 +57,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(cli.run()) {
+    match runtime.block_on(cli.run(give_back_pages)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("pointsman: {error:#}");

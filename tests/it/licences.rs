@@ -130,8 +130,9 @@ fn page(crates: &[Crate]) -> String {
         that stand there twice, and at faults that are known.\n\n\
         The pages of the dashboard use nothing of others. The classifier's weights have a card of their own,\n\
         `models/category/MODEL_CARD.md`, with the licences of all that they were trained on.\n\n\
-        Our own code has no `unsafe` but for one block: the library forbids it, and `src/main.rs` sets one\n\
-        variable of the environment as the very first thing, before there is another thread that could read it.\n"
+        Our own code has no `unsafe` but for two blocks of `src/main.rs`; the library forbids it. One sets a\n\
+        variable of the environment as the very first thing, before there is another thread that could read it.\n\
+        The other tells the system, once, that it need not keep pages of code in memory which only starting has run.\n"
         .to_owned();
     for (title, in_program) in
         [("In the program, or making parts of it", true), ("Only in tests and benchmarks", false)]

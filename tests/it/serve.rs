@@ -74,7 +74,15 @@ async fn a_slow_reader_holds_the_provider_back() {
     let sent = sim.stats().await["tokens_sent"].as_u64().unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(sim.stats().await["tokens_sent"].as_u64().unwrap(), sent, "the provider was not held back");
-    assert!(gateway.resident_kib() < 64 * 1024, "{} KiB", gateway.resident_kib());
+    assert!(gateway.own_kib() < 64 * 1024, "{} KiB", gateway.own_kib());
+}
+
+#[tokio::test]
+async fn a_process_that_serves_keeps_no_pages_that_only_starting_needed() {
+    let gateway = Gateway::start(&ConfigText::new("").key("it", "pm-it", None)).await;
+    let kib = |line| gateway.status_kib(line);
+    eventually("it has given them back", async || kib("VmRSS:") * 3 < kib("VmHWM:") * 2).await;
+    println!("{} KiB, {} KiB at most", kib("VmRSS:"), kib("VmHWM:"));
 }
 
 #[tokio::test]

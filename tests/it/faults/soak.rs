@@ -138,7 +138,7 @@ async fn load(gateway: &Arc<Gateway>, count: &Arc<Count>, rate: f64, until: Inst
 /// What a process holds.
 #[derive(Clone, Copy, Debug)]
 struct Holds {
-    resident_kib: u64,
+    own_kib: u64,
     descriptors: usize,
     threads: u64,
 }
@@ -148,7 +148,7 @@ impl Holds {
         let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).expect("its status");
         let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).expect("its threads");
         Self {
-            resident_kib: gateway.resident_kib(),
+            own_kib: gateway.own_kib(),
             descriptors: gateway.descriptors(),
             threads: threads.trim().parse().expect("a number"),
         }
@@ -226,8 +226,8 @@ async fn after_a_soak_everything_is_what_it_was_and_every_request_is_counted() {
         "{:.0} s at {rate:.0} of {capacity:.0} requests/s, {faults} faults: {count:?}; {total:?}; {before:?}, afterwards {after:?}",
         lasting.as_secs_f64()
     );
-    let most = before.resident_kib + before.resident_kib / 4 + 16 * 1024;
-    assert!(after.resident_kib < most, "{before:?}, afterwards {after:?}");
+    let most = before.own_kib + before.own_kib / 4 + 16 * 1024;
+    assert!(after.own_kib < most, "{before:?}, afterwards {after:?}");
     assert!(!gateway.log().contains("panicked"), "{}", gateway.log());
     assert!(faults >= 5, "{faults} faults");
 }

@@ -53,7 +53,7 @@ async fn a_stream_that_goes_wrong_ends_in_one_honest_error_and_nothing_is_left()
     }
     let gateway = Gateway::start(&config).await;
     let descriptors = gateway.descriptors();
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     for (name, what, _) in &cases {
         let alias = format!("a-{name}");
         let asked = Asked { alias: &alias, stream: true, ..Asked::default() };
@@ -70,6 +70,6 @@ async fn a_stream_that_goes_wrong_ends_in_one_honest_error_and_nothing_is_left()
         assert_eq!(target["failures"]["broken_stream"], 1, "{what}: {target}");
     }
     nothing_is_left(&gateway, descriptors).await;
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 48 * 1024, "{grown} KiB");
 }

@@ -239,7 +239,7 @@ async fn whatever_a_provider_does_before_content_the_next_one_serves() {
     let gateway = std::sync::Arc::new(gateway);
     let bystander = Bystander::of(&gateway).await;
     let descriptors = gateway.descriptors();
-    let before = gateway.resident_kib();
+    let before = gateway.own_kib();
     let mut wrong = Vec::new();
     for (name, what, stream, classes) in cases {
         let got = ask(&gateway, &Asked { alias: &format!("a-{name}"), stream, ..Asked::default() }).await;
@@ -254,7 +254,7 @@ async fn whatever_a_provider_does_before_content_the_next_one_serves() {
     assert_eq!(elsewhere.asked(), 0, "a redirect was followed");
     bystander.was_served().await;
     nothing_is_left(&gateway, descriptors).await;
-    let grown = gateway.resident_kib().saturating_sub(before);
+    let grown = gateway.own_kib().saturating_sub(before);
     assert!(grown < 48 * 1024, "{grown} KiB");
     for provider in &scripted {
         assert!(provider.asked() <= 2, "asked {} times", provider.asked());

@@ -197,10 +197,15 @@ impl Gateway {
         named.cloned().unwrap_or_default()
     }
 
-    /// Its memory, in KiB.
-    pub fn resident_kib(&self) -> u64 {
+    /// Its own memory in KiB, without the pages of its program.
+    pub fn own_kib(&self) -> u64 {
+        self.status_kib("RssAnon:")
+    }
+
+    /// A line of what the system knows of its memory, in KiB.
+    pub fn status_kib(&self, line: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");
+        let line = status.lines().find_map(|text| text.strip_prefix(line)).expect("it is told");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 }
