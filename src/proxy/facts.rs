@@ -5,14 +5,14 @@ use std::hash::{DefaultHasher, Hasher};
 use super::long_bodies::LongBodies;
 use crate::domain::alias::{Alias, Identity};
 use crate::routing::RequestFacts;
-use crate::upstream::call::Call;
+use crate::upstream::call::{Call, LONG};
 use crate::upstream::lane::{Operation, fit, model_needs};
 use crate::wire::opening::{cache_key, opening};
 
 /// What routing needs to know of a call through an alias.
 pub async fn facts_of(long: &LongBodies, call: &Call, alias: &Alias) -> RequestFacts {
     let identity = match alias.identity() {
-        Some(wanted) if is_in_body(wanted) => long.read(call.body.len(), || who(wanted, call)).await,
+        Some(wanted) if is_in_body(wanted) => long.read(call.body.len() > LONG, || who(wanted, call)).await,
         Some(wanted) => who(wanted, call),
         None => None,
     };

@@ -15,7 +15,7 @@ use super::taking::{Limits, Space, Stopped, Taking};
 use crate::config::ServerLimits;
 use crate::domain::time::UnixMillis;
 use crate::transport::collect::{CollectError, collect};
-use crate::upstream::call::Call;
+use crate::upstream::call::{Call, LONG};
 use crate::upstream::lane::Operation;
 use crate::wire::error::BadRequest;
 use crate::wire::meta::ReplyMeta;
@@ -114,7 +114,8 @@ pub async fn call(
     now: UnixMillis,
 ) -> Result<Call, GatewayError> {
     let content_type = headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/json"));
-    let peek = long.read(body.len(), || peek(&operation, &content_type, &body)).await.map_err(GatewayError::Bad)?;
+    let peek =
+        long.read(body.len() > LONG, || peek(&operation, &content_type, &body)).await.map_err(GatewayError::Bad)?;
     let meta = ReplyMeta {
         id: request_id.to_owned(),
         created: now.as_secs(),

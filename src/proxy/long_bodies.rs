@@ -6,10 +6,6 @@ use std::num::NonZeroUsize;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
-/// Longer bodies are. One that is nothing but brackets takes 2.5 ns a byte to look through, so a
-/// shorter one keeps whoever shares its thread waiting for a third of a millisecond at most.
-pub const LONG: usize = 128 * 1024;
-
 /// As many at once as there are processors. Others wait for their turn, and the system shares the
 /// processors between the threads that read these and those that serve requests.
 #[derive(Debug)]
@@ -25,10 +21,10 @@ impl Default for LongBodies {
 }
 
 impl LongBodies {
-    /// Does what takes the longer the more `bytes` a body has: for a short one at once, for a long one
+    /// Does what takes the longer the longer a body is: for a short one at once, for one that is `long`
     /// when it has its turn, while another thread goes on with all else that this one had to do.
-    pub async fn read<T>(&self, bytes: usize, work: impl FnOnce() -> T) -> T {
-        if bytes <= LONG {
+    pub async fn read<T>(&self, long: bool, work: impl FnOnce() -> T) -> T {
+        if !long {
             return work();
         }
         // Most requests need no room for that. An error would say that there are no turns any more.
@@ -60,16 +56,16 @@ mod tests {
     async fn who_shares_a_thread_with_a_long_body_goes_on() {
         let (go_on, gone_on) = mpsc::channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            LongBodies::default().read(LONG + 1, move || gone_on.recv_timeout(PATIENCE).is_ok()).await
-        });
+        tasks.spawn(
+            async move { LongBodies::default().read(true, move || gone_on.recv_timeout(PATIENCE).is_ok()).await },
+        );
         tasks.spawn(async move { go_on.send(()).is_ok() });
         assert_eq!(tasks.join_all().await, [true, true], "the only thread waits for the body");
     }
 
     #[tokio::test]
     async fn where_there_is_one_thread_it_is_read_there() {
-        assert_eq!(LongBodies::default().read(LONG + 1, || 7).await, 7);
+        assert_eq!(LongBodies::default().read(true, || 7).await, 7);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,12 +77,12 @@ mod tests {
         let mut reading = JoinSet::new();
         reading.spawn(async move {
             let work = move || begin.send(()).is_ok() && ended.recv_timeout(PATIENCE).is_ok();
-            first.read(LONG + 1, work).await
+            first.read(true, work).await
         });
         begun.recv_timeout(PATIENCE).unwrap();
-        let mut second = std::pin::pin!(long.read(LONG + 1, || ()));
+        let mut second = std::pin::pin!(long.read(true, || ()));
         assert!(futures_util::poll!(second.as_mut()).is_pending());
-        assert_eq!(long.read(LONG, || 7).await, 7, "short ones do not wait");
+        assert_eq!(long.read(false, || 7).await, 7, "short ones do not wait");
         end.send(()).unwrap();
         assert_eq!(reading.join_all().await, [true]);
         second.await;

@@ -20,7 +20,7 @@ use crate::live::sorting::{Reason, Verdict};
 use crate::live::{Caller, UsedBy, View};
 use crate::routing::Plan;
 use crate::stats::traffic::Fate;
-use crate::upstream::call::Call;
+use crate::upstream::call::{Call, LONG};
 
 /// Serves one request, which had come whole when it `started`.
 ///
@@ -138,7 +138,8 @@ async fn sorted(
     let verdict = match (hint, view.sorting(named)) {
         (Some(hint), _) => hint,
         (None, Some(sorting)) => {
-            let said = gateway.long_bodies.read(call.body.len(), || category::conversation(call, grouping)).await;
+            let said =
+                gateway.long_bodies.read(call.body.len() > LONG, || category::conversation(call, grouping)).await;
             gateway.desk.sort(sorting, said, grouping.pin).await
         }
         (None, None) => Verdict::default(Reason::Broken),

@@ -211,7 +211,7 @@ impl<'a> Walk<'a> {
         let target = &self.alias.targets[candidate.target];
         let (gateway, call) = (self.ask.gateway, self.ask.call);
         let prepare = || call.prepare(self.ask.view, self.alias, target, endpoint);
-        let mut prepared = match gateway.long_bodies.read(call.body.len(), prepare).await {
+        let mut prepared = match gateway.long_bodies.read(call.is_long_for(self.ask.view, endpoint), prepare).await {
             Ok(prepared) => prepared,
             Err(Unwritable::Bad(bad)) => return Err(GatewayError::Bad(bad)),
             Err(Unwritable::Unsupported(why)) => {

@@ -21,10 +21,12 @@ use crate::wire::meta::{EncodeFor, ReplyMeta};
 use crate::wire::peek::{Peek, has_token};
 use crate::wire::{Dialect, anthropic, gemini, openai, responses, splice};
 
-/// A longer request is read anew for each attempt. It is rare that there is more than one, and what
-/// such a request consists of would take many times its bytes for as long as the answer takes, and be
-/// given up in the end where others wait for it.
-const LONG: usize = 128 * 1024;
+/// A body of more bytes is long. One that is nothing but brackets takes 2.5 ns a byte to look through,
+/// so a shorter one keeps whoever shares its thread waiting for a third of a millisecond at most.
+pub const LONG: usize = 128 * 1024;
+
+/// To translate a value takes as long as to look through so many bytes.
+const VALUE: usize = 240;
 
 /// What stays the same over all attempts of a request.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub struct Call {
     pub peek: Peek,
     /// What a translated answer says of itself.
     pub meta: ReplyMeta,
-    /// The whole request, once a candidate needs it, unless it is long.
+    /// The whole request, once a candidate needs it, unless that is long.
     decoded: OnceLock<Result<ChatRequest, BadRequest>>,
 }
 
@@ -81,6 +83,19 @@ impl Call {
     /// Whether the answer is a stream whose content is understood.
     pub fn is_stream(&self) -> bool {
         self.peek.stream && matches!(self.operation, Operation::Chat(_) | Operation::Completions)
+    }
+
+    /// Whether it takes long to write it for an endpoint.
+    pub fn is_long_for(&self, view: &View, endpoint: EndpointIdx) -> bool {
+        let provider = view.catalog.provider(view.catalog.endpoint(endpoint).provider);
+        match lane(&self.operation, provider) {
+            Some(Lane::Translated(_)) => self.is_long_to_translate(),
+            _ => self.body.len() > LONG,
+        }
+    }
+
+    fn is_long_to_translate(&self) -> bool {
+        self.body.len().max(self.peek.values as usize * VALUE) > LONG
     }
 
     fn decode(&self) -> Result<ChatRequest, BadRequest> {
@@ -193,7 +208,9 @@ impl Call {
             return Ok(gemini::encode_embeddings(&request.inputs, request.dimensions, to.model).into());
         }
         let (kept, own);
-        let chat = if self.body.len() <= LONG {
+        // What a long one consists of would take many times its bytes as long as the answer takes, and be
+        // given up in the end where others wait for it. It is rare that there is more than one attempt.
+        let chat = if !self.is_long_to_translate() {
             kept = self.decoded.get_or_init(|| self.decode());
             kept.as_ref().map_err(|bad| Unwritable::Bad(bad.clone()))?
         } else {
@@ -210,5 +227,28 @@ impl Call {
         }
         .map(Bytes::from)
         .map_err(Unwritable::Unsupported)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::UnixMillis;
+
+    fn call(messages: usize) -> Call {
+        let messages = vec![json!({"role": "user", "content": "a"}); messages];
+        let body = Bytes::from(json!({"model": "m", "max_tokens": 1, "messages": messages}).to_string());
+        let (peek, operation) = (openai::peek(&body).unwrap(), Operation::Chat(Dialect::ChatCompletions));
+        assert_eq!(peek.values as usize, 3 * messages.len() + 3);
+        let json = HeaderValue::from_static("application/json");
+        let meta =
+            ReplyMeta { id: "i".into(), created: UnixMillis(0).as_secs(), model: "m".into(), stream_usage: false };
+        Call::new(operation, HeaderMap::new(), body, json, peek, meta)
+    }
+
+    #[test]
+    fn many_small_messages_are_long_to_translate_though_they_are_few_bytes() {
+        assert!(!call(100).is_long_to_translate());
+        assert!(call(200).is_long_to_translate() && call(200).body.len() < LONG / 10);
     }
 }

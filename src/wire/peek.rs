@@ -40,6 +40,8 @@ pub struct Peek {
     pub max_output_tokens: Option<u64>,
     /// The end user, as the application names them.
     pub user: Option<String>,
+    /// How many JSON values the body of a chat has, each within another as well.
+    pub values: u32,
 }
 
 /// How many unknown field names are kept.
@@ -78,6 +80,8 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Raw<'a> {
 pub struct TopLevel<'a> {
     /// Name and raw value.
     pub fields: Vec<(Cow<'a, str>, Raw<'a>)>,
+    /// How many values there are in all of them, each within another as well.
+    pub values: u32,
 }
 
 /// No request has nearly as many fields, and each that routing knows of is looked for among them.
@@ -147,7 +151,8 @@ impl<'a> TopLevel<'a> {
             }
             scanner.want(b'}', "the end of the object")?;
         }
-        if scanner.at_end() { Ok(Self { fields }) } else { Err(Broken { at: text.len(), expected: "the end" }) }
+        let values = scanner.values();
+        if scanner.at_end() { Ok(Self { fields, values }) } else { Err(Broken { at: text.len(), expected: "the end" }) }
     }
 
     /// The raw value of a field; `None` also where it is `null`.
@@ -180,7 +185,8 @@ impl<'de> serde::Deserialize<'de> for TopLevel<'de> {
                 while let Some((name, raw)) = map.next_entry::<FieldName<'de>, &'de RawValue>()? {
                     fields.push((name.0, raw.into()));
                 }
-                Ok(TopLevel { fields })
+                // Not counted, since nobody asks it of what is read so.
+                Ok(TopLevel { fields, values: 0 })
             }
         }
         deserializer.deserialize_map(Fields)

@@ -23,9 +23,8 @@ impl fmt::Display for Broken {
     }
 }
 
-/// After so many values and escapes, which are looked at one by one, whoever else waits for this
-/// processor has a turn: half a tenth of a millisecond. The system would let this thread go on for
-/// a slice of some milliseconds, in which others' requests wait.
+/// After so many values and escapes, a twentieth of a millisecond, whoever waits for this processor has
+/// a turn. The system would let this thread go on for some milliseconds.
 const TURN: u32 = 1 << 14;
 
 /// Reads a text from its beginning to its end.
@@ -34,6 +33,7 @@ pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
     steps: u32,
+    escapes: u32,
 }
 
 /// A string as it is written, and whether it has escapes in it.
@@ -48,7 +48,7 @@ pub struct Quoted<'a> {
 impl<'a> Scanner<'a> {
     /// At the beginning.
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0, steps: 0 }
+        Self { text, at: 0, steps: 0, escapes: 0 }
     }
 
     /// Called for each thing that is looked at by itself.
@@ -125,6 +125,7 @@ impl<'a> Scanner<'a> {
     /// What follows a backslash.
     fn escape(&mut self) -> Result<(), Broken> {
         self.step();
+        self.escapes = self.escapes.wrapping_add(1);
         let rest = &self.bytes()[self.at..];
         let length = match rest.first() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 1,
@@ -277,6 +278,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// How many values it has passed over, each within another as well.
+    pub fn values(&self) -> u32 {
+        self.steps.wrapping_sub(self.escapes)
+    }
+
     /// Whether nothing but space is left.
     pub fn at_end(&mut self) -> bool {
         self.peek().is_none()
@@ -342,10 +348,12 @@ mod tests {
 
     #[test]
     fn others_have_turns_wherever_a_body_is_long_to_look_at() {
-        for (text, things) in [("[[[[]]]]", 4), ("[1,2,[],{}]", 5), (r#"{"a":{"b":[0]}}"#, 4), (r#""\n\n\u00e9""#, 4)] {
+        for (text, values, escapes) in
+            [("[[[[]]]]", 4, 0), ("[1,2,[],{}]", 5, 0), (r#"{"a":{"b":[0]}}"#, 4, 0), (r#""\n\n\u00e9""#, 1, 3)]
+        {
             let mut scanner = Scanner::new(text);
             scanner.value().unwrap();
-            assert_eq!(scanner.steps, things, "{text}");
+            assert_eq!((scanner.values(), scanner.steps), (values, values + escapes), "{text}");
         }
     }
 

@@ -13,13 +13,14 @@ pub(super) const TOKENS_PER_MEDIUM: u64 = 1000;
 /// If the body is not a JSON object or has no model.
 pub(super) fn open(body: &[u8]) -> Result<(TopLevel<'_>, Peek), BadRequest> {
     let top = TopLevel::parse(body)?;
+    let values = top.values;
     let raw = top.get("model").ok_or_else(|| BadRequest::at("model", "missing; name an alias or a model"))?;
     let model: String = top.read("model", "a string")?.unwrap_or_default();
     if model.is_empty() {
         return Err(BadRequest::at("model", "empty; name an alias or a model"));
     }
     let model_span = span_in(body, raw.get()).ok_or_else(|| BadRequest::at("model", "not found in the body"))?;
-    Ok((top, Peek { model, model_span, ..Peek::default() }))
+    Ok((top, Peek { model, model_span, values, ..Peek::default() }))
 }
 
 /// Reads `stream` and `stream_options.include_usage`.

@@ -63,6 +63,7 @@ pub fn peek(body: &[u8]) -> Result<Peek, BadRequest> {
     let model: String = top.read("model", "a string")?.ok_or_else(missing)?;
     let model_raw = top.get("model").ok_or_else(missing)?;
     let mut peek = Peek {
+        values: top.values,
         model,
         model_span: span_in(body, model_raw.get()).ok_or_else(missing)?,
         stream: top.read("stream", "true or false")?.unwrap_or(false),

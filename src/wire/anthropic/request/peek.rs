@@ -90,6 +90,7 @@ pub(in crate::wire::anthropic) fn peek_any(body: &[u8]) -> Result<Peek, BadReque
     let top = TopLevel::parse(body)?;
     let model_raw = top.get("model").ok_or_else(|| BadRequest::at("model", "required, the name of an alias"))?;
     let mut peek = Peek {
+        values: top.values,
         model: top.read("model", "a string")?.unwrap_or_default(),
         model_span: span_in(body, model_raw.get()).unwrap_or_default(),
         stream: top.read("stream", "true or false")?.unwrap_or(false),
