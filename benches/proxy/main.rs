@@ -359,7 +359,7 @@ fn memory(
             body_bytes: None,
             events: 0,
         };
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_secs(2));
         let idle = process.resident();
         report.add(id, "idle", idle);
         eprintln!("  {id}: {:.1} MiB idle", idle / 1048576.0);
@@ -379,7 +379,7 @@ fn memory(
     for (program, id) in [(Some(&args.program), "memory"), (args.guided.as_ref(), "guided-memory")] {
         let Some(program) = program else { continue };
         let dir = tempfile::tempdir_in(dir)?;
-        let (pointsman, _) = systems::start_pointsman(program, upstream.addr, dir.path(), "")?;
+        let pointsman = systems::start_unasked(program, upstream.addr, dir.path())?;
         measure(&pointsman, pointsman.addr, &HELD, ("slow", KEY, id), report)?;
     }
     if !litellm {

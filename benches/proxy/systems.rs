@@ -215,6 +215,11 @@ pub fn start_pointsman(
     started(on_proxy_core(program), upstream, dir, more)
 }
 
+/// Pointsman as it is before anybody has asked it anything.
+pub fn start_unasked(program: &Path, upstream: SocketAddr, dir: &Path) -> anyhow::Result<Process> {
+    Ok(begun(on_proxy_core(program), upstream, dir, "")?.0)
+}
+
 /// What a thread that serves requests runs in. What is outside of it, starting and writing to the disk,
 /// differs by a tenth of a request's instructions from one run to the next.
 pub const SERVING: &str = "tokio::runtime::scheduler::multi_thread::worker::run";
@@ -232,12 +237,13 @@ pub fn start_under_valgrind(
     started(command, upstream, dir, "")
 }
 
-fn started(
-    mut command: Command,
-    upstream: SocketAddr,
-    dir: &Path,
-    more: &str,
-) -> anyhow::Result<(Process, SocketAddr)> {
+fn started(command: Command, upstream: SocketAddr, dir: &Path, more: &str) -> anyhow::Result<(Process, SocketAddr)> {
+    let (process, admin) = begun(command, upstream, dir, more)?;
+    answers(admin)?;
+    Ok((process, admin))
+}
+
+fn begun(mut command: Command, upstream: SocketAddr, dir: &Path, more: &str) -> anyhow::Result<(Process, SocketAddr)> {
     let (addr, admin) = (free_port()?, free_port()?);
     let file = dir.join("pointsman.toml");
     fs::write(&file, configuration(addr, admin, upstream) + more)?;
@@ -251,7 +257,6 @@ fn started(
     let process = Process::new(child, addr);
     wait_for(addr)?;
     wait_for(admin)?;
-    answers(admin)?;
     Ok((process, admin))
 }
 
