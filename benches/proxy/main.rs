@@ -363,11 +363,14 @@ fn memory(
         let idle = process.resident();
         report.add(id, "idle", idle);
         eprintln!("  {id}: {:.1} MiB idle", idle / 1048576.0);
-        let mut held = Vec::new();
+        // One goes before: what the program needs for its first is not what each takes.
+        let mut held = hold(&job, 1)?;
+        std::thread::sleep(Duration::from_millis(500));
+        let before = process.resident();
         for (count, figure) in counts {
-            held.extend(hold(&job, count - held.len())?);
+            held.extend(hold(&job, count + 1 - held.len())?);
             std::thread::sleep(Duration::from_millis(500));
-            let each = (process.resident() - idle) / *count as f64;
+            let each = (process.resident() - before) / *count as f64;
             report.add(id, figure, each);
             eprintln!("  {id}: {:.1} KiB for each of {count} streams", each / 1024.0);
         }
