@@ -12,7 +12,7 @@ use crate::wire::opening::{cache_key, opening};
 /// What routing needs to know of a call through an alias.
 pub async fn facts_of(long: &LongBodies, call: &Call, alias: &Alias) -> RequestFacts {
     let identity = match alias.identity() {
-        Some(wanted) if is_in_body(wanted) => long.read(call.body.len() > LONG, || who(wanted, call)).await,
+        Some(wanted) if is_in_body(wanted) && call.body.len() > LONG => long.read(|| who(wanted, call)).await,
         Some(wanted) => who(wanted, call),
         None => None,
     };

@@ -114,8 +114,9 @@ pub async fn call(
     now: UnixMillis,
 ) -> Result<Call, GatewayError> {
     let content_type = headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/json"));
-    let peek =
-        long.read(body.len() > LONG, || peek(&operation, &content_type, &body)).await.map_err(GatewayError::Bad)?;
+    let look = || peek(&operation, &content_type, &body);
+    let peek = if body.len() > LONG { long.read(look).await } else { look() };
+    let peek = peek.map_err(GatewayError::Bad)?;
     let meta = ReplyMeta {
         id: request_id.to_owned(),
         created: now.as_secs(),

@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
@@ -21,17 +22,16 @@ impl Default for LongBodies {
 }
 
 impl LongBodies {
-    /// Does what takes the longer the longer a body is: for a short one at once, for one that is `long`
-    /// when it has its turn, while another thread goes on with all else that this one had to do.
-    pub async fn read<T>(&self, long: bool, work: impl FnOnce() -> T) -> T {
-        if !long {
-            return work();
-        }
-        // Most requests need no room for that. An error would say that there are no turns any more.
-        let turn = Box::pin(self.turns.acquire()).await;
-        let done = if has_other_threads() { tokio::task::block_in_place(work) } else { work() };
-        drop(turn);
-        done
+    /// Does what takes long with a long body when it has its turn, while another thread goes on with all
+    /// else that this one had to do. Boxed, since most requests need no room for it.
+    pub fn read<'a, T>(&'a self, work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
+        Box::pin(async {
+            // An error would say that there are no turns any more.
+            let turn = self.turns.acquire().await;
+            let done = if has_other_threads() { tokio::task::block_in_place(work) } else { work() };
+            drop(turn);
+            done
+        })
     }
 }
 
@@ -56,16 +56,14 @@ mod tests {
     async fn who_shares_a_thread_with_a_long_body_goes_on() {
         let (go_on, gone_on) = mpsc::channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(
-            async move { LongBodies::default().read(true, move || gone_on.recv_timeout(PATIENCE).is_ok()).await },
-        );
+        tasks.spawn(async move { LongBodies::default().read(move || gone_on.recv_timeout(PATIENCE).is_ok()).await });
         tasks.spawn(async move { go_on.send(()).is_ok() });
         assert_eq!(tasks.join_all().await, [true, true], "the only thread waits for the body");
     }
 
     #[tokio::test]
     async fn where_there_is_one_thread_it_is_read_there() {
-        assert_eq!(LongBodies::default().read(true, || 7).await, 7);
+        assert_eq!(LongBodies::default().read(|| 7).await, 7);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,12 +75,11 @@ mod tests {
         let mut reading = JoinSet::new();
         reading.spawn(async move {
             let work = move || begin.send(()).is_ok() && ended.recv_timeout(PATIENCE).is_ok();
-            first.read(true, work).await
+            first.read(work).await
         });
         begun.recv_timeout(PATIENCE).unwrap();
-        let mut second = std::pin::pin!(long.read(true, || ()));
+        let mut second = std::pin::pin!(long.read(|| ()));
         assert!(futures_util::poll!(second.as_mut()).is_pending());
-        assert_eq!(long.read(false, || 7).await, 7, "short ones do not wait");
         end.send(()).unwrap();
         assert_eq!(reading.join_all().await, [true]);
         second.await;

@@ -138,8 +138,8 @@ async fn sorted(
     let verdict = match (hint, view.sorting(named)) {
         (Some(hint), _) => hint,
         (None, Some(sorting)) => {
-            let said =
-                gateway.long_bodies.read(call.body.len() > LONG, || category::conversation(call, grouping)).await;
+            let look = || category::conversation(call, grouping);
+            let said = if call.body.len() > LONG { gateway.long_bodies.read(look).await } else { look() };
             gateway.desk.sort(sorting, said, grouping.pin).await
         }
         (None, None) => Verdict::default(Reason::Broken),

@@ -210,8 +210,11 @@ impl<'a> Walk<'a> {
         let endpoint = candidate.endpoint;
         let target = &self.alias.targets[candidate.target];
         let (gateway, call) = (self.ask.gateway, self.ask.call);
-        let prepare = || call.prepare(self.ask.view, self.alias, target, endpoint);
-        let mut prepared = match gateway.long_bodies.read(call.is_long_for(self.ask.view, endpoint), prepare).await {
+        let (view, alias) = (self.ask.view, self.alias);
+        let prepare = || call.prepare(view, alias, target, endpoint);
+        let is_long = call.is_long_for(view, endpoint);
+        let prepared = if is_long { gateway.long_bodies.read(prepare).await } else { prepare() };
+        let mut prepared = match prepared {
             Ok(prepared) => prepared,
             Err(Unwritable::Bad(bad)) => return Err(GatewayError::Bad(bad)),
             Err(Unwritable::Unsupported(why)) => {
