@@ -18,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PRODUCT_THREADS: &str = "RAYON_NUM_THREADS";
 
 /// Gives the code back that only starting has run, for the system has mapped 64 KiB around each place in
-/// it: 15 of the 22 MiB that the process has by then. What is run again comes from the page cache.
+/// it: 12 of the 21 MiB that the process has by then. What is run again comes from the page cache.
 fn give_back_pages() {
     #[cfg(target_os = "linux")]
     for range in pointsman::app::pages::clean(&std::fs::read_to_string("/proc/self/smaps").unwrap_or_default()) {

@@ -140,3 +140,28 @@ fn peek(operation: &Operation, content_type: &HeaderValue, body: &Bytes) -> Resu
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Whether a body is looked through without a turn of the long ones.
+    fn is_looked_through_at_once(body: String) -> bool {
+        let (long, operation) = (LongBodies::with_turns(0), Operation::Chat(Dialect::ChatCompletions));
+        call(&long, operation, HeaderMap::new(), body.into(), "id", UnixMillis(0)).now_or_never().is_some()
+    }
+
+    #[test]
+    fn long_bodies_wait_for_a_turn_and_others_do_not() {
+        let chat = |words| {
+            let text = "word ".repeat(words);
+            format!(r#"{{"model": "m", "messages": [{{"role": "user", "content": "{text}"}}]}}"#)
+        };
+        assert!(is_looked_through_at_once(chat(10)));
+        assert!(is_looked_through_at_once(chat(20_000)));
+        assert!(!is_looked_through_at_once(chat(30_000)));
+        assert!(!is_looked_through_at_once("[".repeat(1 << 20)));
+    }
+}

@@ -17,11 +17,16 @@ pub struct LongBodies {
 impl Default for LongBodies {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self { turns: Semaphore::new(processors) }
+        Self::with_turns(processors)
     }
 }
 
 impl LongBodies {
+    /// So many at once.
+    pub fn with_turns(turns: usize) -> Self {
+        Self { turns: Semaphore::new(turns) }
+    }
+
     /// Does what takes long with a long body when it has its turn, while another thread goes on with all
     /// else that this one had to do. Boxed, since most requests need no room for it.
     pub fn read<'a, T>(&'a self, work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
@@ -68,7 +73,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn only_so_many_are_read_at_once() {
-        let long = Arc::new(LongBodies { turns: Semaphore::new(1) });
+        let long = Arc::new(LongBodies::with_turns(1));
         let (end, ended) = mpsc::channel::<()>();
         let (begin, begun) = mpsc::channel();
         let first = Arc::clone(&long);

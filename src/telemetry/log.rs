@@ -40,8 +40,9 @@ struct Filter {
 const TALKATIVE: &str = "h2";
 
 fn read(filter: &str) -> Result<EnvFilter, FilterError> {
-    let named = filter.split(',').any(|directive| directive.trim_start().starts_with(TALKATIVE));
-    let words = if named { filter.to_owned() } else { format!("{filter},{TALKATIVE}=off") };
+    // One that says nothing means errors, and would no longer.
+    let as_it_is = filter.is_empty() || filter.split(',').any(|one| one.trim_start().starts_with(TALKATIVE));
+    let words = if as_it_is { filter.to_owned() } else { format!("{filter},{TALKATIVE}=off") };
     EnvFilter::try_new(words).map_err(|error| FilterError { filter: filter.to_owned(), why: error.to_string() })
 }
 
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_makes_no_sense_is_refused_with_what_was_expected() {
-        for good in ["info", "warn,pointsman::request=info", "off"] {
+        for good in ["", "info", "warn,pointsman::request=info", "off", "info,h2=debug"] {
             assert!(set_filter(good).is_ok(), "{good}");
         }
         let error = set_filter("pointsman=loud").unwrap_err().to_string();
