@@ -16,7 +16,7 @@
 //!
 //! `--train` measures nothing: it puts the program under each load, for `benches/pgo`.
 //!
-//! Other arguments, after `--`: `--quick` (one round of one second each), `--only ID` (one load, or one
+//! Other arguments, after `--`: `--quick` (one round of one second each), `--only ID,ID…` (these loads, or one
 //! attack; `--only list` names the loads), `--seconds N`, `--rounds N`, `--bin PATH` (another build of
 //! Pointsman), `--tries N` (a measurement that other programs disturb is made again, up to so
 //! many times).
@@ -88,30 +88,31 @@ use Shape::{Closed, Rate};
 use System::{Direct, Guided, LiteLlm, Nginx, Pointsman};
 
 const SMALL: usize = 512;
+/// Whoever is compared with whom comes right after, so that both find the machine alike.
 const RUNS: [Run; 23] = [
     whole("nginx-whole", Nginx, "mock", SMALL, Closed(CONNECTIONS)),
     whole("whole", Pointsman, "one", SMALL, Closed(CONNECTIONS)),
+    whole("guided-whole", Guided, "one", SMALL, Closed(CONNECTIONS)),
     whole("whole-eight", Pointsman, "eight", SMALL, Closed(CONNECTIONS)),
+    whole("guided-eight", Guided, "eight", SMALL, Closed(CONNECTIONS)),
     whole("whole-translated", Pointsman, "translated", SMALL, Closed(CONNECTIONS)),
+    whole("guided-translated", Guided, "translated", SMALL, Closed(CONNECTIONS)),
+    whole("litellm-whole", LiteLlm, "one", SMALL, Closed(CONNECTIONS)),
     whole("direct-rate", Direct, "mock", SMALL, Rate(2000)),
     whole("nginx-rate", Nginx, "mock", SMALL, Rate(2000)),
+    whole("guided-rate", Guided, "one", SMALL, Rate(2000)),
     whole("rate", Pointsman, "one", SMALL, Rate(2000)),
     streamed("direct-stream", Direct, "mock"),
     streamed("nginx-stream", Nginx, "mock"),
     streamed("stream", Pointsman, "one"),
+    streamed("guided-stream", Guided, "one"),
     streamed("stream-translated", Pointsman, "translated"),
+    streamed("litellm-stream", LiteLlm, "one"),
     whole("nginx-100k", Nginx, "mock", 100_000, Closed(CONNECTIONS)),
     whole("100k", Pointsman, "one", 100_000, Closed(CONNECTIONS)),
+    whole("guided-100k", Guided, "one", 100_000, Closed(CONNECTIONS)),
     whole("nginx-2m", Nginx, "mock", 2_000_000, Closed(8)),
     whole("2m", Pointsman, "one", 2_000_000, Closed(8)),
-    whole("guided-whole", Guided, "one", SMALL, Closed(CONNECTIONS)),
-    whole("guided-eight", Guided, "eight", SMALL, Closed(CONNECTIONS)),
-    whole("guided-translated", Guided, "translated", SMALL, Closed(CONNECTIONS)),
-    whole("guided-rate", Guided, "one", SMALL, Rate(2000)),
-    streamed("guided-stream", Guided, "one"),
-    whole("guided-100k", Guided, "one", 100_000, Closed(CONNECTIONS)),
-    whole("litellm-whole", LiteLlm, "one", SMALL, Closed(CONNECTIONS)),
-    streamed("litellm-stream", LiteLlm, "one"),
 ];
 
 const fn whole(id: &'static str, system: System, model: &'static str, body: usize, shape: Shape) -> Run {
@@ -192,7 +193,7 @@ fn main() -> anyhow::Result<()> {
             .map(|program| systems::start_pointsman(program, upstream.addr, other_dir.path(), ""));
         let guided = guided.transpose()?.map(|(process, _)| process);
         let litellm = args.litellm.then(|| litellm::start(upstream.addr, dir.path())).transpose()?;
-        for run in RUNS.iter().filter(|run| args.only.as_deref().is_none_or(|only| only == run.id)) {
+        for run in RUNS.iter().filter(|run| args.wants(run)) {
             let (addr, proxy) = match run.system {
                 LiteLlm | Guided => match if run.system == Guided { &guided } else { &litellm } {
                     Some(process) => (process.addr, Some(process)),
@@ -219,9 +220,12 @@ fn main() -> anyhow::Result<()> {
             eprintln!("round {round} of {}: {:18} {line}", args.rounds, run.id);
         }
     }
-    match args.only {
+    match &args.only {
         None => report.print(args.guided.is_some(), args.litellm),
-        Some(_) => Ok(()),
+        Some(_) => {
+            RUNS.iter().filter(|run| args.wants(run)).for_each(|run| report.print_load(run.id));
+            Ok(())
+        }
     }
 }
 
@@ -393,6 +397,11 @@ fn memory(
 }
 
 impl Args {
+    /// Whether this load is asked for.
+    fn wants(&self, run: &Run) -> bool {
+        self.only.as_deref().is_none_or(|only| only.split(',').any(|id| id == run.id))
+    }
+
     fn read(args: &[String]) -> anyhow::Result<Self> {
         let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1));
         let quick = args.iter().any(|arg| arg == "--quick");

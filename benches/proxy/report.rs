@@ -25,6 +25,17 @@ impl Report {
         median(self.values.get(&(id, figure)).into_iter().flatten().copied())
     }
 
+    /// Prints the medians of one load, where it was measured.
+    pub fn print_load(&self, id: &'static str) {
+        let rounds = self.values.get(&(id, "cpu")).map_or(0, Vec::len);
+        if rounds > 0 {
+            let [rate, cpu, p50, p99] = ["rate", "cpu", "p50", "p99"].map(|figure| self.median(id, figure));
+            println!(
+                "{id:18} {rate:8.0}/s  {cpu:7.1} µs CPU each  p50 {p50:.0} µs  p99 {p99:.0} µs  of {rounds} rounds"
+            );
+        }
+    }
+
     /// Prints all of it.
     pub fn print(&self, guided: bool, litellm: bool) -> anyhow::Result<()> {
         let cpu = |id| self.median(id, "cpu");
