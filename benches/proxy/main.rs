@@ -154,6 +154,14 @@ fn main() -> anyhow::Result<()> {
         RUNS.iter().for_each(|run| println!("{}", run.id));
         return Ok(());
     }
+    if let Some(only) = args.only.as_deref().filter(|_| !args.attacks) {
+        let unknown = only.split(',').find(|id| RUNS.iter().all(|run| run.id != *id));
+        anyhow::ensure!(
+            unknown.is_none(),
+            "no load is called `{}`; --only list names them",
+            unknown.unwrap_or_default()
+        );
+    }
     systems::settle_here()?;
     let dir = tempfile::tempdir()?;
     let upstream = systems::start_upstream()?;
