@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
+use crate::wire::turn::in_turns;
+
 /// As many at once as there are processors. Others wait for their turn, and the system shares the
 /// processors between the threads that read these and those that serve requests.
 #[derive(Debug)]
@@ -28,11 +30,13 @@ impl LongBodies {
     }
 
     /// Does what takes long with a long body when it has its turn, while another thread goes on with all
-    /// else that this one had to do. Boxed, since most requests need no room for it.
+    /// else that this one had to do, and goes first where they share a processor. Boxed, since most requests
+    /// need no room for it.
     pub fn read<'a, T>(&'a self, work: impl FnOnce() -> T + Send + 'a) -> BoxFuture<'a, T> {
         Box::pin(async {
             // An error would say that there are no turns any more.
             let turn = self.turns.acquire().await;
+            let work = || in_turns(work).0;
             let done = if has_other_threads() { tokio::task::block_in_place(work) } else { work() };
             drop(turn);
             done

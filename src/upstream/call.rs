@@ -207,48 +207,90 @@ impl Call {
             let request = openai::embeddings::decode_embeddings(&self.body).map_err(Unwritable::Unsupported)?;
             return Ok(gemini::encode_embeddings(&request.inputs, request.dimensions, to.model).into());
         }
-        let (kept, own);
         // What a long one consists of would take many times its bytes as long as the answer takes, and be
         // given up in the end where others wait for it. It is rare that there is more than one attempt.
-        let chat = if !self.is_long_to_translate() {
-            kept = self.decoded.get_or_init(|| self.decode());
-            kept.as_ref().map_err(|bad| Unwritable::Bad(bad.clone()))?
-        } else {
-            own = self.decode().map_err(Unwritable::Bad)?;
-            &own
-        };
-        if self.operation == Operation::CountTokens {
-            return gemini::encode_count_tokens(chat, to).map(Bytes::from).map_err(Unwritable::Unsupported);
+        if self.is_long_to_translate() {
+            let chat = self.decode().map_err(Unwritable::Bad)?;
+            let encoded = self.encode(&chat, protocol, to);
+            chat.give_up();
+            return encoded;
         }
-        match protocol {
+        match self.decoded.get_or_init(|| self.decode()) {
+            Ok(chat) => self.encode(chat, protocol, to),
+            Err(bad) => Err(Unwritable::Bad(bad.clone())),
+        }
+    }
+
+    fn encode(&self, chat: &ChatRequest, protocol: Protocol, to: &EncodeFor<'_>) -> Result<Bytes, Unwritable> {
+        let encoded = match protocol {
+            _ if self.operation == Operation::CountTokens => gemini::encode_count_tokens(chat, to),
             Protocol::OpenAi => openai::encode_request(chat, to),
             Protocol::Anthropic => anthropic::encode_request(chat, to),
             Protocol::Gemini => gemini::encode_request(chat, to),
-        }
-        .map(Bytes::from)
-        .map_err(Unwritable::Unsupported)
+        };
+        encoded.map(Bytes::from).map_err(Unwritable::Unsupported)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::provider::OpenAiQuirks;
     use crate::domain::time::UnixMillis;
+    use crate::wire::turn::in_turns;
+
+    fn call_of(dialect: Dialect, body: Bytes, peek: Peek) -> Call {
+        let json = HeaderValue::from_static("application/json");
+        let meta =
+            ReplyMeta { id: "i".into(), created: UnixMillis(0).as_secs(), model: "m".into(), stream_usage: false };
+        Call::new(Operation::Chat(dialect), HeaderMap::new(), body, json, peek, meta)
+    }
 
     fn call(messages: usize) -> Call {
         let messages = vec![json!({"role": "user", "content": "a"}); messages];
         let body = Bytes::from(json!({"model": "m", "max_tokens": 1, "messages": messages}).to_string());
-        let (peek, operation) = (openai::peek(&body).unwrap(), Operation::Chat(Dialect::ChatCompletions));
+        let peek = openai::peek(&body).unwrap();
         assert_eq!(peek.values as usize, 3 * messages.len() + 3);
-        let json = HeaderValue::from_static("application/json");
-        let meta =
-            ReplyMeta { id: "i".into(), created: UnixMillis(0).as_secs(), model: "m".into(), stream_usage: false };
-        Call::new(operation, HeaderMap::new(), body, json, peek, meta)
+        call_of(Dialect::ChatCompletions, body, peek)
     }
 
     #[test]
     fn many_small_messages_are_long_to_translate_though_they_are_few_bytes() {
         assert!(!call(100).is_long_to_translate());
         assert!(call(200).is_long_to_translate() && call(200).body.len() < LONG / 10);
+    }
+
+    /// Where a stage had no steps its thread would go on until the system's slice is over, and there would be
+    /// fewer turns than these.
+    #[test]
+    fn whoever_translates_a_long_body_lets_others_have_turns_all_along() {
+        const MANY: usize = 10_000;
+        let quirks =
+            OpenAiQuirks { responses_api: false, stream_usage: true, output_limit: OutputLimitField::MaxTokens };
+        let to = EncodeFor { model: "claude-sonnet-4-5", max_output_tokens: None, quirks, drop_unsupported: false };
+        for dialect in [Dialect::ChatCompletions, Dialect::Messages, Dialect::Responses] {
+            let (list, text, decoded) = match dialect {
+                Dialect::ChatCompletions => ("messages", "text", 150),
+                Dialect::Messages => ("messages", "text", 190),
+                Dialect::Responses => ("input", "input_text", 75),
+            };
+            let part = json!({"type": text, "text": "a"});
+            let many_messages = vec![json!({"role": "user", "content": "a"}); MANY];
+            let many_parts = vec![json!({"role": "user", "content": vec![part; MANY]})];
+            for messages in [many_messages, many_parts] {
+                let body = json!({"model": "m", "max_tokens": 1, list: messages}).to_string();
+                let call = call_of(dialect, body.into(), Peek::default());
+                let (chat, decoding) = in_turns(|| call.decode().unwrap());
+                assert!(decoding >= decoded, "{dialect:?} is decoded: {decoding}");
+                for (protocol, written) in [(Protocol::OpenAi, 95), (Protocol::Anthropic, 250), (Protocol::Gemini, 50)]
+                {
+                    let (encoded, encoding) = in_turns(|| call.encode(&chat, protocol, &to));
+                    assert!(encoded.unwrap().len() > MANY);
+                    assert!(encoding >= written, "{dialect:?} as {protocol:?}: {encoding}");
+                }
+                let ((), giving_up) = in_turns(|| chat.give_up());
+                assert!(giving_up >= 35, "{dialect:?} is given up: {giving_up}");
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::domain::usage::TokenUsage;
+use crate::wire::turn::step;
 
 /// A whole conversation and how to go on with it.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -38,6 +39,16 @@ pub struct ChatRequest {
     pub stream_usage: bool,
     /// The end user, as the application names them. A hint.
     pub user: Option<String>,
+}
+
+impl ChatRequest {
+    /// Gives it up in [turns](crate::wire::turn) with others.
+    pub fn give_up(self) {
+        self.messages.into_iter().flat_map(|message| message.parts).for_each(|part| {
+            step();
+            drop(part);
+        });
+    }
 }
 
 /// One turn, or a part of one.

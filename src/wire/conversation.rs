@@ -12,7 +12,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Dialect;
+use super::list::List;
 use super::peek::{Raw, TopLevel};
+use super::turn::step;
 use crate::domain::conversation::{Conversation, Passage};
 
 /// Which of the user's words are its prompt.
@@ -56,7 +58,7 @@ pub fn of_completion(body: &[u8]) -> Option<Conversation> {
 /// user has said nothing.
 pub fn of_messages<'a>(messages: impl Into<Raw<'a>>, which: Turns) -> Option<Conversation> {
     let messages = messages.into();
-    let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(messages.get()) else {
+    let Ok(list) = serde_json::from_str::<List<&RawValue>>(messages.get()) else {
         let mut prompt = Passage::default();
         say(messages, &mut prompt);
         return (!blank(&prompt)).then(|| Conversation { prompt, ..Conversation::default() });
@@ -122,6 +124,7 @@ struct Message<'a> {
 impl<'a> Turn<'a> {
     /// `None` where nobody of the three says it: results of tools, and what is unknown.
     fn read(raw: &'a RawValue) -> Option<Self> {
+        step();
         let message: Message<'a> = serde_json::from_str(raw.get()).ok()?;
         let by = match message.role.as_deref() {
             Some("system" | "developer") => Speaker::System,
@@ -166,7 +169,7 @@ fn say<'a>(content: impl Into<Raw<'a>>, passage: &mut Passage) {
             }
         }
         Some(b'[') => {
-            for part in serde_json::from_str::<Vec<&RawValue>>(content.get()).unwrap_or_default() {
+            for part in serde_json::from_str::<List<&RawValue>>(content.get()).unwrap_or_default() {
                 match part.get().as_bytes().first() {
                     Some(b'"') => say(part, passage),
                     Some(b'{') => say_part(part, passage),
@@ -179,6 +182,7 @@ fn say<'a>(content: impl Into<Raw<'a>>, passage: &mut Passage) {
 }
 
 fn say_part(part: &RawValue, passage: &mut Passage) {
+    step();
     let Ok(part) = serde_json::from_str::<Part<'_>>(part.get()) else { return };
     let word = match part.r#type.as_deref() {
         Some("text" | "input_text" | "output_text") | None => part.text.as_deref().unwrap_or_default(),

@@ -17,6 +17,7 @@ pub mod conversation;
 pub mod error;
 pub mod event;
 pub mod gemini;
+pub mod list;
 pub mod meta;
 pub mod native;
 pub mod openai;
@@ -28,6 +29,8 @@ pub mod scan;
 pub mod splice;
 pub mod sse;
 pub mod strings;
+pub mod tree;
+pub mod turn;
 
 /// The chat API a client speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

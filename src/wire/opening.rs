@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Dialect;
+use super::list::List;
 use super::peek::{Raw, TopLevel};
+use super::turn::step;
 
 /// A hash of the system text and of all messages up to the first of the user. `None` where
 /// there is none, or the body cannot be read.
@@ -23,7 +25,7 @@ pub fn opening(dialect: Dialect, body: &[u8]) -> Option<u64> {
         Dialect::Responses => (top.get("instructions"), top.get("input")?),
     };
     feed(&mut hasher, system.map_or("", Raw::get), DEPTH);
-    let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(messages.get()) else {
+    let Ok(list) = serde_json::from_str::<List<&RawValue>>(messages.get()) else {
         // A Responses input that is one text.
         hasher.write(messages.get().as_bytes());
         return Some(hasher.finish());
@@ -42,9 +44,10 @@ const DEPTH: u32 = 3;
 
 /// Hashes a value without the marks in it.
 fn feed(hasher: &mut DefaultHasher, json: &str, depth: u32) {
+    step();
     match json.as_bytes().first() {
         Some(b'[') if depth > 0 => {
-            if let Ok(parts) = serde_json::from_str::<Vec<&RawValue>>(json) {
+            if let Ok(parts) = serde_json::from_str::<List<&RawValue>>(json) {
                 return parts.into_iter().for_each(|part| feed(hasher, part.get(), depth - 1));
             }
         }

@@ -3,6 +3,8 @@
 
 use memchr::memchr;
 
+use super::turn::Pieces;
+
 /// Whether one of these words is a string of the text by itself (`"image_url"`), as a key or as a
 /// value. Text that merely talks about it does not count. The text is JSON.
 pub fn has_any_token(text: &[u8], words: &[&str]) -> bool {
@@ -14,12 +16,13 @@ pub fn has_any_token(text: &[u8], words: &[&str]) -> bool {
 pub struct Strings<'a> {
     text: &'a [u8],
     at: usize,
+    pieces: Pieces,
 }
 
 impl<'a> Strings<'a> {
     /// Those of this text, which is JSON.
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, pieces: Pieces::default() }
     }
 
     /// Whether the latest was a name.
@@ -32,6 +35,7 @@ impl<'a> Iterator for Strings<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
+        self.pieces.one();
         let text = self.text;
         let start = self.at + memchr(b'"', &text[self.at..])? + 1;
         let end = start + closing_quote(&text[start..])?;
@@ -60,6 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::turn::in_turns;
 
     #[test]
     fn tokens_in_quoted_text_do_not_count() {
@@ -76,6 +81,12 @@ mod tests {
             assert!(!has(text), "{text}");
         }
         assert!(has(r#"["ends with a backslash \\","role"]"#));
+    }
+
+    #[test]
+    fn others_have_turns_while_a_long_text_is_looked_through() {
+        let text = r#""a","#.repeat(100_000);
+        assert_eq!(in_turns(|| has_any_token(text.as_bytes(), &["b"])), (false, 100_000 / 32 / 256));
     }
 
     proptest! {

@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::wire::error::BadRequest;
 use crate::wire::peek::clip;
+use crate::wire::tree;
+use crate::wire::turn::step;
 
 /// A JSON object that is taken apart; knows where it stands in the body.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ impl Obj {
     /// # Errors
     /// If the value is not an object.
     pub(super) fn new(value: Value, path: String) -> Result<Self, BadRequest> {
+        step();
         match value {
             Value::Object(fields) => Ok(Self { fields, path }),
             other => Err(wrong(&path, "an object", &other)),
@@ -90,7 +93,11 @@ impl Obj {
 pub(super) fn list(value: Value, path: &str) -> Result<Vec<(String, Value)>, BadRequest> {
     match value {
         Value::Array(items) => {
-            Ok(items.into_iter().enumerate().map(|(i, item)| (format!("{path}[{i}]"), item)).collect())
+            let placed = |(i, item)| {
+                step();
+                (format!("{path}[{i}]"), item)
+            };
+            Ok(items.into_iter().enumerate().map(placed).collect())
         }
         other => Err(wrong(path, "an array", &other)),
     }
@@ -106,5 +113,5 @@ pub(super) fn wrong(path: &str, expected: &str, got: &Value) -> BadRequest {
 pub(super) fn bytes(value: &impl serde::Serialize) -> Vec<u8> {
     // Unwrap safety: only maps with string keys, strings, numbers and trees read from JSON
     // are written, and writing to memory does not fail.
-    serde_json::to_vec(value).expect("a JSON tree can be written")
+    tree::write(value).expect("a JSON tree can be written")
 }

@@ -22,6 +22,7 @@ use crate::domain::feature::Feature;
 use crate::wire::chat::{ChatRequest, Media, Part as ChatPart, Role, SealOrigin, ToolCall, ToolResult};
 use crate::wire::error::Unsupported;
 use crate::wire::peek::clip;
+use crate::wire::turn::step;
 
 /// Stands for the signature of a call that Gemini did not make itself, as when another
 /// provider answered earlier. Gemini 3 refuses a call of the current turn without one; this
@@ -94,6 +95,7 @@ struct Turns<'a, 'm> {
 
 impl<'a> Turns<'a, '_> {
     fn push(&mut self, role: Side, part: Part<'a>) {
+        step();
         match self.contents.last_mut() {
             Some(last) if last.role == role => last.parts.push(part),
             _ => self.contents.push(Content { role, parts: vec![part] }),

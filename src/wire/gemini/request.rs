@@ -14,6 +14,7 @@ use crate::domain::feature::Feature;
 use crate::wire::chat::{ChatRequest, Format, Sampling, ToolChoice};
 use crate::wire::error::Unsupported;
 use crate::wire::meta::EncodeFor;
+use crate::wire::tree;
 
 /// The most stop sequences that the API takes.
 const MAX_STOPS: usize = 5;
@@ -146,7 +147,7 @@ pub(super) fn body<'a>(request: &'a ChatRequest, to: &EncodeFor<'_>) -> Result<B
 /// As JSON text.
 pub(super) fn write(body: &impl Serialize) -> Vec<u8> {
     // Unwrap safety: writing to memory cannot fail, and these types have string keys only.
-    serde_json::to_vec(body).expect("a body of plain values is JSON")
+    tree::write(body).expect("a body of plain values is JSON")
 }
 
 /// What happens to a feature that cannot be said.

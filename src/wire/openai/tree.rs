@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::wire::error::BadRequest;
 use crate::wire::peek::clip;
+use crate::wire::turn::step;
 
 /// Where a value stands; spelled out only when something is wrong there.
 #[derive(Clone, Copy)]
@@ -53,6 +54,7 @@ pub(super) struct Object<'p> {
 
 impl<'p> Object<'p> {
     pub(super) fn new(value: Value, at: Path<'p>) -> Result<Self, BadRequest> {
+        step();
         match value {
             Value::Object(map) => Ok(Self { at, map }),
             other => Err(at.expected("an object", &other)),

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::wire::error::BadRequest;
+use crate::wire::list::List;
 use crate::wire::peek::{Raw, TopLevel, clip};
+use crate::wire::turn::step;
 
 /// The error for what only the provider that the client had in mind can do or knows.
 pub(super) fn bound(path: impl Into<String>) -> BadRequest {
@@ -26,6 +28,7 @@ impl<'a> Object<'a> {
 
     /// An object inside, at `path`.
     pub(super) fn inner(path: String, raw: impl Into<Raw<'a>>) -> Result<Self, BadRequest> {
+        step();
         let raw = raw.into();
         if !raw.get().starts_with('{') {
             return Err(BadRequest::at(path, format!("expected an object, got {}", clip(raw.get(), 60))));
@@ -69,7 +72,7 @@ impl<'a> Object<'a> {
 
     /// The objects of an array in a field; empty where it is missing or `null`.
     pub(super) fn objects(&self, name: &str) -> Result<Vec<Object<'a>>, BadRequest> {
-        let values: Vec<&RawValue> = self.read(name, "an array")?.unwrap_or_default();
+        let values: List<&RawValue> = self.read(name, "an array")?.unwrap_or_default();
         let path = self.at(name);
         values.into_iter().enumerate().map(|(i, raw)| Object::inner(format!("{path}[{i}]"), raw)).collect()
     }

@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 use super::request::{BOUND, INCLUDABLE};
 use crate::domain::feature::Feature;
 use crate::wire::error::BadRequest;
+use crate::wire::list::List;
 use crate::wire::peek::{MAX_UNKNOWN, Peek, Raw, TopLevel, estimate_tokens, has_token, span_in};
+use crate::wire::turn::step;
 
 /// Every field that the official API takes.
 const FIELDS: [&str; 34] = [
@@ -180,7 +182,7 @@ impl Survey<'_> {
     }
 
     fn tools(&mut self, top: &TopLevel<'_>) {
-        for tool in top.get("tools").and_then(read::<Vec<Typed<'_>>>).unwrap_or_default() {
+        for tool in top.get("tools").and_then(read::<List<Typed<'_>>>).unwrap_or_default() {
             self.needs(match tool.kind.as_deref() {
                 Some("function") => Feature::Tools,
                 _ => Feature::HostedTools,
@@ -199,9 +201,10 @@ impl Survey<'_> {
         if !input.get().starts_with('[') || only_text(input.get().as_bytes()) {
             return;
         }
-        let items: Vec<&RawValue> = read(input).unwrap_or_default();
+        let List::<&RawValue>(items) = read(input).unwrap_or_default();
         let last = items.len().saturating_sub(1);
         for (i, item) in items.into_iter().enumerate() {
+            step();
             let Some(item) = read::<Item<'_>>(item) else { continue };
             match item.kind.as_deref() {
                 Some("message") => {}
@@ -219,7 +222,7 @@ impl Survey<'_> {
                 self.needs(Feature::Prefill);
             }
             for (field, raw) in [("content", item.content), ("output", item.output)] {
-                let parts: Vec<Part<'_>> =
+                let parts: List<Part<'_>> =
                     raw.filter(|raw| raw.get().starts_with('[')).and_then(read).unwrap_or_default();
                 for (j, part) in parts.into_iter().enumerate() {
                     self.part(&part, || format!("input[{i}].{field}[{j}].type"));

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::wire::chat::{SEAL_PREFIX, Seal, SealOrigin};
 use crate::wire::error::BadRequest;
+use crate::wire::list::List;
 use crate::wire::peek::{TopLevel, span_in};
 use crate::wire::splice;
 
@@ -25,7 +26,7 @@ pub fn strip_foreign_seals(body: &[u8]) -> Result<Option<Vec<u8>>, BadRequest> {
     }
     let top = TopLevel::parse(body)?;
     let Some(input) = top.get("input") else { return Ok(None) };
-    let (Ok(items), Some(span)) = (serde_json::from_str::<Vec<&RawValue>>(input.get()), span_in(body, input.get()))
+    let (Ok(items), Some(span)) = (serde_json::from_str::<List<&RawValue>>(input.get()), span_in(body, input.get()))
     else {
         return Ok(None);
     };

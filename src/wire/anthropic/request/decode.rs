@@ -10,6 +10,7 @@ use super::blocks::{self, texts};
 use crate::wire::anthropic::json::{Obj, wrong};
 use crate::wire::chat::{ChatRequest, Effort, Format, Message, Reasoning, Role, Sampling, Tool, ToolChoice};
 use crate::wire::error::BadRequest;
+use crate::wire::tree;
 
 /// Fields that no other provider could honour; see the list of the same fields in `peek`.
 const BOUND_TO_ANTHROPIC: [&str; 7] =
@@ -20,8 +21,8 @@ const BOUND_TO_ANTHROPIC: [&str; 7] =
 /// # Errors
 /// If the body is not of the dialect, or uses what only Anthropic has.
 pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
-    let tree: Value = serde_json::from_slice(body)
-        .map_err(|error| BadRequest::at("body", format!("not JSON that can be read: {error}")))?;
+    let tree =
+        tree::read(body).map_err(|error| BadRequest::at("body", format!("not JSON that can be read: {error}")))?;
     let mut top = Obj::new(tree, String::new())?;
     for field in BOUND_TO_ANTHROPIC {
         if top.take(field).is_some_and(|value| value != json!([])) {

@@ -11,6 +11,7 @@ use crate::wire::anthropic::json::bytes;
 use crate::wire::chat::{ChatRequest, Format, Sampling, Tool, ToolChoice};
 use crate::wire::error::Unsupported;
 use crate::wire::meta::EncodeFor;
+use crate::wire::tree;
 
 /// The features of a [`ChatRequest`] that this protocol can say.
 pub const EXPRESSIBLE: FeatureSet = FeatureSet::of(&[
@@ -101,7 +102,9 @@ pub fn encode_request(request: &ChatRequest, to: &EncodeFor<'_>) -> Result<Vec<u
     if request.stream {
         put("stream", json!(true));
     }
-    Ok(bytes(&body))
+    let written = bytes(&body);
+    tree::give_up(Value::Object(body));
+    Ok(written)
 }
 
 /// The client's limit, but no more than the model can: Anthropic refuses more, although it

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::feature::{Feature, FeatureSet};
 use crate::wire::error::BadRequest;
+use crate::wire::list::List;
 use crate::wire::peek::{MAX_UNKNOWN, Peek, TopLevel, estimate_tokens, has_token, span_in};
 use crate::wire::strings::has_any_token;
 
@@ -204,7 +205,7 @@ impl Scan {
                 _ => Err(BadRequest::at("messages", "expected an array of messages")),
             };
         }
-        let messages: Vec<RawMessage<'_>> = serde_json::from_str(raw.get()).map_err(|error| {
+        let List::<RawMessage<'_>>(messages) = serde_json::from_str(raw.get()).map_err(|error| {
             BadRequest::at("messages", format!("expected an array of objects with `role` and `content`: {error}"))
         })?;
         if messages.iter().rfind(|message| message.role != "system").is_some_and(|last| last.role == "assistant") {
@@ -223,7 +224,7 @@ impl Scan {
         if !content.get().starts_with('[') {
             return Ok(());
         }
-        let blocks: Vec<RawBlock<'_>> = serde_json::from_str(content.get())
+        let blocks: List<RawBlock<'_>> = serde_json::from_str(content.get())
             .map_err(|error| BadRequest::at(path, format!("expected an array of content blocks: {error}")))?;
         for block in blocks {
             match block.kind.as_ref() {
@@ -277,7 +278,7 @@ impl Scan {
     }
 
     fn tools(&mut self, top: &TopLevel<'_>) -> Result<(), BadRequest> {
-        let tools: Vec<RawTool<'_>> = top.read("tools", "an array of tools")?.unwrap_or_default();
+        let tools: List<RawTool<'_>> = top.read("tools", "an array of tools")?.unwrap_or_default();
         for tool in tools {
             let custom = tool.kind.is_none_or(|kind| kind == "custom");
             self.needs.insert(if custom { Feature::Tools } else { Feature::HostedTools });

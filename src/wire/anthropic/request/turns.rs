@@ -8,6 +8,7 @@ use crate::domain::feature::Feature;
 use crate::wire::anthropic::message::{input_of, redacted_block};
 use crate::wire::chat::{ChatRequest, Media, Part, ReasoningPart, Role, SealOrigin, ToolResult};
 use crate::wire::error::Unsupported;
+use crate::wire::turn::step;
 
 /// What stands where a turn has to be and nothing was said: Anthropic refuses empty text.
 const NOTHING_SAID: &str = "(nothing)";
@@ -56,7 +57,10 @@ impl Conversation {
         for turn in &mut this.turns {
             if !turn.assistant {
                 // Stable: results keep their order, and so does the rest.
-                turn.blocks.sort_by_key(|block| block["type"] != "tool_result");
+                turn.blocks.sort_by_key(|block| {
+                    step();
+                    block["type"] != "tool_result"
+                });
             }
         }
         if this.turns.first().is_none_or(|turn| turn.assistant) {
@@ -116,7 +120,9 @@ impl Conversation {
             .into_iter()
             .map(|turn| {
                 let role = if turn.assistant { "assistant" } else { "user" };
-                json!({"role": role, "content": turn.blocks})
+                // Not by `json!`, which would copy the blocks.
+                let fields = [("role", json!(role)), ("content", Value::Array(turn.blocks))];
+                Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
             })
             .collect()
     }
@@ -147,6 +153,7 @@ fn text(text: &str) -> Value {
 /// One part as a block; `None` for what says nothing or what its speaker cannot say.
 /// Anthropic refuses text of nothing but white space, so that says nothing either.
 fn block(part: &Part, assistant: bool) -> Result<Option<Value>, Unsupported> {
+    step();
     Ok(match part {
         Part::Text(said) | Part::Refusal(said) => (!said.trim().is_empty()).then(|| text(said)),
         Part::Reasoning(reasoning) if assistant => thinking(reasoning),

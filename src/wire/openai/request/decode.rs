@@ -6,6 +6,7 @@ use super::messages::decode_messages;
 use crate::wire::chat::{ChatRequest, Effort, Format, Reasoning, Sampling, Tool, ToolChoice};
 use crate::wire::error::BadRequest;
 use crate::wire::openai::tree::{Object, Path};
+use crate::wire::tree;
 
 /// Reads a whole request.
 ///
@@ -17,7 +18,7 @@ use crate::wire::openai::tree::{Object, Path};
 /// # Errors
 /// If the request is not of the dialect, with the path of what is wrong.
 pub fn decode_request(body: &[u8]) -> Result<ChatRequest, BadRequest> {
-    let body: Value = serde_json::from_slice(body)
+    let body = tree::read(body)
         .map_err(|error| BadRequest::at("body", format!("not a JSON object that can be read: {error}")))?;
     let mut body = Object::new(body, Path::Root)?;
     let messages = body.array("messages")?;

@@ -8,6 +8,7 @@ use crate::domain::provider::OutputLimitField;
 use crate::wire::chat::{ChatRequest, Effort, Format, Reasoning, Role, ToolChoice};
 use crate::wire::error::Unsupported;
 use crate::wire::meta::EncodeFor;
+use crate::wire::tree;
 
 /// What Chat Completions can say of a translated request.
 pub const EXPRESSIBLE: FeatureSet = FeatureSet::of(&[
@@ -80,7 +81,7 @@ pub fn encode_request(request: &ChatRequest, to: &EncodeFor<'_>) -> Result<Vec<u
         stream_options: (request.stream && to.quirks.stream_usage).then_some(StreamOptionsOut { include_usage: true }),
     };
     // Unwrap safety: no map keys but strings, and writing to memory does not fail.
-    Ok(serde_json::to_vec(&body).expect("a request can be written"))
+    Ok(tree::write(&body).expect("a request can be written"))
 }
 
 fn encode_choice(choice: &ToolChoice) -> Option<ChoiceOut<'_>> {

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::feature::Feature;
 use crate::wire::error::BadRequest;
+use crate::wire::list::List;
 use crate::wire::openai::fields::{given, note_unknown};
 use crate::wire::peek::{Peek, Raw};
 use crate::wire::strings::Strings;
@@ -77,7 +78,7 @@ pub(super) fn glance_at_messages(raw: Raw<'_>, peek: &mut Peek) -> Result<Media,
         }
         return Ok(Media::default());
     }
-    let messages: Vec<Message<'_>> = serde_json::from_str(text)
+    let List::<Message<'_>>(messages) = serde_json::from_str(text)
         .map_err(|error| BadRequest::at("messages", format!("not an array of messages: {error}")))?;
     for (i, message) in messages.iter().enumerate() {
         glance_at_message(i, message, &mut media, peek)?;
@@ -96,7 +97,7 @@ fn glance_at_message(i: usize, message: &Message<'_>, media: &mut Media, peek: &
         peek.needs.insert(Feature::Audio);
     }
     if given(message.tool_calls) {
-        let calls: Vec<Call<'_>> = message.tool_calls.map_or(Ok(Vec::new()), |raw| {
+        let calls: List<Call<'_>> = message.tool_calls.map_or(Ok(List::default()), |raw| {
             serde_json::from_str(raw.get())
                 .map_err(|_| BadRequest::at(format!("messages[{i}].tool_calls"), "expected an array of tool calls"))
         })?;
@@ -106,7 +107,7 @@ fn glance_at_message(i: usize, message: &Message<'_>, media: &mut Media, peek: &
         }
     }
     let Some(content) = message.content.filter(|raw| raw.get().starts_with('[')) else { return Ok(()) };
-    let parts: Vec<Part<'_>> = serde_json::from_str(content.get())
+    let List::<Part<'_>>(parts) = serde_json::from_str(content.get())
         .map_err(|_| BadRequest::at(format!("messages[{i}].content"), "expected a string or an array of parts"))?;
     for (k, part) in parts.iter().enumerate() {
         glance_at_part(part, media, peek, || format!("messages[{i}].content[{k}].type"));

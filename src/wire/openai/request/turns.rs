@@ -8,6 +8,7 @@ use crate::domain::feature::Feature;
 use crate::wire::chat::{ChatRequest, Media, Message, Part, Role, Seal, SealOrigin, ToolCall, ToolResult};
 use crate::wire::error::Unsupported;
 use crate::wire::meta::EncodeFor;
+use crate::wire::turn::step;
 
 /// Instructions and turns in the order the API wants them.
 pub(super) fn encode_turns<'a>(
@@ -45,6 +46,7 @@ fn encode_assistant<'a>(message: &'a Message, to: &EncodeFor<'_>) -> Result<Opti
     let mut refusal: Option<String> = None;
     let mut tool_calls = Vec::new();
     for part in &message.parts {
+        step();
         match part {
             Part::Text(text) => content.push(PartOut::Text { text }),
             Part::Refusal(text) => refusal.get_or_insert_default().push_str(text),
@@ -88,6 +90,7 @@ pub(in crate::wire::openai) fn extra_content(seal: &Seal) -> Option<serde_json::
 fn encode_user<'a>(run: &'a [Message], to: &EncodeFor<'_>, out: &mut Vec<MessageOut<'a>>) -> Result<(), Unsupported> {
     let mut attached = Vec::new();
     for part in run.iter().flat_map(|message| &message.parts) {
+        step();
         if let Part::ToolResult(result) = part {
             let before = attached.len();
             for part in &result.parts {
@@ -103,6 +106,7 @@ fn encode_user<'a>(run: &'a [Message], to: &EncodeFor<'_>, out: &mut Vec<Message
     for message in run {
         let mut content = Vec::with_capacity(message.parts.len());
         for part in &message.parts {
+            step();
             match text_of(part) {
                 Some(text) => content.push(PartOut::Text { text }),
                 None => content.extend(encode_medium(part, to)?),
