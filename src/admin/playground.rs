@@ -57,7 +57,8 @@ pub async fn play(
     trace.open.came_by(operation.protocol(), &headers, "/admin/v1/playground");
     let started = Instant::now();
     let now = gateway.live.clock.at(started);
-    let served = match intake::call(&gateway.long_bodies, operation, headers, body, &trace.id, now).await {
+    let (long, connections) = (&gateway.long_bodies, &gateway.connections);
+    let served = match intake::call(long, connections, operation, headers, body, &trace.id, now).await {
         Ok(call) => pipeline::serve(&gateway, &view, &caller, &call, &mut trace, started).await,
         Err(error) => Err(error),
     };

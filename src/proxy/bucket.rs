@@ -30,13 +30,13 @@ impl Bucket {
         taken.map(drop).map_err(|_| Duration::from_micros(wait))
     }
 
-    /// Puts one in, and says how long it has to wait until it fits: `longest` at most, however many
-    /// wait already.
-    pub(super) fn reserve(&self, cell: &AtomicU64, now: Duration, longest: Duration) -> Duration {
+    /// Puts so many in, and says how long they have to wait until they fit: `longest` at most, however
+    /// many wait already.
+    pub(super) fn reserve(&self, cell: &AtomicU64, now: Duration, many: u64, longest: Duration) -> Duration {
         let (now, every) = (micros(now), micros(self.every));
         let at_once = now.saturating_add(every.saturating_mul(u64::from(self.burst)));
         let latest = at_once.saturating_add(micros(longest));
-        let next = |empty_at: u64| empty_at.max(now).saturating_add(every).min(latest);
+        let next = |empty_at: u64| empty_at.max(now).saturating_add(every.saturating_mul(many)).min(latest);
         let (Ok(before) | Err(before)) = cell.fetch_update(Relaxed, Relaxed, |empty_at| Some(next(empty_at)));
         Duration::from_micros(next(before).saturating_sub(at_once))
     }
@@ -73,9 +73,10 @@ mod tests {
     fn who_reserves_waits_for_all_that_did_before() {
         let (bucket, cell) = (Bucket { burst: 2, every: SECOND }, AtomicU64::new(0));
         let now = 1000 * SECOND;
-        let mut waits = (0..7).map(|_| bucket.reserve(&cell, now, 4 * SECOND).as_secs());
+        let mut waits = (0..7).map(|_| bucket.reserve(&cell, now, 1, 4 * SECOND).as_secs());
         assert_eq!(waits.by_ref().collect::<Vec<_>>(), [0, 0, 1, 2, 3, 4, 4], "the last as long as the one before");
-        assert_eq!(bucket.reserve(&cell, now + 3 * SECOND / 2, 4 * SECOND), 7 * SECOND / 2);
-        assert_eq!(bucket.reserve(&cell, now + 100 * SECOND, 4 * SECOND), Duration::ZERO);
+        assert_eq!(bucket.reserve(&cell, now + 3 * SECOND / 2, 1, 4 * SECOND), 7 * SECOND / 2);
+        assert_eq!(bucket.reserve(&cell, now + 100 * SECOND, 1, 4 * SECOND), Duration::ZERO);
+        assert_eq!(bucket.reserve(&cell, now + 100 * SECOND, 3, 4 * SECOND), 2 * SECOND);
     }
 }

@@ -170,10 +170,10 @@ impl Connections {
         Some(Place { held, key })
     }
 
-    /// After which time another piece of what nobody wanted may be read, `longest` at most: each
-    /// connection that asks gets a time of its own, so that they do not read all at once.
-    pub(super) fn rubbish_after(&self, longest: Duration) -> Duration {
-        RUBBISH.reserve(&self.rubbish, self.begun.0.elapsed(), longest)
+    /// After which time so many more bytes of what nobody wanted may be read, or answered if they were;
+    /// `longest` at most. Each that asks gets a time of its own, so that they do not read all at once.
+    pub(super) fn rubbish_after(&self, bytes: usize, longest: Duration) -> Duration {
+        RUBBISH.reserve(&self.rubbish, self.begun.0.elapsed(), bytes.div_ceil(PIECE) as u64, longest)
     }
 
     /// Time goes on: closes whoever was idle for `idle` ticks, and gives up answers over HTTP/2

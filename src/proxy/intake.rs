@@ -2,12 +2,14 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use hyper::body::Incoming;
 
+use super::connections::Connections;
 use super::error::{ErrorShape, GatewayError};
 use super::long_bodies::LongBodies;
 use super::multipart;
@@ -101,12 +103,17 @@ pub async fn read_body(
     }
 }
 
+/// Whoever sends long bodies for nothing waits no longer than this for the answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Reads the few fields that routing needs.
 ///
 /// # Errors
-/// If the body is not of its dialect.
+/// If the body is not of its dialect. Where it is long, that is said in a while if others that came before
+/// were no better: refusing is so quick that a few connections could fill a core with it.
 pub async fn call(
     long: &LongBodies,
+    connections: &Connections,
     operation: Operation,
     headers: HeaderMap,
     body: Bytes,
@@ -115,8 +122,18 @@ pub async fn call(
 ) -> Result<Call, GatewayError> {
     let content_type = headers.get(CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("application/json"));
     let look = || peek(&operation, &content_type, &body);
-    let peek = if body.len() > LONG { long.read(look).await } else { look() };
-    let peek = peek.map_err(GatewayError::Bad)?;
+    let length = body.len();
+    let peeked = if length > LONG { long.read(look).await } else { look() };
+    let peek = match peeked {
+        Ok(peek) => peek,
+        Err(bad) => {
+            drop(body);
+            if length > LONG {
+                tokio::time::sleep(connections.rubbish_after(length, LONGEST_WAIT)).await;
+            }
+            return Err(GatewayError::Bad(bad));
+        }
+    };
     let meta = ReplyMeta {
         id: request_id.to_owned(),
         created: now.as_secs(),
@@ -147,10 +164,14 @@ mod tests {
 
     use super::*;
 
+    async fn read(long: &LongBodies, connections: &Connections, body: String) -> Result<Call, GatewayError> {
+        let operation = Operation::Chat(Dialect::ChatCompletions);
+        call(long, connections, operation, HeaderMap::new(), body.into(), "id", UnixMillis(0)).await
+    }
+
     /// Whether a body is looked through without a turn of the long ones.
     fn is_looked_through_at_once(body: String) -> bool {
-        let (long, operation) = (LongBodies::with_turns(0), Operation::Chat(Dialect::ChatCompletions));
-        call(&long, operation, HeaderMap::new(), body.into(), "id", UnixMillis(0)).now_or_never().is_some()
+        read(&LongBodies::with_turns(0), &Connections::default(), body).now_or_never().is_some()
     }
 
     #[test]
@@ -163,5 +184,23 @@ mod tests {
         assert!(is_looked_through_at_once(chat(20_000)));
         assert!(!is_looked_through_at_once(chat(30_000)));
         assert!(!is_looked_through_at_once("[".repeat(1 << 20)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_sends_long_bodies_for_nothing_waits_for_the_answer() {
+        let (long, connections) = (LongBodies::default(), Connections::default());
+        let waits = async |many: u32, body: &str| {
+            let begun = tokio::time::Instant::now();
+            for _ in 0..many {
+                let _ = read(&long, &connections, body.to_owned()).await;
+            }
+            begun.elapsed().as_millis()
+        };
+        let good =
+            format!(r#"{{"model": "m", "messages": [{{"role": "user", "content": "{}"}}]}}"#, "a".repeat(1 << 20));
+        assert_eq!(waits(20, &good).await, 0);
+        assert_eq!(waits(20, "[").await, 0, "few bytes");
+        let long_ones = waits(20, &"[".repeat(1 << 20)).await;
+        assert!((70..=110).contains(&long_ones), "20 MiB of 256 MiB a second: {long_ones} ms");
     }
 }

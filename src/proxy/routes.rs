@@ -117,7 +117,8 @@ async fn serve(
         let body = read_body(&head.headers, body, &view.limits, &mut space, &gateway.refused).await?;
         let started = Instant::now();
         let now = gateway.live.clock.at(started);
-        let call = call(&gateway.long_bodies, operation, head.headers, body, &trace.id, now).await?;
+        let (long, connections) = (&gateway.long_bodies, &gateway.connections);
+        let call = call(long, connections, operation, head.headers, body, &trace.id, now).await?;
         pipeline::serve(gateway, &view, &caller, &call, &mut trace, started).await
     }
     .await;

@@ -84,7 +84,7 @@ impl Socket {
                 if ready!(self.stream.poll_read_ready(cx)).is_err() {
                     return Poll::Ready(());
                 }
-                let wait = self.held.all.rubbish_after(LINGER);
+                let wait = self.held.all.rubbish_after(PIECE, LINGER);
                 if !wait.is_zero() {
                     *turn = Some(Box::pin(tokio::time::sleep(wait)));
                     continue;

@@ -145,6 +145,10 @@ impl<'a> TopLevel<'a> {
                 let broken = Broken { at: 0, expected: "a name" };
                 let name = if escaped { unescaped(raw).ok_or(broken)? } else { Cow::Borrowed(raw) };
                 fields.push((name, Raw(scanner.value()?)));
+                // It is refused, and the rest need not be looked through for that.
+                if fields.len() > MOST_FIELDS {
+                    return Ok(Self { fields, values: scanner.values() });
+                }
                 if !scanner.take(b',') {
                     break;
                 }
@@ -295,6 +299,10 @@ mod tests {
         assert_eq!(parsed(1000, "f500"), Err("f500".to_owned()));
         assert_eq!(parsed(1000, "g"), Ok(1001));
         assert_eq!((parsed(1023, "g"), parsed(1024, "g")), (Ok(1024), Err("body".to_owned())));
+        // What comes behind them is not looked at.
+        let many: String = (0..=1024).map(|i| format!("\"f{i}\": {i}, ")).collect();
+        let error = TopLevel::parse(format!("{{{many}no JSON").as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("more than 1024 fields"), "{error}");
     }
 
     #[test]
