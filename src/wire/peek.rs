@@ -255,6 +255,7 @@ pub fn clip(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::turn::in_turns;
 
     #[test]
     fn fields_are_slices_of_the_body() {
@@ -303,6 +304,14 @@ mod tests {
         let many: String = (0..=1024).map(|i| format!("\"f{i}\": {i}, ")).collect();
         let error = TopLevel::parse(format!("{{{many}no JSON").as_bytes()).unwrap_err();
         assert!(error.to_string().contains("more than 1024 fields"), "{error}");
+    }
+
+    #[test]
+    fn others_have_turns_while_a_long_body_is_looked_through() {
+        let (few, many) =
+            (format!("{{\"a\":[{}1]}}", "1,".repeat(100)), format!("{{\"a\":[{}1]}}", "1,".repeat(100_000)));
+        let turns = |body: &str| in_turns(|| TopLevel::parse(body.as_bytes()).is_ok());
+        assert_eq!((turns(&few), turns(&many)), ((true, 0), (true, 6)));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::fmt;
 
 use memchr::memchr2;
 
+use super::turn::step;
+
 /// The text is not JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Broken {
@@ -23,9 +25,8 @@ impl fmt::Display for Broken {
     }
 }
 
-/// After so many values and escapes, a twentieth of a millisecond, whoever waits for this processor has
-/// a turn. The system would let this thread go on for some milliseconds.
-const TURN: u32 = 1 << 14;
+/// So many values and escapes, each some nanoseconds, are a step of long work.
+const STEP: u32 = 64;
 
 /// Reads a text from its beginning to its end.
 #[derive(Clone, Debug)]
@@ -54,8 +55,8 @@ impl<'a> Scanner<'a> {
     /// Called for each thing that is looked at by itself.
     fn step(&mut self) {
         self.steps = self.steps.wrapping_add(1);
-        if self.steps.is_multiple_of(TURN) {
-            std::thread::yield_now();
+        if self.steps.is_multiple_of(STEP) {
+            step();
         }
     }
 
